@@ -1,0 +1,70 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+#include "nn/image.h"
+
+G_BEGIN_DECLS
+
+/* Keras's ImageDataGenerator: random affine transforms, flips and shifts, to
+ * the bit of its sampling rule. Formulae: keras.preprocessing.image as of
+ * 2.1.2 (order 0, shear in radians, centre + 0.5) and later versions, one
+ * switch per difference. */
+
+typedef enum
+{
+  NN_FILL_NEAREST, /* aaa|abcd|ddd */
+  NN_FILL_CONSTANT,
+  NN_FILL_REFLECT, /* dcba|abcd|dcba */
+  NN_FILL_WRAP,
+} NnFillMode;
+
+typedef struct
+{
+  double rotation_range;     /* degrees: U(-r, r) */
+  double height_shift_range; /* fraction of the height if < 1, else pixels */
+  double width_shift_range;
+  double shear_range;        /* radians or degrees, see shear_in_degrees */
+  double zoom_range[2];      /* U(lo, hi) for each axis; {1, 1} = none */
+  double channel_shift_range; /* 0..255 */
+  gboolean horizontal_flip, vertical_flip;
+  NnFillMode fill_mode;
+  double cval;               /* 0..255, for NN_FILL_CONSTANT */
+  guint interpolation_order; /* 0 nearest (Keras <= 2.1.3) or 1 bilinear */
+  gboolean shear_in_degrees; /* Keras >= 2.1.3 */
+  double center_offset;      /* +0.5 up to keras_preprocessing 1.1.2, -0.5 later */
+  gboolean swap_axes;        /* tf.keras >= 2.9: P M P */
+} NnAugment;
+
+/* One sample's draw. The matrix maps an output (row, column, 1) to the input. */
+typedef struct
+{
+  double theta, tx, ty, shear, zx, zy; /* theta and shear in radians, tx in rows, ty in columns */
+  double channel_shift[3];
+  gboolean hflip, vflip;
+  gboolean is_identity; /* no warp */
+  double matrix[6];     /* row-major 2x3, centre applied */
+} NnAugmentParams;
+
+/* The identity: nothing random, Keras 2.1.2's conventions. */
+void nn_augment_init (NnAugment *augment);
+gboolean nn_augment_is_identity (const NnAugment *augment);
+
+/* Draws in Keras's order (theta, tx, ty, shear, zx, zy, channel shift, h-flip,
+ * v-flip; what has no range draws nothing) from the stream
+ * (@seed, NN_STREAM_AUGMENT, @draw). */
+void nn_augment_draw (const NnAugment *augment, guint64 seed, guint64 draw, guint height,
+    guint width, guint n_channels, NnAugmentParams *params);
+
+/* matrix[] of given theta, tx, ty, shear, zx, zy. */
+void nn_augment_matrix (const NnAugment *augment, guint height, guint width,
+    NnAugmentParams *params);
+
+/* Warp, channel shift, flips, then (p - mean) * scale of @pre, in Keras's
+ * order. @src: (H, W, C) bytes of pre's size; @dst: the same in floats. */
+void nn_augment_apply (const NnAugment *augment, const NnAugmentParams *params,
+    const NnPreprocess *pre, const guint8 *src, float *dst);
+
+G_END_DECLS

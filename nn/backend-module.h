@@ -1,0 +1,67 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "nn/backend.h"
+#include "nn/log.h"
+
+G_BEGIN_DECLS
+
+/* The binary interface between nn/ and a back end. The CPU back end is linked
+ * in; others are modules that nn/ opens at run time (nn-backend-NAME.so in
+ * $libdir/classify, or in $CLASSIFY_BACKEND_PATH) and asks for the one symbol
+ * below. A module calls nn/ through NnHost only. */
+
+#define NN_BACKEND_ABI 1
+
+/* What the host offers to a module. */
+typedef struct
+{
+  guint abi;  /* NN_BACKEND_ABI of the host */
+  gsize size; /* sizeof (NnHost) of the host */
+  void (*log) (NnLogLevel level, const char *message);
+  GQuark error_domain; /* NN_ERROR */
+} NnHost;
+
+typedef struct _NnBackendClass NnBackendClass;
+
+struct _NnBackendClass
+{
+  guint abi;        /* NN_BACKEND_ABI the module was built with */
+  gsize size;       /* sizeof (NnBackendClass) of the module */
+  const char *name; /* "cpu", "cuda" */
+
+  /* Number of devices; 0 with @error set says why there is none. Must be safe
+   * where no driver or library is installed. */
+  guint (*count_devices) (GError **error);
+  /* (transfer full): words for people about device @index */
+  char *(*describe_device) (guint index);
+
+  /* Returns: (transfer full): the opened device, or NULL */
+  gpointer (*open) (guint index, GError **error);
+  void (*close) (gpointer device);
+
+  /* Returns: (transfer full): a plan, or NULL. @options are complete: batch
+   * >= 1, a precision other than AUTO or AUTO for the back end to choose. The
+   * host keeps @model alive. */
+  gpointer (*plan_new) (gpointer device, NnModel *model, const NnPlanOptions *options,
+      GError **error);
+  void (*plan_free) (gpointer plan);
+  guint (*plan_get_threads) (gpointer plan);
+  float *(*plan_get_input) (gpointer plan);
+  const float *(*plan_run) (gpointer plan, guint n, GError **error);
+  char *(*plan_describe) (gpointer plan);
+
+  /* Training; NULL in a back end that only infers. */
+  gboolean (*plan_train_step) (gpointer plan, guint n, const float *targets,
+      NnOptimizer *optimizer, guint64 seed, NnStepResult *result, GError **error);
+  /* NULL where the host's memory always is up to date. */
+  gboolean (*plan_sync) (gpointer plan, NnOptimizer *optimizer, GError **error);
+};
+
+/* A module exports this function under this name. Returns NULL when it cannot
+ * work with @host; the caller checks abi and size of what comes back. */
+#define NN_BACKEND_MODULE_SYMBOL "nn_backend_module_query"
+typedef const NnBackendClass *(*NnBackendModuleQuery) (const NnHost *host);
+
+G_END_DECLS

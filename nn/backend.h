@@ -1,0 +1,112 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "nn/loss.h"
+#include "nn/model.h"
+#include "nn/optimizer.h"
+
+G_BEGIN_DECLS
+
+/* NnBackend: a device that can run models. NnPlan: a model compiled for a
+ * back end, precision, batch and mode. Backends are shared and thread-safe;
+ * a plan belongs to one thread at a time. */
+
+typedef struct _NnBackend NnBackend;
+typedef struct _NnPlan NnPlan;
+
+typedef enum
+{
+  NN_PRECISION_AUTO, /* the back end's: CPU: fp32 */
+  NN_PRECISION_FP32,
+  NN_PRECISION_TF32, /* CUDA only */
+  NN_PRECISION_FP16, /* CUDA only */
+  NN_PRECISION_BF16, /* CPU: bf16 weights and products where that is the faster way, fp32 sums */
+} NnPrecision;
+
+const char *nn_precision_to_string (NnPrecision precision);
+gboolean nn_precision_from_string (const char *string, NnPrecision *precision);
+
+/* @device: "cpu", "cuda", "cuda:N" or "auto" (the first CUDA device that
+ * works, else the CPU with one warning that says why).
+ * (transfer full): or NULL with NN_ERROR_BACKEND and the reason. */
+NnBackend *nn_backend_open (const char *device, GError **error);
+NnBackend *nn_backend_ref (NnBackend *backend);
+void nn_backend_unref (NnBackend *backend);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NnBackend, nn_backend_unref)
+
+/* "cpu", "cuda:0". (transfer none) */
+const char *nn_backend_get_device (const NnBackend *backend);
+/* For people: "oneDNN 2.6.3, AVX-512". (transfer none) */
+const char *nn_backend_get_description (const NnBackend *backend);
+
+typedef struct
+{
+  char *device;      /* "cpu", "cuda:0"; a back end that cannot be used: "cuda" */
+  char *description; /* what it is */
+  char *reason;      /* why it cannot be used, NULL if it can */
+} NnDeviceInfo;
+
+/* Every device, usable or not, for `classify devices`. (transfer full)
+ * (element-type NnDeviceInfo), freed by g_ptr_array_unref(). */
+GPtrArray *nn_backend_list_devices (void);
+
+typedef struct
+{
+  NnPrecision precision;
+  guint batch;    /* the most samples a run has, >= 1 */
+  gboolean training;
+  guint threads;  /* CPU: threads in use while running, the caller's included; 0 = all cores */
+  /* Training only: */
+  NnLoss loss;
+  gboolean bessel_moving_variance; /* moving_variance gets N/(N-1-eps) * var: Keras 2.1.4 to 2.3.1;
+                                    * FALSE: the biased one, as in 2.1.2 and Keras 3 */
+} NnPlanOptions;
+
+/* Compiles. All memory that running needs is taken here.
+ * @model is kept by reference; its parameters must not change while an
+ * inference plan of it exists (a training plan writes them, see below).
+ * NN_ERROR_UNSUPPORTED names the layer; NN_ERROR_NO_MEMORY. */
+NnPlan *nn_plan_new (NnBackend *backend, NnModel *model, const NnPlanOptions *options,
+    GError **error);
+void nn_plan_free (NnPlan *plan);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NnPlan, nn_plan_free)
+
+NnModel *nn_plan_get_model (const NnPlan *plan); /* (transfer none) */
+guint nn_plan_get_batch (const NnPlan *plan);
+guint nn_plan_get_threads (const NnPlan *plan);
+
+/* Host memory for the input, (batch, H, W, C) floats: sample i starts at
+ * i * H * W * C. Filled by the caller before a run. (transfer none) */
+float *nn_plan_get_input (NnPlan *plan);
+
+/* Inference on the first @n samples of the input, 1 <= n <= batch.
+ * Returns: (transfer none): (n, n_outputs) floats, valid until the next run;
+ * NULL with NN_ERROR_RUN. Allocates nothing. On a training plan: inference
+ * with the present parameters and moving statistics (validation). */
+const float *nn_plan_run (NnPlan *plan, guint n, GError **error);
+
+typedef struct
+{
+  double sum_loss;   /* loss * n, regularization included */
+  guint n_correct;
+} NnStepResult;
+
+/* One training step on the first @n samples of the input: forward with batch
+ * statistics and dropout, loss against @targets (n, n_outputs), backward,
+ * optimizer, moving statistics; optimizer->iterations is incremented. The
+ * model's parameters and @optimizer's slots are up to date on the host only
+ * after nn_plan_sync() (at once on the CPU).
+ * Dropout draws from (@seed, NN_STREAM_DROPOUT, (iterations << 8) | layer).
+ * Bitwise reproducible on the CPU for any number of threads. */
+gboolean nn_plan_train_step (NnPlan *plan, guint n, const float *targets, NnOptimizer *optimizer,
+    guint64 seed, NnStepResult *result, GError **error);
+
+/* Brings the host's parameters and optimizer slots up to date. */
+gboolean nn_plan_sync (NnPlan *plan, NnOptimizer *optimizer, GError **error);
+
+/* What was chosen for each primitive, one per line: "conv2d_2 forward:
+ * winograd 4x4 + jit:avx512". For logs and tests. (transfer full) */
+char *nn_plan_describe (const NnPlan *plan);
+
+G_END_DECLS

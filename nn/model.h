@@ -1,0 +1,245 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+#include "nn/image.h"
+
+G_BEGIN_DECLS
+
+/* NnModel: an architecture (a graph of layers read from Keras's JSON), its
+ * parameters, the class labels and the pre-processing.
+ *
+ * The structs are plain data: back ends, the trainer and `classify summary`
+ * read them directly. Only the functions below change a model. After loading
+ * it is read-only and may be shared by any number of plans and threads; the
+ * one exception is a training plan, which writes the parameters it owns the
+ * training of. */
+
+#define NN_MAX_DIMS 4
+#define NN_MAX_PARAMS 4
+
+/* Sizes of one sample or one parameter, outermost first, no batch: an
+ * activation of an image network is (H, W, C). */
+typedef struct
+{
+  guint n_dims; /* 0 (scalar) to NN_MAX_DIMS */
+  gsize dims[NN_MAX_DIMS];
+} NnShape;
+
+typedef enum
+{
+  NN_LAYER_INPUT,
+  NN_LAYER_CONV2D,
+  NN_LAYER_DENSE,
+  NN_LAYER_BATCH_NORMALIZATION,
+  NN_LAYER_MAX_POOLING2D,
+  NN_LAYER_FLATTEN,
+  NN_LAYER_DROPOUT,
+  NN_LAYER_ACTIVATION,
+} NnLayerKind;
+
+typedef enum
+{
+  NN_ACTIVATION_LINEAR,
+  NN_ACTIVATION_RELU,
+  NN_ACTIVATION_SIGMOID,
+  NN_ACTIVATION_TANH,
+  NN_ACTIVATION_SOFTMAX, /* over the last axis */
+} NnActivation;
+
+typedef enum
+{
+  NN_PADDING_VALID,
+  NN_PADDING_SAME, /* TensorFlow's: the odd cell goes to the bottom and right */
+} NnPadding;
+
+/* How a parameter starts: Keras's initializer classes. */
+typedef enum
+{
+  NN_INIT_ZEROS,
+  NN_INIT_ONES,
+  NN_INIT_CONSTANT,        /* init_scale = the value */
+  NN_INIT_SCALING_UNIFORM, /* U(-l, l), l = sqrt (3 * init_scale / n) */
+  NN_INIT_SCALING_NORMAL,  /* truncated normal, stddev sqrt (init_scale / n) / .87962566103423978 */
+  NN_INIT_UNIFORM,         /* U(-init_scale, init_scale) */
+  NN_INIT_NORMAL,          /* N(0, init_scale) */
+} NnInit;
+
+typedef enum
+{
+  NN_FAN_IN,
+  NN_FAN_OUT,
+  NN_FAN_AVG,
+} NnFan;
+
+typedef struct
+{
+  const char *name; /* Keras's: "kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance" */
+  NnShape shape;
+  gsize n_values;
+  gboolean trainable; /* FALSE for moving statistics and in frozen layers */
+  NnInit init;
+  NnFan init_fan;
+  float init_scale;
+  float l1, l2; /* regularizer, 0 = none: adds l1 * sum |w| + l2 * sum w^2 to the loss */
+  float *data;  /* n_values floats, 64-byte aligned, owned by the model */
+} NnParam;
+
+/* Conv2D: kernel (kh, kw, in, filters) "HWIO", bias (filters); cross-correlation.
+ * Explicit padding in pixels, computed by shape inference from `padding`. */
+typedef struct
+{
+  gsize filters;
+  gsize kernel[2], strides[2], dilation[2]; /* (rows, columns) */
+  NnPadding padding;
+  gsize pad_begin[2], pad_end[2]; /* rows, columns; derived */
+  NnActivation activation;
+  gboolean use_bias;
+} NnConv2dConfig;
+
+/* Dense: kernel (in, units), bias (units); acts on the last axis. */
+typedef struct
+{
+  gsize units;
+  NnActivation activation;
+  gboolean use_bias;
+} NnDenseConfig;
+
+/* BatchNormalization: normalises every index of `axis` over all other axes
+ * and the batch. The sample is seen as (outer, n, inner) with n = the size of
+ * the axis; all three derived. axis=1 on (H, W, C): outer 1, n = H,
+ * inner = W * C. axis=-1: outer = H * W, n = C, inner 1.
+ * Parameters in this order, where present: gamma, beta, moving_mean,
+ * moving_variance, each (n). */
+typedef struct
+{
+  guint axis; /* counted without the batch: 0 = rows of an image */
+  float momentum, epsilon;
+  gboolean center, scale;
+  gsize outer, n, inner;
+} NnBatchNormConfig;
+
+typedef struct
+{
+  gsize size[2], strides[2];
+  NnPadding padding; /* 'same' pads with -inf */
+  gsize pad_begin[2], pad_end[2];
+} NnPoolConfig;
+
+typedef struct
+{
+  float rate; /* [0, 1) */
+} NnDropoutConfig;
+
+typedef struct
+{
+  NnActivation activation;
+} NnActivationConfig;
+
+typedef struct _NnLayerClass NnLayerClass; /* nn/layer.h */
+
+typedef struct
+{
+  NnLayerKind kind;
+  const NnLayerClass *klass;
+  char *name;
+  gboolean trainable;
+  guint n_inputs; /* 0 for NN_LAYER_INPUT */
+  guint *inputs;  /* indices into NnModel.layers, each smaller than this layer's own */
+  NnShape in_shape;
+  NnShape out_shape;
+  union
+  {
+    NnConv2dConfig conv2d;
+    NnDenseConfig dense;
+    NnBatchNormConfig batch_norm;
+    NnPoolConfig pool;
+    NnDropoutConfig dropout;
+    NnActivationConfig activation;
+  } config;
+  guint n_params;
+  NnParam params[NN_MAX_PARAMS];
+} NnLayer;
+
+typedef struct
+{
+  gint ref_count; /* private */
+  char *origin;   /* file it came from, for messages; may be NULL */
+  char *name;     /* the Keras model's name */
+  gboolean is_sequential;
+  char *json;     /* the architecture as it was read: written back unchanged */
+
+  guint n_layers;
+  NnLayer *layers; /* topological order; layers[0] is always an NN_LAYER_INPUT,
+                    * also where Keras lists none (then `has_implicit_input`) */
+  gboolean has_implicit_input;
+  guint output; /* index of the layer whose output is the model's */
+
+  gboolean has_weights; /* parameters were loaded or initialised */
+  char **labels;        /* NULL-terminated, or NULL when the file names none */
+  NnPreprocess preprocess;
+  gboolean has_preprocess; /* FALSE: `preprocess` holds the defaults: RGB, nearest, 1/255 */
+  GHashTable *extra;       /* char* -> char*: root attributes "classify_..." to keep */
+} NnModel;
+
+/* --- architecture ------------------------------------------------------- */
+
+/* Builds a model from Keras JSON: model.to_json(), or the `model_config` of an
+ * HDF5 file. Sequential as list and as dict, Functional/Model with legacy and
+ * Keras 3 nodes. The parameters are described, not allocated.
+ * @length: bytes of @json or -1. @origin: named in errors, may be NULL.
+ * Returns: (transfer full): or NULL with NN_ERROR_FORMAT, _SHAPE or
+ * _UNSUPPORTED (an unknown layer class is named with its layer's name). */
+NnModel *nn_model_new_from_json (const char *json, gssize length, const char *origin,
+    GError **error);
+
+/* The same from a file (train/networks/x.json). */
+NnModel *nn_model_new_from_json_file (const char *path, GError **error);
+
+NnModel *nn_model_ref (NnModel *model);
+void nn_model_unref (NnModel *model);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NnModel, nn_model_unref)
+
+/* Allocates and initialises every parameter as its layer's initializers say;
+ * parameter k (counted over the whole model) draws from stream
+ * (seed, NN_STREAM_INIT, k). */
+gboolean nn_model_init_params (NnModel *model, guint64 seed, GError **error);
+
+/* Allocates all parameters (zeroed) if they are not yet.
+ * NN_ERROR_NO_MEMORY tells how much was asked for. */
+gboolean nn_model_alloc_params (NnModel *model, GError **error);
+
+/* --- questions ---------------------------------------------------------- */
+
+const NnShape *nn_model_get_input_shape (const NnModel *model); /* (H, W, C) */
+gsize nn_model_get_n_outputs (const NnModel *model);            /* values a sample */
+gsize nn_model_count_params (const NnModel *model, gboolean only_trainable);
+
+/* Number of classes that the outputs stand for: a single sigmoid output is two. */
+guint nn_model_get_n_classes (const NnModel *model);
+
+/* The label of class @index: from `labels`, else its decimal number kept by
+ * the model. (transfer none) */
+const char *nn_model_get_label (const NnModel *model, guint index);
+
+/* One sample's outputs to class probabilities: copied, or {1 - p, p} where one
+ * output stands for two classes. @outputs has n_outputs, @probabilities
+ * n_classes values. */
+void nn_model_get_probabilities (const NnModel *model, const float *outputs, float *probabilities);
+
+/* Replaces the labels. NN_ERROR_SHAPE when their number is not n_classes. */
+gboolean nn_model_set_labels (NnModel *model, const char *const *labels, GError **error);
+
+/* The table that Keras's model.summary() prints, plus the totals. (transfer full) */
+char *nn_model_summary (const NnModel *model);
+
+/* Index of the @k-th arrays of class scores, best first. */
+void nn_top_k (const float *probabilities, guint n_classes, guint k, guint *indices);
+
+gsize nn_shape_count (const NnShape *shape);
+gboolean nn_shape_equal (const NnShape *a, const NnShape *b);
+char *nn_shape_to_string (const NnShape *shape); /* "200x200x3"; (transfer full) */
+
+G_END_DECLS
