@@ -17,11 +17,12 @@ struct _NnLayerClass
   const char *name;           /* Keras's class name: "Conv2D" */
   const char *const *aliases; /* other names it goes by, NULL-terminated, may be NULL */
 
-  /* Reads the Keras layer's "config" into layer->config. May be NULL. */
+  /* Reads the Keras layer's "config" into layer->config and adds the
+   * parameters (nn_layer_add_param); in_shape is known. May be NULL. */
   gboolean (*parse) (NnLayer *layer, JsonObject *config, GError **error);
 
-  /* From in_shape and config: out_shape, derived config fields and the
-   * description of the parameters (everything but data). */
+  /* From in_shape and config: out_shape, derived config fields and the shapes
+   * of the parameters. Called again when sizes before it have changed. */
   gboolean (*infer) (NnLayer *layer, GError **error);
 };
 

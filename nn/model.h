@@ -63,8 +63,11 @@ typedef enum
   NN_INIT_CONSTANT,        /* init_scale = the value */
   NN_INIT_SCALING_UNIFORM, /* U(-l, l), l = sqrt (3 * init_scale / n) */
   NN_INIT_SCALING_NORMAL,  /* truncated normal, stddev sqrt (init_scale / n) / .87962566103423978 */
-  NN_INIT_UNIFORM,         /* U(-init_scale, init_scale) */
-  NN_INIT_NORMAL,          /* N(0, init_scale) */
+  NN_INIT_UNIFORM,         /* init_offset + U(-init_scale, init_scale) */
+  NN_INIT_NORMAL,          /* init_offset + N(0, init_scale) */
+  NN_INIT_TRUNCATED_NORMAL, /* the same, redrawn beyond two standard deviations */
+  NN_INIT_SCALING_UNTRUNCATED, /* normal, stddev sqrt (init_scale / n) */
+  NN_INIT_UNKNOWN, /* a class that nn_model_init_params() refuses; weights from a file are fine */
 } NnInit;
 
 typedef enum
@@ -82,7 +85,7 @@ typedef struct
   gboolean trainable; /* FALSE for moving statistics and in frozen layers */
   NnInit init;
   NnFan init_fan;
-  float init_scale;
+  float init_scale, init_offset;
   float l1, l2; /* regularizer, 0 = none: adds l1 * sum |w| + l2 * sum w^2 to the loss */
   float *data;  /* n_values floats, 64-byte aligned, owned by the model */
 } NnParam;
@@ -179,9 +182,13 @@ typedef struct
 
   gboolean has_weights; /* parameters were loaded or initialised */
   char **labels;        /* NULL-terminated, or NULL when the file names none */
-  NnPreprocess preprocess;
-  gboolean has_preprocess; /* FALSE: `preprocess` holds the defaults: RGB, nearest, 1/255 */
+  NnPreprocess preprocess; /* width and height are the input's */
+  gboolean has_preprocess; /* FALSE: `preprocess` holds the defaults: RGB (one channel: grey),
+                            * nearest, 1/255 */
   GHashTable *extra;       /* char* -> char*: root attributes "classify_..." to keep */
+
+  float *values;  /* private: the one block that every NnParam.data points into */
+  char **numbers; /* private: names of classes without labels, made when first asked for */
 } NnModel;
 
 /* --- architecture ------------------------------------------------------- */
@@ -231,6 +238,13 @@ void nn_model_get_probabilities (const NnModel *model, const float *outputs, flo
 
 /* Replaces the labels. NN_ERROR_SHAPE when their number is not n_classes. */
 gboolean nn_model_set_labels (NnModel *model, const char *const *labels, GError **error);
+
+/* Makes the network end in @n_classes classes: changes the units of the last
+ * Dense layer, in the stored JSON too, and drops labels of another number. For
+ * networks that have no parameters yet. NN_ERROR_SHAPE where the network does
+ * not end in a Dense layer (an Activation may follow it), where it ends in one
+ * sigmoid unit and @n_classes is not 2, or where it has parameters. */
+gboolean nn_model_set_n_classes (NnModel *model, guint n_classes, GError **error);
 
 /* The table that Keras's model.summary() prints, plus the totals. (transfer full) */
 char *nn_model_summary (const NnModel *model);

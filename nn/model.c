@@ -1,0 +1,355 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nn/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/error.h"
+#include "nn/layer.h"
+#include "nn/model-private.h"
+
+/* --- life --------------------------------------------------------------- */
+
+NnModel *
+nn_model_new_empty (const char *origin)
+{
+  NnModel *model = g_new0 (NnModel, 1);
+
+  model->ref_count = 1;
+  model->origin = g_strdup (origin);
+  model->extra = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  model->preprocess.scale[0] = model->preprocess.scale[1] = model->preprocess.scale[2] = 1 / 255.0f;
+  return model;
+}
+
+NnModel *
+nn_model_ref (NnModel *model)
+{
+  g_atomic_int_inc (&model->ref_count);
+  return model;
+}
+
+void
+nn_model_unref (NnModel *model)
+{
+  if (!g_atomic_int_dec_and_test (&model->ref_count))
+    return;
+  for (guint i = 0; i < model->n_layers; i++) {
+    g_free (model->layers[i].name);
+    g_free (model->layers[i].inputs);
+  }
+  g_free (model->layers);
+  g_free (model->origin);
+  g_free (model->name);
+  g_free (model->json);
+  g_strfreev (model->labels);
+  g_strfreev (model->numbers);
+  g_hash_table_unref (model->extra);
+  free (model->values);
+  g_free (model);
+}
+
+/* --- shapes ------------------------------------------------------------- */
+
+gsize
+nn_shape_count (const NnShape *shape)
+{
+  gsize count = 1;
+
+  for (guint i = 0; i < shape->n_dims; i++)
+    count *= shape->dims[i];
+  return count;
+}
+
+gboolean
+nn_shape_equal (const NnShape *a, const NnShape *b)
+{
+  return a->n_dims == b->n_dims && memcmp (a->dims, b->dims, a->n_dims * sizeof (gsize)) == 0;
+}
+
+char *
+nn_shape_to_string (const NnShape *shape)
+{
+  GString *text = g_string_new (NULL);
+
+  for (guint i = 0; i < shape->n_dims; i++)
+    g_string_append_printf (text, "%s%" G_GSIZE_FORMAT, i ? "x" : "", shape->dims[i]);
+  if (shape->n_dims == 0)
+    g_string_append (text, "scalar");
+  return g_string_free (text, FALSE);
+}
+
+/* --- parameters --------------------------------------------------------- */
+
+gsize
+nn_param_get_stride (const NnParam *param)
+{
+  return (param->n_values + 15) & ~(gsize) 15;
+}
+
+gsize
+nn_model_get_n_values (const NnModel *model)
+{
+  gsize n = 0;
+
+  for (guint i = 0; i < model->n_layers; i++) {
+    for (guint k = 0; k < model->layers[i].n_params; k++)
+      n += nn_param_get_stride (&model->layers[i].params[k]);
+  }
+  return n;
+}
+
+float *
+nn_model_new_values (const NnModel *model, GError **error)
+{
+  /* One block: where memory is short the system can say so here, instead of
+   * granting one parameter after the other and killing the process later. */
+  gsize size = MAX (nn_model_get_n_values (model), 16) * sizeof (float);
+  void *values;
+
+  if (posix_memalign (&values, 64, size) != 0) {
+    g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY,
+        "%s: no memory for the %.1f MB of the model's parameters",
+        model->origin ? model->origin : "model", (double) size / 1e6);
+    return NULL;
+  }
+  memset (values, 0, size);
+  return values;
+}
+
+gboolean
+nn_model_alloc_params (NnModel *model, GError **error)
+{
+  float *values;
+
+  if (model->values != NULL)
+    return TRUE;
+  values = nn_model_new_values (model, error);
+  if (values == NULL)
+    return FALSE;
+  model->values = values;
+  for (guint i = 0; i < model->n_layers; i++) {
+    for (guint k = 0; k < model->layers[i].n_params; k++) {
+      NnParam *param = &model->layers[i].params[k];
+
+      param->data = values;
+      values += nn_param_get_stride (param);
+    }
+  }
+  return TRUE;
+}
+
+gboolean
+nn_model_init_params (NnModel *model, guint64 seed, GError **error)
+{
+  if (!nn_model_alloc_params (model, error)
+      || !nn_model_fill_initial (model, seed, model->values, error))
+    return FALSE;
+  model->has_weights = TRUE;
+  return TRUE;
+}
+
+/* --- questions ---------------------------------------------------------- */
+
+gboolean
+nn_model_is_listed (const NnModel *model, guint index)
+{
+  /* Keras's Sequential never lists its input, even where the JSON does. */
+  return !(index == 0 && model->is_sequential);
+}
+
+const NnShape *
+nn_model_get_input_shape (const NnModel *model)
+{
+  return &model->layers[0].out_shape;
+}
+
+gsize
+nn_model_get_n_outputs (const NnModel *model)
+{
+  return nn_shape_count (&model->layers[model->output].out_shape);
+}
+
+gsize
+nn_model_count_params (const NnModel *model, gboolean only_trainable)
+{
+  gsize n = 0;
+
+  for (guint i = 0; i < model->n_layers; i++) {
+    for (guint k = 0; k < model->layers[i].n_params; k++) {
+      if (model->layers[i].params[k].trainable || !only_trainable)
+        n += model->layers[i].params[k].n_values;
+    }
+  }
+  return n;
+}
+
+const NnLayer *
+nn_model_get_last_layer (const NnModel *model)
+{
+  const NnLayer *layer = &model->layers[model->output];
+
+  while ((layer->kind == NN_LAYER_FLATTEN || layer->kind == NN_LAYER_DROPOUT)
+      && layer->n_inputs > 0)
+    layer = &model->layers[layer->inputs[0]];
+  return layer;
+}
+
+NnActivation
+nn_layer_get_activation (const NnLayer *layer)
+{
+  switch (layer->kind) {
+    case NN_LAYER_CONV2D:
+      return layer->config.conv2d.activation;
+    case NN_LAYER_DENSE:
+      return layer->config.dense.activation;
+    case NN_LAYER_ACTIVATION:
+      return layer->config.activation.activation;
+    default:
+      return NN_ACTIVATION_LINEAR;
+  }
+}
+
+static gboolean
+has_one_sigmoid (const NnModel *model)
+{
+  return nn_model_get_n_outputs (model) == 1
+      && nn_layer_get_activation (nn_model_get_last_layer (model)) == NN_ACTIVATION_SIGMOID;
+}
+
+guint
+nn_model_get_n_classes (const NnModel *model)
+{
+  return has_one_sigmoid (model) ? 2 : (guint) MIN (nn_model_get_n_outputs (model), G_MAXUINT);
+}
+
+const char *
+nn_model_get_label (const NnModel *model, guint index)
+{
+  NnModel *self = (NnModel *) model;
+
+  g_return_val_if_fail (index < nn_model_get_n_classes (model), NULL);
+  if (model->labels != NULL)
+    return model->labels[index];
+  /* The one thing made late: safe in any thread, and the same for all. */
+  if (g_once_init_enter (&self->numbers)) {
+    guint n = nn_model_get_n_classes (model);
+    char **numbers = g_new0 (char *, (gsize) n + 1);
+
+    for (guint i = 0; i < n; i++)
+      numbers[i] = g_strdup_printf ("%u", i);
+    g_once_init_leave (&self->numbers, numbers);
+  }
+  return model->numbers[index];
+}
+
+void
+nn_model_get_probabilities (const NnModel *model, const float *outputs, float *probabilities)
+{
+  if (has_one_sigmoid (model)) {
+    probabilities[0] = 1.0f - outputs[0];
+    probabilities[1] = outputs[0];
+  } else {
+    memcpy (probabilities, outputs, nn_model_get_n_outputs (model) * sizeof (float));
+  }
+}
+
+gboolean
+nn_model_set_labels (NnModel *model, const char *const *labels, GError **error)
+{
+  guint n = g_strv_length ((char **) labels), n_classes = nn_model_get_n_classes (model);
+
+  if (n != n_classes) {
+    g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
+        "%s: the network tells %u classes, found %u labels",
+        model->origin ? model->origin : "model", n_classes, n);
+    return FALSE;
+  }
+  g_strfreev (model->labels);
+  model->labels = g_strdupv ((char **) labels);
+  return TRUE;
+}
+
+gboolean
+nn_model_set_n_classes (NnModel *model, guint n_classes, GError **error)
+{
+  const char *origin = model->origin ? model->origin : "model";
+  guint index = model->output;
+  NnLayer *last = &model->layers[index], *dense = last;
+  g_autofree char *json = NULL;
+  gsize old;
+
+  if (dense->kind == NN_LAYER_ACTIVATION) {
+    index = dense->inputs[0];
+    dense = &model->layers[index];
+  }
+  if (dense->kind != NN_LAYER_DENSE
+      || nn_model_get_n_outputs (model) != dense->config.dense.units) {
+    g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
+        "%s: to set the number of classes the network must end in a Dense layer (an Activation"
+        " may follow), it ends in '%s' (%s)",
+        origin, dense->name, dense->klass->name);
+    return FALSE;
+  }
+  if (n_classes == nn_model_get_n_classes (model))
+    return TRUE;
+  if (has_one_sigmoid (model)) {
+    g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
+        "%s: the network ends in one sigmoid unit, which tells 2 classes, not %u: let it end in"
+        " softmax",
+        origin, n_classes);
+    return FALSE;
+  }
+  if (n_classes < 2 || n_classes > NN_MAX_SIZE) {
+    g_set_error (error, NN_ERROR, NN_ERROR_SHAPE, "%s: a network cannot tell %u classes", origin,
+        n_classes);
+    return FALSE;
+  }
+  if (model->values != NULL) {
+    g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
+        "%s: the network has weights for %u classes, not %u", origin,
+        nn_model_get_n_classes (model), n_classes);
+    return FALSE;
+  }
+
+  json = nn_model_json_set_units (model->json, dense->name, n_classes, error);
+  if (json == NULL)
+    return FALSE;
+  old = dense->config.dense.units;
+  dense->config.dense.units = n_classes;
+  if (!nn_model_infer_shapes (model, index, error)) {
+    dense->config.dense.units = old;
+    nn_model_infer_shapes (model, index, NULL);
+    return FALSE;
+  }
+  g_free (model->json);
+  model->json = g_steal_pointer (&json);
+  g_clear_pointer (&model->labels, g_strfreev);
+  g_clear_pointer (&model->numbers, g_strfreev);
+  return TRUE;
+}
+
+void
+nn_top_k (const float *probabilities, guint n_classes, guint k, guint *indices)
+{
+  guint n = 0;
+
+  /* k is small: insertion into a sorted list. Equal scores keep class order,
+   * and a NaN never gets ahead of a number. */
+  for (guint i = 0; i < n_classes; i++) {
+    guint place = n;
+
+    while (place > 0
+        && (probabilities[i] > probabilities[indices[place - 1]]
+            || (probabilities[indices[place - 1]] != probabilities[indices[place - 1]]
+                && probabilities[i] == probabilities[i])))
+      place--;
+    if (place >= k)
+      continue;
+    if (n < k)
+      n++;
+    memmove (&indices[place + 1], &indices[place], (n - 1 - place) * sizeof (guint));
+    indices[place] = i;
+  }
+}
