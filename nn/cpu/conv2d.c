@@ -357,73 +357,46 @@ nn_cpu_conv_backward_scratch_size (const NnCpuConv *conv)
     return 36 * (conv->in + conv->out)
         * MAX (wgrad_tile_rows (conv) * tile_cols (conv),
             dgrad_tile_rows (conv) * ((conv->width + 3) / 4));
-  return padded_rows_size (conv, 1) + conv->out_width * PAD (n_k) + NN_LANES;
+  return padded_rows_size (conv, 1) + n_k * conv->out + conv->out_width * PAD (n_k) + NN_LANES;
 }
 
-void
-nn_cpu_conv_backward_weights (const NnCpuConv *conv, const float *src, const float *dy,
-    float *scratch, float *acc)
+static void
+winograd_dweights (const NnCpuConv *conv, const float *src, const float *dy, float *scratch,
+    float *acc)
 {
-  const NnConv2dConfig *c = conv->config;
+  const gsize n_rows = nn_cpu_conv_count_units (conv), step = wgrad_tile_rows (conv);
 
-  if (conv->winograd) {
-    const gsize n_rows = nn_cpu_conv_count_units (conv), step = wgrad_tile_rows (conv);
+  for (gsize row = 0; row < n_rows; row += step) {
+    gsize n = MIN (step, n_rows - row), n_tiles = n * tile_cols (conv);
+    float *v = scratch, *dm = scratch + 36 * n_tiles * conv->in;
+    NnWinoBlock block = {
+      .height = conv->height,
+      .width = conv->width,
+      .channels = conv->in,
+      .tile_row = row,
+      .n_tile_rows = n,
+      .n_tile_cols = tile_cols (conv),
+      .pad = conv->config->pad_begin[0],
+    };
 
-    for (gsize row = 0; row < n_rows; row += step) {
-      gsize n = MIN (step, n_rows - row), n_tiles = n * tile_cols (conv);
-      float *v = scratch, *dm = scratch + 36 * n_tiles * conv->in;
-      NnWinoBlock block = {
-        .height = conv->height,
-        .width = conv->width,
-        .channels = conv->in,
-        .tile_row = row,
-        .n_tile_rows = n,
-        .n_tile_cols = tile_cols (conv),
-        .pad = c->pad_begin[0],
-      };
-
-      conv->k->wino_input (&block, src, v);
-      block.height = conv->out_height;
-      block.width = conv->out_width;
-      block.channels = conv->out;
-      conv->k->wino_doutput (&block, dy, dm);
-      for (gsize i = 0; i < 36; i++) {
-        NnGemm g = {
-          .m = conv->in,
-          .n = conv->out,
-          .n_segments = 1,
-          .seg_k = n_tiles,
-          .a = v + i * n_tiles * conv->in,
-          .rs = 1,
-          .cs = conv->in,
-          .b = dm + i * n_tiles * conv->out,
-          .ldb = conv->out,
-          .b_padded = TRUE,
-          .c = acc + i * conv->in * conv->out,
-          .ldc = conv->out,
-          .accumulate = TRUE,
-        };
-
-        conv->k->gemm (&g);
-      }
-    }
-    return;
-  }
-  for (gsize row = 0; row < conv->out_height; row++) {
-    const float *a = padded_rows (conv, src, row, 1, scratch);
-
-    for (gsize s = 0; s < conv->n_segments; s++) {
+    conv->k->wino_input (&block, src, v);
+    block.height = conv->out_height;
+    block.width = conv->out_width;
+    block.channels = conv->out;
+    conv->k->wino_doutput (&block, dy, dm);
+    for (gsize i = 0; i < 36; i++) {
       NnGemm g = {
-        .m = conv->seg_k,
+        .m = conv->in,
         .n = conv->out,
         .n_segments = 1,
-        .seg_k = conv->out_width,
-        .a = a + conv->offsets[s],
+        .seg_k = n_tiles,
+        .a = v + i * n_tiles * conv->in,
         .rs = 1,
-        .cs = c->strides[1] * conv->in,
-        .b = dy + row * conv->out_width * conv->out,
+        .cs = conv->in,
+        .b = dm + i * n_tiles * conv->out,
         .ldb = conv->out,
-        .c = acc + s * conv->seg_k * conv->out,
+        .b_padded = TRUE,
+        .c = acc + i * conv->in * conv->out,
         .ldc = conv->out,
         .accumulate = TRUE,
       };
@@ -433,6 +406,120 @@ nn_cpu_conv_backward_weights (const NnCpuConv *conv, const float *src, const flo
   }
 }
 
+/* a convolution of dy with the turned kernel */
+static void
+winograd_dinput (const NnCpuConv *conv, const float *dy, float *scratch, float *dx)
+{
+  const gsize n_rows = (conv->height + 3) / 4, step = dgrad_tile_rows (conv);
+  const gsize n_cols = (conv->width + 3) / 4;
+  const NnWinoEpilogue plain = { 0 };
+
+  for (gsize row = 0; row < n_rows; row += step) {
+    gsize n = MIN (step, n_rows - row), n_tiles = n * n_cols;
+    float *v = scratch, *m = scratch + 36 * n_tiles * conv->out;
+    NnWinoBlock block = {
+      .height = conv->out_height,
+      .width = conv->out_width,
+      .channels = conv->out,
+      .tile_row = row,
+      .n_tile_rows = n,
+      .n_tile_cols = n_cols,
+      .pad = 2 - conv->config->pad_begin[0],
+    };
+
+    conv->k->wino_input (&block, dy, v);
+    wino_products (conv, n_tiles, conv->out, conv->in, v, conv->dgrad_weights, m);
+    block.height = conv->height;
+    block.width = conv->width;
+    block.channels = conv->in;
+    conv->k->wino_output (&block, m, &plain, dx);
+  }
+}
+
+void
+nn_cpu_conv_backward_winograd (const NnCpuConv *conv, const float *src, const float *dy,
+    float *scratch, float *acc, float *dx)
+{
+  winograd_dweights (conv, src, dy, scratch, acc);
+  if (dx)
+    winograd_dinput (conv, dy, scratch, dx);
+}
+
+/* dx += W^T dy for one row of dy */
+static void
+row_dinput (const NnCpuConv *conv, gsize row, const float *dy, float *scratch, float *dx)
+{
+  const NnConv2dConfig *c = conv->config;
+  const gsize n_k = conv->n_segments * conv->seg_k;
+  NnGemm g = {
+    .m = conv->out_width,
+    .n = n_k,
+    .n_segments = 1,
+    .seg_k = conv->out,
+    .a = dy,
+    .rs = conv->out,
+    .cs = 1,
+    .b = conv->dgrad_weights,
+    .ldb = PAD (n_k),
+    .b_padded = TRUE,
+    .c = scratch,
+    .ldc = PAD (n_k),
+  };
+
+  conv->k->gemm (&g);
+  for (gsize r = 0; r < c->kernel[0]; r++) {
+    gssize y = (gssize) (row * c->strides[0] + r * c->dilation[0]) - (gssize) c->pad_begin[0];
+
+    if (y < 0 || y >= (gssize) conv->height)
+      continue;
+    for (gsize q = 0; q < c->kernel[1]; q++) {
+      const float *col = scratch + (r * c->kernel[1] + q) * conv->in;
+
+      for (gsize i = 0; i < conv->out_width; i++, col += PAD (n_k)) {
+        gssize x = (gssize) (i * c->strides[1] + q * c->dilation[1]) - (gssize) c->pad_begin[1];
+
+        if (x >= 0 && x < (gssize) conv->width)
+          for (gsize ch = 0; ch < conv->in; ch++)
+            dx[((gsize) y * conv->width + (gsize) x) * conv->in + ch] += col[ch];
+      }
+    }
+  }
+}
+
+void
+nn_cpu_conv_backward_row (const NnCpuConv *conv, const float *src, gsize row, const float *dy,
+    const float *kernel, float *scratch, float *acc, float *dx, double *products)
+{
+  const float *a = padded_rows (conv, src, row, 1, scratch);
+  const gsize size = conv->seg_k * conv->out;
+  float *part = scratch + padded_rows_size (conv, 1);
+
+  for (gsize s = 0; s < conv->n_segments; s++) {
+    NnGemm g = {
+      .m = conv->seg_k,
+      .n = conv->out,
+      .n_segments = 1,
+      .seg_k = conv->out_width,
+      .a = a + conv->offsets[s],
+      .rs = 1,
+      .cs = conv->config->strides[1] * conv->in,
+      .b = dy,
+      .ldb = conv->out,
+      .c = products ? part : acc + s * size,
+      .ldc = conv->out,
+      .accumulate = products == NULL,
+    };
+
+    conv->k->gemm (&g);
+    if (products) {
+      products[s] = conv->k->dot (size, part, kernel + s * size);
+      conv->k->add (size, part, acc + s * size);
+    }
+  }
+  if (dx)
+    row_dinput (conv, row, dy, part, dx);
+}
+
 void
 nn_cpu_conv_finish_weights (const NnCpuConv *conv, const float *acc, float *dkernel)
 {
@@ -440,76 +527,4 @@ nn_cpu_conv_finish_weights (const NnCpuConv *conv, const float *acc, float *dker
     nn_wino_dweights (conv->in, conv->out, acc, dkernel);
   else
     memcpy (dkernel, acc, nn_cpu_conv_dweights_size (conv) * sizeof (float));
-}
-
-void
-nn_cpu_conv_backward_data (const NnCpuConv *conv, const float *dy, float *scratch, float *dx)
-{
-  const NnConv2dConfig *c = conv->config;
-  const gsize n_k = conv->n_segments * conv->seg_k;
-
-  if (conv->winograd) { /* a convolution of dy with the turned kernel */
-    const gsize n_rows = (conv->height + 3) / 4, step = dgrad_tile_rows (conv);
-    const gsize n_cols = (conv->width + 3) / 4;
-    const NnWinoEpilogue plain = { 0 };
-
-    for (gsize row = 0; row < n_rows; row += step) {
-      gsize n = MIN (step, n_rows - row), n_tiles = n * n_cols;
-      float *v = scratch, *m = scratch + 36 * n_tiles * conv->out;
-      NnWinoBlock block = {
-        .height = conv->out_height,
-        .width = conv->out_width,
-        .channels = conv->out,
-        .tile_row = row,
-        .n_tile_rows = n,
-        .n_tile_cols = n_cols,
-        .pad = 2 - c->pad_begin[0],
-      };
-
-      conv->k->wino_input (&block, dy, v);
-      wino_products (conv, n_tiles, conv->out, conv->in, v, conv->dgrad_weights, m);
-      block.height = conv->height;
-      block.width = conv->width;
-      block.channels = conv->in;
-      conv->k->wino_output (&block, m, &plain, dx);
-    }
-    return;
-  }
-
-  memset (dx, 0, conv->height * conv->width * conv->in * sizeof (float));
-  for (gsize row = 0; row < conv->out_height; row++) {
-    NnGemm g = {
-      .m = conv->out_width,
-      .n = n_k,
-      .n_segments = 1,
-      .seg_k = conv->out,
-      .a = dy + row * conv->out_width * conv->out,
-      .rs = conv->out,
-      .cs = 1,
-      .b = conv->dgrad_weights,
-      .ldb = PAD (n_k),
-      .b_padded = TRUE,
-      .c = scratch,
-      .ldc = PAD (n_k),
-    };
-
-    conv->k->gemm (&g);
-    for (gsize r = 0; r < c->kernel[0]; r++) {
-      gssize y = (gssize) (row * c->strides[0] + r * c->dilation[0]) - (gssize) c->pad_begin[0];
-
-      if (y < 0 || y >= (gssize) conv->height)
-        continue;
-      for (gsize q = 0; q < c->kernel[1]; q++) {
-        const float *col = scratch + (r * c->kernel[1] + q) * conv->in;
-
-        for (gsize i = 0; i < conv->out_width; i++, col += PAD (n_k)) {
-          gssize x = (gssize) (i * c->strides[1] + q * c->dilation[1]) - (gssize) c->pad_begin[1];
-
-          if (x >= 0 && x < (gssize) conv->width)
-            for (gsize ch = 0; ch < conv->in; ch++)
-              dx[((gsize) y * conv->width + (gsize) x) * conv->in + ch] += col[ch];
-        }
-      }
-    }
-  }
 }

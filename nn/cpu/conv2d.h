@@ -58,15 +58,20 @@ gsize nn_cpu_conv_scratch_size (const NnCpuConv *conv, gsize units); /* floats *
 void nn_cpu_conv_forward (const NnCpuConv *conv, const float *src, gsize unit, gsize n_units,
     const NnConvEpilogue *epilogue, float *scratch, float *dst);
 
-/* Gradients from dy (OH, OW, out), the activation's gradient already in it. */
+/* Gradients from dy (OH, OW, out), the activation's gradient already in it.
+ * Winograd takes a sample at a time, direct a few rows (see below). */
 gsize nn_cpu_conv_dweights_size (const NnCpuConv *conv); /* floats of an accumulator */
 gsize nn_cpu_conv_backward_scratch_size (const NnCpuConv *conv);
-/* acc += gradient of one sample */
-void nn_cpu_conv_backward_weights (const NnCpuConv *conv, const float *src, const float *dy,
-    float *scratch, float *acc);
+/* acc += gradient of one sample; dx (nullable): its gradient */
+void nn_cpu_conv_backward_winograd (const NnCpuConv *conv, const float *src, const float *dy,
+    float *scratch, float *acc, float *dx);
+/* The same for one output row, dy (OW, out). dx (nullable) is added to.
+ * products (nullable): for each of the kernel's rows the sum over kernel and
+ * gradient of their elementwise product, (kh): see train.c. */
+void nn_cpu_conv_backward_row (const NnCpuConv *conv, const float *src, gsize row, const float *dy,
+    const float *kernel, float *scratch, float *acc, float *dx, double *products);
 /* accumulator to (kh, kw, in, out) */
 void nn_cpu_conv_finish_weights (const NnCpuConv *conv, const float *acc, float *dkernel);
-void nn_cpu_conv_backward_data (const NnCpuConv *conv, const float *dy, float *scratch, float *dx);
 
 /* 64-byte aligned, zeroed; NULL and NN_ERROR_NO_MEMORY. Freed by nn_aligned_free(). */
 float *nn_aligned_new (gsize n_floats, const char *what, GError **error);

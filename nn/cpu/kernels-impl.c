@@ -113,28 +113,46 @@ vselect (VI mask, V a, V b)
     } \
   }
 
-DEFINE_BLOCK (block_m_2, MR, 2)
-DEFINE_BLOCK (block_m_1, MR, 1)
-DEFINE_BLOCK (block_6_2, 6, 2)
-DEFINE_BLOCK (block_6_1, 6, 1)
-DEFINE_BLOCK (block_4_2, 4, 2)
-DEFINE_BLOCK (block_4_1, 4, 1)
-DEFINE_BLOCK (block_1_2, 1, 2)
-DEFINE_BLOCK (block_1_1, 1, 1)
+#define DEFINE_BLOCKS(R, suffix) \
+  DEFINE_BLOCK (block_##suffix##_2, R, 2) \
+  DEFINE_BLOCK (block_##suffix##_1, R, 1)
+
+DEFINE_BLOCKS (MR, m)
+DEFINE_BLOCKS (6, 6)
+DEFINE_BLOCKS (4, 4)
+DEFINE_BLOCKS (3, 3)
+DEFINE_BLOCKS (2, 2)
+DEFINE_BLOCKS (1, 1)
+
+/* what to take first of a rest of so many rows, for even pieces */
+static const guint8 first_rows[12] = { 0, 1, 2, 3, 4, 3, 6, 4, 4, 6, 6, 4 };
 
 #define COLUMN(pair, j, skip, lanes) \
   do { \
     gsize m = 0; \
     for (; m + MR <= g->m; m += MR) \
       block_m_##pair (g, m, j, skip, lanes); \
-    if (MR > 6 && m + 6 <= g->m) { \
-      block_6_##pair (g, m, j, skip, lanes); \
-      m += 6; \
+    while (m < g->m) { \
+      gsize r = first_rows[g->m - m]; \
+      switch (r) { \
+        case 6: \
+          block_6_##pair (g, m, j, skip, lanes); \
+          break; \
+        case 4: \
+          block_4_##pair (g, m, j, skip, lanes); \
+          break; \
+        case 3: \
+          block_3_##pair (g, m, j, skip, lanes); \
+          break; \
+        case 2: \
+          block_2_##pair (g, m, j, skip, lanes); \
+          break; \
+        default: \
+          block_1_##pair (g, m, j, skip, lanes); \
+          break; \
+      } \
+      m += r; \
     } \
-    for (; m + 4 <= g->m; m += 4) \
-      block_4_##pair (g, m, j, skip, lanes); \
-    for (; m < g->m; m++) \
-      block_1_##pair (g, m, j, skip, lanes); \
   } while (0)
 
 static void
@@ -831,6 +849,25 @@ add (gsize n, const float *x, float *y)
     y[i] += x[i];
 }
 
+static float
+dot (gsize n, const float *x, const float *y)
+{
+  V acc[2] = { { 0 } };
+  float sum = 0;
+  gsize i = 0;
+
+  for (; i + 2 * VL <= n; i += 2 * VL) {
+    acc[0] += load (x + i) * load (y + i);
+    acc[1] += load (x + i + VL) * load (y + i + VL);
+  }
+  acc[0] += acc[1];
+  for (int l = 0; l < VL; l++)
+    sum += acc[0][l];
+  for (; i < n; i++)
+    sum += x[i] * y[i];
+  return sum;
+}
+
 static void
 to_bf16 (gsize n, const float *src, guint16 *dst)
 {
@@ -904,6 +941,7 @@ const NnCpuKernels NN_KERNELS = {
   .unpool_rows = unpool_rows,
   .column_sums = column_sums,
   .add = add,
+  .dot = dot,
   .to_bf16 = to_bf16,
   .adam = adam,
   .sgd = sgd,

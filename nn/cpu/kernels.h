@@ -128,6 +128,7 @@ typedef struct
 
   void (*column_sums) (gsize n_rows, gsize n, const float *x, float *sum); /* added to */
   void (*add) (gsize n, const float *x, float *y);                         /* y += x */
+  float (*dot) (gsize n, const float *x, const float *y);
   void (*to_bf16) (gsize n, const float *src, guint16 *dst);               /* to nearest even */
   void (*adam) (gsize n, float *w, float *m, float *v, const float *g, float rate, float beta_1,
       float beta_2, float epsilon, float l1, float l2);

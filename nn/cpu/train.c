@@ -22,6 +22,7 @@
 #define GROUPS 16           /* samples whose weight gradients are added up in one buffer */
 #define DENSE_CHUNK 4096    /* rows of a dense layer's weights in one task */
 #define OPTIMIZER_CHUNK (1 << 18)
+#define NN_CPU_MAX_KERNEL 32 /* rows of a kernel that bn_first_sums() takes */
 
 typedef struct _Op Op;
 
@@ -52,7 +53,9 @@ struct _Op
   NnCpuConv *conv;
   gsize units_per_call, dweights_size;
   float *dweights, *dbias; /* (GROUPS, ...) */
-  Op *bn_next;             /* whose moments are taken while the rows are in the cache */
+  Op *bn_next;    /* the BatchNormalization behind: its passes over y are done with ours */
+  Op *bn_first;   /* the one in front, if it is the first op: see bn_first_sums() */
+  double *kernel_row_sums; /* (kh, out), for it */
 
   /* BatchNormalization. Tables of n values, and of (batch * outer, n) for the sums. */
   const NnLayer *pool; /* the 2x2 max pooling done with it */
@@ -143,7 +146,7 @@ conv_forward_task (gpointer data, guint sample, guint thread)
 
     nn_cpu_conv_forward (op->conv, op_x (op) + sample * op->in_size, u, n, &plain,
         op->train->scratch[thread], y);
-    if (op->bn_next) {
+    if (op->bn_next && !op->bn_next->by_channel) {
       gsize end = MIN ((u + n) * rows_per_unit, op->conv->out_height);
 
       for (gsize row = u * rows_per_unit; row < end; row++)
@@ -180,7 +183,89 @@ activation_gradient (const Op *op, gsize channels, const float *y, float *dy)
     k->activation_backward (op->activation, op->out_size, y, dy, dy);
 }
 
-static void bn_dx_sample (Op *op, guint sample, guint thread);
+static void bn_dx_rows (
+    const Op *op, guint sample, gsize row, gsize end, float *scratch, float *dx);
+
+/* The first BatchNormalization wants of the gradient of its output only the
+ * sums over each row h, of dX and of dX times that output Y. Both follow from
+ * what the convolution behind it has anyway. With the kernel's row r applied
+ * to image row h = stride * o + dilation * r by output row o:
+ *   sum dX   = sum over r of < sum over (kw, in) of W[r], sum of dY over row o >
+ *   sum dX Y = sum over r of < W[r], gradient of W[r] from row o >
+ * and xhat = (Y - beta) / gamma. Saves the gradient of the image, a tenth of a
+ * step of the post's network. Not where a gamma is near 0: returns FALSE. */
+static gboolean
+bn_first_is_safe (const Op *bn)
+{
+  const NnParam *gamma = nn_cpu_param (bn->layer, "gamma");
+
+  for (gsize i = 0; gamma && i < bn->n; i++)
+    if (fabsf (gamma->data[i]) < 0.05f)
+      return FALSE;
+  return TRUE;
+}
+
+static void
+bn_first_sums (Op *op, guint sample, gsize row, const float *column_sum, const double *products)
+{
+  const NnConv2dConfig *c = op->conv->config;
+  Op *bn = op->bn_first;
+  const NnParam *gamma = nn_cpu_param (bn->layer, "gamma"), *beta = nn_cpu_param (bn->layer, "beta");
+
+  for (gsize r = 0; r < c->kernel[0]; r++) {
+    gsize h = row * c->strides[0] + r * c->dilation[0], at = sample * bn->n + h;
+    const double *sums = op->kernel_row_sums + r * op->conv->out;
+    double dx = 0;
+
+    for (gsize o = 0; o < op->conv->out; o++)
+      dx += sums[o] * column_sum[o];
+    bn->sums_dy[at] += dx;
+    bn->sums_dy_xhat[at]
+        += (products[r] - (beta ? beta->data[h] : 0) * dx) / (gamma ? gamma->data[h] : 1);
+  }
+}
+
+/* Direct convolutions go row by row, so that the gradient of a row is used
+ * while it is in the first-level cache, and with a BatchNormalization behind
+ * never written to memory. */
+static void
+conv_backward_rows (Op *op, guint sample, float *scratch, float *dweights, float *dbias)
+{
+  NnCpuTrain *train = op->train;
+  const NnCpuConv *conv = op->conv;
+  const gsize line = conv->out_width * conv->out;
+  float *column_sum = scratch, *rows = column_sum + conv->out, *unpooled = rows + 2 * line;
+  float *rest = unpooled + 2 * line, *dx = op->dx ? op->dx + sample * op->in_size : NULL;
+  const float *kernel = nn_cpu_param (op->layer, "kernel")->data;
+  double products[NN_CPU_MAX_KERNEL];
+
+  if (op->bn_first) {
+    dx = NULL;
+    memset (op->bn_first->sums_dy + sample * op->bn_first->n, 0, op->bn_first->n * sizeof (double));
+    memset (
+        op->bn_first->sums_dy_xhat + sample * op->bn_first->n, 0, op->bn_first->n * sizeof (double));
+  }
+  if (dx)
+    memset (dx, 0, op->in_size * sizeof (float));
+  for (gsize row = 0; row < conv->out_height; row += 2) {
+    gsize end = MIN (row + 2, conv->out_height);
+    const float *dy = op->dy + sample * op->out_size + row * line;
+
+    if (op->bn_next) {
+      bn_dx_rows (op->bn_next, sample, row, end, unpooled, rows);
+      dy = rows;
+    }
+    for (gsize r = row; r < end; r++, dy += line) {
+      memset (column_sum, 0, conv->out * sizeof (float));
+      train->k->column_sums (conv->out_width, conv->out, dy, column_sum);
+      train->k->add (conv->out, column_sum, dbias);
+      nn_cpu_conv_backward_row (conv, op_x (op) + sample * op->in_size, r, dy, kernel, rest,
+          dweights, dx, op->bn_first ? products : NULL);
+      if (op->bn_first)
+        bn_first_sums (op, sample, r, column_sum, products);
+    }
+  }
+}
 
 static void
 conv_backward_task (gpointer data, guint group, guint thread)
@@ -198,19 +283,34 @@ conv_backward_task (gpointer data, guint group, guint thread)
     float *dy = op->dy + sample * op->out_size;
     float *sum = train->scratch[thread];
 
-    /* while this sample's gradient is in the cache */
-    if (op->bn_next)
-      bn_dx_sample (op->bn_next, sample, thread);
     activation_gradient (op, channels, y, dy);
+    if (!op->conv->winograd) {
+      conv_backward_rows (op, sample, train->scratch[thread], dweights, dbias);
+      continue;
+    }
+    if (op->bn_next)
+      bn_dx_rows (op->bn_next, sample, 0, op->conv->out_height, train->scratch[thread], dy);
     memset (sum, 0, channels * sizeof (float));
     train->k->column_sums (op->out_size / channels, channels, dy, sum);
     train->k->add (channels, sum, dbias);
-    nn_cpu_conv_backward_weights (
-        op->conv, op_x (op) + sample * op->in_size, dy, train->scratch[thread], dweights);
-    if (op->dx)
-      nn_cpu_conv_backward_data (
-          op->conv, dy, train->scratch[thread], op->dx + sample * op->in_size);
+    nn_cpu_conv_backward_winograd (op->conv, op_x (op) + sample * op->in_size, dy,
+        train->scratch[thread], dweights, op->dx ? op->dx + sample * op->in_size : NULL);
   }
+}
+
+/* Whether the op in front is a BatchNormalization served by bn_first_sums(). */
+static Op *
+find_bn_first (Op *op)
+{
+  Op *first = &op->train->ops[0];
+  const NnConv2dConfig *c = op->conv->config;
+
+  return op == first + 1 && first->layer->kind == NN_LAYER_BATCH_NORMALIZATION
+          && !first->by_channel && first->outer == 1 && !op->conv->winograd && !op->conv->is_padded
+          && c->dilation[1] == 1 && c->kernel[0] <= NN_CPU_MAX_KERNEL && op->dx
+          && bn_first_is_safe (first)
+      ? first
+      : NULL;
 }
 
 static void
@@ -219,8 +319,17 @@ conv_backward (Op *op)
   NnCpuTrain *train = op->train;
   float *dkernel = gradient_of (op, "kernel"), *dbias = gradient_of (op, "bias");
 
-  if (op->dx)
+  op->bn_first = find_bn_first (op);
+  if (op->bn_first) {
+    const float *kernel = nn_cpu_param (op->layer, "kernel")->data;
+    gsize n = op->conv->seg_k, out = op->conv->out;
+
+    memset (op->kernel_row_sums, 0, op->conv->n_segments * out * sizeof (double));
+    for (gsize i = 0; i < op->conv->n_segments * n * out; i++)
+      op->kernel_row_sums[i / (n * out) * out + i % out] += kernel[i];
+  } else if (op->dx) {
     nn_cpu_conv_pack_dgrad (op->conv, nn_cpu_param (op->layer, "kernel")->data);
+  }
   nn_crew_run (train->crew, n_groups (train), conv_backward_task, op);
   for (guint g = 1; g < n_groups (train); g++) {
     train->k->add (op->dweights_size, op->dweights + g * op->dweights_size, op->dweights);
@@ -293,7 +402,7 @@ bn_forward (Op *op)
   float *moving_variance = nn_cpu_param (op->layer, "moving_variance")->data;
   const gsize n_runs = train->n * (op->by_channel ? 1 : op->outer);
   const double count = op->by_channel ? op->outer : op->inner, total = count * n_runs;
-  gboolean taken = op > train->ops && op[-1].bn_next == op;
+  gboolean taken = op > train->ops && op[-1].bn_next == op && !op->by_channel;
 
   if (!op->frozen && !taken)
     nn_crew_run (train->crew, train->n, bn_moments_task, op);
@@ -386,47 +495,52 @@ bn_sums_task (gpointer data, guint sample, guint thread)
   }
 }
 
+/* Rows [row, end) of the first axis of one sample, to dx of the first of them;
+ * @row is even where there is a pooling. */
 static void
-bn_dx_sample (Op *op, guint sample, guint thread)
+bn_dx_rows (const Op *op, guint sample, gsize row, gsize end, float *scratch, float *dx)
 {
   const NnCpuKernels *k = op->train->k;
-  const float *x = op_x (op) + sample * op->in_size;
-  float *dx = op->dx + sample * op->in_size;
+  const NnShape *in = &op->layer->in_shape;
+  const gsize line = op->in_size / in->dims[0];
+  const float *x = op_x (op) + sample * op->in_size + row * line;
+  const float *dy = op->pool ? NULL : op->dy + sample * op->out_size + row * line;
 
-  if (op->pool) {
-    const gsize height = op->pool->in_shape.dims[0];
-    const gsize width = op->pool->in_shape.dims[1], channels = op->pool->in_shape.dims[2];
-    const gsize line = width * channels;
-
-    for (gsize row = 0; row < height; row += 2) {
-      const float *d = bn_unpooled_rows (op, sample, row, op->train->scratch[thread]);
-
-      for (gsize i = row; i < MIN (row + 2, height); i++, d += line) {
-        if (op->by_channel)
-          k->bn_dx_channels (width, channels, x + i * line, d, op->mean, op->k1, op->k2, op->k3,
-              op->relu_before, dx + i * line);
-        else
-          k->bn_dx (line, x + i * line, d, op->mean[i], op->k1[i], op->k2[i], op->k3[i],
-              op->relu_before, dx + i * line);
-      }
-    }
-  } else if (op->by_channel) {
-    k->bn_dx_channels (op->outer, op->n, x, op->dy + sample * op->out_size, op->mean, op->k1,
-        op->k2, op->k3, op->relu_before, dx);
-  } else {
-    for (gsize at = 0; at < op->outer * op->n; at++) {
-      gsize i = at % op->n, o = at * op->inner;
-
-      k->bn_dx (op->inner, x + o, op->dy + sample * op->out_size + o, op->mean[i], op->k1[i],
-          op->k2[i], op->k3[i], op->relu_before, dx + o);
-    }
+  for (gsize r = row; r < end; r++, x += line, dx += line) {
+    if (op->pool && r % 2 == 0)
+      dy = bn_unpooled_rows (op, sample, r, scratch);
+    if (op->by_channel)
+      k->bn_dx_channels (line / op->n, op->n, x, dy, op->mean, op->k1, op->k2, op->k3,
+          op->relu_before, dx);
+    else
+      k->bn_dx (line, x, dy, op->mean[r], op->k1[r], op->k2[r], op->k3[r], op->relu_before, dx);
+    dy += line;
   }
 }
 
 static void
 bn_dx_task (gpointer data, guint sample, guint thread)
 {
-  bn_dx_sample (data, sample, thread);
+  Op *op = data;
+  const gsize inner = op->inner;
+  float *dx = op->dx + sample * op->in_size;
+
+  if (op->by_channel && !op->pool) {
+    op->train->k->bn_dx_channels (op->outer, op->n, op_x (op) + sample * op->in_size,
+        op->dy + sample * op->out_size, op->mean, op->k1, op->k2, op->k3, op->relu_before, dx);
+    return;
+  }
+  if (op->by_channel || op->outer == 1) {
+    bn_dx_rows (op, sample, 0, op->layer->in_shape.dims[0], op->train->scratch[thread], dx);
+    return;
+  }
+  for (gsize at = 0; at < op->outer * op->n; at++) {
+    gsize i = at % op->n;
+
+    op->train->k->bn_dx (inner, op_x (op) + sample * op->in_size + at * inner,
+        op->dy + sample * op->out_size + at * inner, op->mean[i], op->k1[i], op->k2[i], op->k3[i],
+        op->relu_before, dx + at * inner);
+  }
 }
 
 static void
@@ -438,7 +552,8 @@ bn_backward (Op *op)
   const double total = (double) n_runs * (op->by_channel ? op->outer : op->inner);
   float *dgamma = gradient_of (op, "gamma"), *dbeta = gradient_of (op, "beta");
 
-  nn_crew_run (train->crew, train->n, bn_sums_task, op);
+  if (op + 1 == train->ops + train->n_ops || op[1].bn_first != op)
+    nn_crew_run (train->crew, train->n, bn_sums_task, op);
   for (gsize i = 0; i < op->n; i++) {
     double sum = 0, sum_xhat = 0;
 
@@ -829,8 +944,13 @@ build_conv (Op *op, GError **error)
   op->dweights_size = nn_cpu_conv_dweights_size (op->conv);
   op->dweights = new_buffer (train, GROUPS * op->dweights_size, op->layer->name, error);
   op->dbias = op->dweights ? new_buffer (train, GROUPS * op->conv->out, op->layer->name, error) : NULL;
+  op->kernel_row_sums = new_doubles (
+      train, op->conv->n_segments * op->conv->out, op->layer->name, error);
+  if (!op->kernel_row_sums)
+    return FALSE;
   scratch = MAX (nn_cpu_conv_scratch_size (op->conv, op->units_per_call),
-      nn_cpu_conv_backward_scratch_size (op->conv));
+      nn_cpu_conv_backward_scratch_size (op->conv)
+          + (4 * op->conv->out_width + 1) * op->conv->out);
   train->scratch_size = MAX (train->scratch_size, MAX (scratch, op->conv->out));
   return op->dbias != NULL;
 }
@@ -956,7 +1076,7 @@ connect_ops (NnCpuTrain *train, GError **error)
       before->dy = before->y; /* overwritten by the gradient */
       before->activation_done = TRUE;
       op->relu_before = before->activation == NN_ACTIVATION_RELU;
-      if (before->layer->kind == NN_LAYER_CONV2D && !op->by_channel && op->outer == 1)
+      if (before->layer->kind == NN_LAYER_CONV2D && (op->by_channel || op->outer == 1))
         before->bn_next = op;
     } else if (before && !(before->dy = new_buffer (
                                train, train->batch * before->out_size, name, error))) {
