@@ -1,0 +1,392 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nn/backend.h"
+
+#include <gmodule.h>
+#include <string.h>
+
+#include "nn/backend-module.h"
+#include "nn/cpu/backend-cpu.h"
+#include "nn/error.h"
+
+/* back ends that come as modules, in the order in which "auto" tries them */
+static const char *const module_names[] = { "cuda" };
+
+struct _NnBackend
+{
+  gint ref_count;
+  const NnBackendClass *klass;
+  char *device;
+  char *description;
+  gpointer handle;
+};
+
+struct _NnPlan
+{
+  NnBackend *backend;
+  NnModel *model;
+  guint batch;
+  gboolean training;
+  gpointer handle;
+};
+
+/* --- precisions ----------------------------------------------------------------- */
+
+static const char *const precision_names[] = { "auto", "fp32", "tf32", "fp16", "bf16" };
+
+const char *
+nn_precision_to_string (NnPrecision precision)
+{
+  return precision_names[precision];
+}
+
+gboolean
+nn_precision_from_string (const char *string, NnPrecision *precision)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (precision_names); i++) {
+    if (g_strcmp0 (string, precision_names[i]) == 0) {
+      *precision = i;
+      return TRUE;
+    }
+  }
+  return FALSE;
+}
+
+/* --- modules -------------------------------------------------------------------- */
+
+static void
+host_log (NnLogLevel level, const char *message)
+{
+  nn_log (level, "%s", message);
+}
+
+static const NnBackendClass *
+check_class (const NnBackendClass *klass, const char *name, const char *path, GError **error)
+{
+  if (!klass)
+    g_set_error (error, NN_ERROR, NN_ERROR_BACKEND,
+        "%s: refuses to work with this version of classify", path);
+  else if (klass->abi != NN_BACKEND_ABI || klass->size != sizeof (NnBackendClass))
+    g_set_error (error, NN_ERROR, NN_ERROR_BACKEND,
+        "%s: was built for another version of classify (ABI %u of %" G_GSIZE_FORMAT
+        " bytes, wanted %u of %" G_GSIZE_FORMAT "): install the one that belongs to it",
+        path, klass->abi, klass->size, NN_BACKEND_ABI, sizeof (NnBackendClass));
+  else if (g_strcmp0 (klass->name, name) != 0)
+    g_set_error (error, NN_ERROR, NN_ERROR_BACKEND, "%s: is a back end \"%s\", not \"%s\"", path,
+        klass->name ? klass->name : "", name);
+  else
+    return klass;
+  return NULL;
+}
+
+/* Opened once in the life of the process and never closed: a GPU library does
+ * not survive that. */
+static const NnBackendClass *
+open_module (const char *name, GError **error)
+{
+  static GMutex lock;
+  static GHashTable *opened; /* path -> class */
+  static NnHost host;
+  const char *dir = g_getenv ("CLASSIFY_BACKEND_PATH");
+  g_autofree char *file = g_strdup_printf ("nn-backend-%s.so", name);
+  g_autofree char *path = g_build_filename (dir && *dir ? dir : NN_MODULE_DIR, file, NULL);
+  const NnBackendClass *klass = NULL;
+  GModule *module;
+  gpointer symbol = NULL;
+
+  g_mutex_lock (&lock);
+  if (!opened) {
+    opened = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+    host = (NnHost) {
+      .abi = NN_BACKEND_ABI,
+      .size = sizeof host,
+      .log = host_log,
+      .error_domain = NN_ERROR,
+    };
+  }
+  klass = g_hash_table_lookup (opened, path);
+  if (klass)
+    goto out;
+  if (!g_file_test (path, G_FILE_TEST_EXISTS)) {
+    g_set_error (error, NN_ERROR, NN_ERROR_BACKEND, "%s: not installed", path);
+    goto out;
+  }
+  module = g_module_open (path, G_MODULE_BIND_LOCAL);
+  if (!module) {
+    g_set_error (error, NN_ERROR, NN_ERROR_BACKEND, "%s: cannot be opened: %s", path,
+        g_module_error ());
+    goto out;
+  }
+  if (!g_module_symbol (module, NN_BACKEND_MODULE_SYMBOL, &symbol) || !symbol) {
+    g_set_error (error, NN_ERROR, NN_ERROR_BACKEND, "%s: is no back end: it has no symbol %s", path,
+        NN_BACKEND_MODULE_SYMBOL);
+    g_module_close (module);
+    goto out;
+  }
+  klass = check_class (((NnBackendModuleQuery) symbol) (&host), name, path, error);
+  if (klass) {
+    g_module_make_resident (module);
+    g_hash_table_insert (opened, g_steal_pointer (&path), (gpointer) klass);
+  } else {
+    g_module_close (module);
+  }
+
+out:
+  g_mutex_unlock (&lock);
+  return klass;
+}
+
+/* --- devices -------------------------------------------------------------------- */
+
+static NnBackend *
+open_device (const NnBackendClass *klass, guint index, GError **error)
+{
+  NnBackend *backend;
+  gpointer handle = klass->open (index, error);
+
+  if (!handle)
+    return NULL;
+  backend = g_new0 (NnBackend, 1);
+  backend->ref_count = 1;
+  backend->klass = klass;
+  backend->handle = handle;
+  backend->device = klass == &nn_backend_cpu_class
+      ? g_strdup ("cpu")
+      : g_strdup_printf ("%s:%u", klass->name, index);
+  backend->description = klass->describe_device (index);
+  return backend;
+}
+
+static guint
+count_devices (const NnBackendClass *klass, GError **error)
+{
+  g_autoptr (GError) reason = NULL;
+  guint n = klass->count_devices (&reason);
+
+  if (n == 0)
+    g_set_error (error, NN_ERROR, NN_ERROR_BACKEND, "%s",
+        reason ? reason->message : "no such device in this machine");
+  return n;
+}
+
+static NnBackend *
+open_by_name (const char *device, GError **error)
+{
+  const char *colon = strchr (device, ':');
+  g_autofree char *name = g_strndup (device, colon ? (gsize) (colon - device) : strlen (device));
+  const NnBackendClass *klass;
+  guint64 index = 0;
+  guint n;
+
+  if (strcmp (device, "cpu") == 0)
+    return open_device (&nn_backend_cpu_class, 0, error);
+  if (!g_strv_contains ((const char *const[]) { "cuda", NULL }, name)
+      || (colon && !g_ascii_string_to_unsigned (colon + 1, 10, 0, 1023, &index, NULL))) {
+    g_set_error (error, NN_ERROR, NN_ERROR_BACKEND,
+        "there is no device \"%s\": use auto, cpu, cuda or cuda:N", device);
+    return NULL;
+  }
+  klass = open_module (name, error);
+  n = klass ? count_devices (klass, error) : 0;
+  if (n > 0 && index >= n)
+    g_set_error (error, NN_ERROR, NN_ERROR_BACKEND, "this machine has %u such device%s: %s:0 to %s:%u",
+        n, n == 1 ? "" : "s", name, name, n - 1);
+  else if (n > 0) {
+    NnBackend *backend = open_device (klass, (guint) index, error);
+
+    if (backend)
+      return backend;
+  }
+  g_prefix_error (error, "device \"%s\" cannot be used: ", device);
+  return NULL;
+}
+
+NnBackend *
+nn_backend_open (const char *device, GError **error)
+{
+  static gint warned;
+  g_autoptr (GString) reasons = g_string_new (NULL);
+
+  if (g_strcmp0 (device, "auto") != 0)
+    return open_by_name (device ? device : "", error);
+  for (guint i = 0; i < G_N_ELEMENTS (module_names); i++) {
+    g_autoptr (GError) reason = NULL;
+    NnBackend *backend = open_by_name (module_names[i], &reason);
+
+    if (backend)
+      return backend;
+    g_string_append_printf (reasons, "%s%s", reasons->len ? "; " : "", reason->message);
+  }
+  if (g_atomic_int_compare_and_exchange (&warned, 0, 1))
+    nn_warning ("using the CPU: %s", reasons->str);
+  return open_by_name ("cpu", error);
+}
+
+NnBackend *
+nn_backend_ref (NnBackend *backend)
+{
+  g_atomic_int_inc (&backend->ref_count);
+  return backend;
+}
+
+void
+nn_backend_unref (NnBackend *backend)
+{
+  if (!backend || !g_atomic_int_dec_and_test (&backend->ref_count))
+    return;
+  backend->klass->close (backend->handle);
+  g_free (backend->device);
+  g_free (backend->description);
+  g_free (backend);
+}
+
+const char *
+nn_backend_get_device (const NnBackend *backend)
+{
+  return backend->device;
+}
+
+const char *
+nn_backend_get_description (const NnBackend *backend)
+{
+  return backend->description;
+}
+
+static void
+device_info_free (gpointer data)
+{
+  NnDeviceInfo *info = data;
+
+  g_free (info->device);
+  g_free (info->description);
+  g_free (info->reason);
+  g_free (info);
+}
+
+static void
+add_device (GPtrArray *devices, char *device, char *description, char *reason)
+{
+  NnDeviceInfo *info = g_new0 (NnDeviceInfo, 1);
+
+  *info = (NnDeviceInfo) { device, description, reason };
+  g_ptr_array_add (devices, info);
+}
+
+GPtrArray *
+nn_backend_list_devices (void)
+{
+  GPtrArray *devices = g_ptr_array_new_with_free_func (device_info_free);
+
+  add_device (devices, g_strdup ("cpu"), nn_backend_cpu_class.describe_device (0), NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (module_names); i++) {
+    g_autoptr (GError) error = NULL;
+    const NnBackendClass *klass = open_module (module_names[i], &error);
+    guint n = klass ? count_devices (klass, &error) : 0;
+
+    for (guint d = 0; d < n; d++) {
+      g_autoptr (GError) reason = NULL;
+      gpointer handle = klass->open (d, &reason);
+
+      if (handle)
+        klass->close (handle);
+      add_device (devices, g_strdup_printf ("%s:%u", klass->name, d), klass->describe_device (d),
+          reason ? g_strdup (reason->message) : NULL);
+    }
+    if (n == 0)
+      add_device (devices, g_strdup (module_names[i]), g_strdup ("not usable"),
+          g_strdup (error->message));
+  }
+  return devices;
+}
+
+/* --- plans ---------------------------------------------------------------------- */
+
+NnPlan *
+nn_plan_new (NnBackend *backend, NnModel *model, const NnPlanOptions *options, GError **error)
+{
+  NnPlanOptions complete = *options;
+  NnPlan *plan;
+  gpointer handle;
+
+  g_return_val_if_fail (backend && model, NULL);
+  complete.batch = MAX (options->batch, 1);
+  if (complete.training && !backend->klass->plan_train_step) {
+    g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED, "device \"%s\" cannot train",
+        backend->device);
+    return NULL;
+  }
+  handle = backend->klass->plan_new (backend->handle, model, &complete, error);
+  if (!handle)
+    return NULL;
+  plan = g_new0 (NnPlan, 1);
+  plan->backend = nn_backend_ref (backend);
+  plan->model = nn_model_ref (model);
+  plan->batch = complete.batch;
+  plan->training = complete.training;
+  plan->handle = handle;
+  return plan;
+}
+
+void
+nn_plan_free (NnPlan *plan)
+{
+  if (!plan)
+    return;
+  plan->backend->klass->plan_free (plan->handle);
+  nn_model_unref (plan->model);
+  nn_backend_unref (plan->backend);
+  g_free (plan);
+}
+
+NnModel *
+nn_plan_get_model (const NnPlan *plan)
+{
+  return plan->model;
+}
+
+guint
+nn_plan_get_batch (const NnPlan *plan)
+{
+  return plan->batch;
+}
+
+guint
+nn_plan_get_threads (const NnPlan *plan)
+{
+  return plan->backend->klass->plan_get_threads (plan->handle);
+}
+
+float *
+nn_plan_get_input (NnPlan *plan)
+{
+  return plan->backend->klass->plan_get_input (plan->handle);
+}
+
+const float *
+nn_plan_run (NnPlan *plan, guint n, GError **error)
+{
+  g_return_val_if_fail (n >= 1 && n <= plan->batch, NULL);
+  return plan->backend->klass->plan_run (plan->handle, n, error);
+}
+
+gboolean
+nn_plan_train_step (NnPlan *plan, guint n, const float *targets, NnOptimizer *optimizer,
+    guint64 seed, NnStepResult *result, GError **error)
+{
+  g_return_val_if_fail (plan->training && n >= 1 && n <= plan->batch, FALSE);
+  return plan->backend->klass->plan_train_step (
+      plan->handle, n, targets, optimizer, seed, result, error);
+}
+
+gboolean
+nn_plan_sync (NnPlan *plan, NnOptimizer *optimizer, GError **error)
+{
+  return !plan->backend->klass->plan_sync
+      || plan->backend->klass->plan_sync (plan->handle, optimizer, error);
+}
+
+char *
+nn_plan_describe (const NnPlan *plan)
+{
+  return plan->backend->klass->plan_describe (plan->handle);
+}
