@@ -745,55 +745,92 @@ nn_model_new_from_json_file (const char *path, GError **error)
 
 /* --- changing the text -------------------------------------------------- */
 
-static char *
-to_text (JsonNode *root)
+/* A tree that may be changed, of a text that was read before. */
+static JsonParser *
+parse_again (const char *json, GError **error)
 {
-  return json_to_string (root, FALSE);
+  g_autoptr (JsonParser) checked = nn_json_parse (json, -1, error);
+  g_autoptr (JsonParser) parser = NULL;
+
+  if (checked == NULL)
+    return NULL;
+  parser = json_parser_new ();
+  return json_parser_load_from_data (parser, json, -1, error) ? g_steal_pointer (&parser) : NULL;
 }
 
-/* A list of layers gets a new object around it; immutable nodes may be shared. */
+static JsonNode *
+make_input_layer (const NnModel *model)
+{
+  const NnShape *shape = nn_model_get_input_shape (model);
+  JsonNode *node = json_node_new (JSON_NODE_OBJECT);
+  JsonObject *object = json_object_new (), *config = json_object_new ();
+  JsonArray *sizes = json_array_new ();
+
+  json_array_add_null_element (sizes);
+  for (guint i = 0; i < shape->n_dims; i++)
+    json_array_add_int_element (sizes, shape->dims[i]);
+  json_object_set_array_member (config, "batch_input_shape", sizes);
+  json_object_set_string_member (config, "dtype", "float32");
+  json_object_set_boolean_member (config, "sparse", FALSE);
+  json_object_set_string_member (config, "name", model->layers[0].name);
+  json_object_set_string_member (object, "class_name", "InputLayer");
+  json_object_set_object_member (object, "config", config);
+  json_node_take_object (node, object);
+  return node;
+}
+
 char *
 nn_model_json_for_file (const NnModel *model, GError **error)
 {
-  g_autoptr (JsonParser) parser = nn_json_parse (model->json, -1, error);
+  g_autoptr (JsonParser) parser = NULL;
   g_autoptr (JsonNode) root = NULL;
-  JsonObject *object, *config;
-  JsonNode *layers;
+  JsonObject *old, *object, *config;
+  JsonNode *node, *copy;
+  JsonArray *layers, *all;
 
+  if (!model->is_sequential || !model->has_implicit_input)
+    return g_strdup (model->json);
+  parser = parse_again (model->json, error);
   if (parser == NULL)
     return NULL;
-  object = json_node_get_object (json_parser_get_root (parser));
-  layers = json_object_get_member (object, "config");
-  if (!JSON_NODE_HOLDS_ARRAY (layers))
-    return g_strdup (model->json);
+  old = json_node_get_object (json_parser_get_root (parser));
+  node = json_object_get_member (old, "config");
+  layers = JSON_NODE_HOLDS_ARRAY (node)
+      ? json_node_get_array (node)
+      : nn_json_get_array (json_node_get_object (node), "layers");
+  all = json_array_new ();
+  json_array_add_element (all, make_input_layer (model));
+  for (guint i = 0; i < json_array_get_length (layers); i++) {
+    copy = json_node_copy (json_array_get_element (layers, i));
+    if (i == 0) {
+      JsonObject *first = nn_json_get_object (json_node_get_object (copy), "config");
 
-  root = json_node_new (JSON_NODE_OBJECT);
-  object = json_object_new ();
+      if (json_object_has_member (first, "batch_input_shape"))
+        json_object_remove_member (first, "batch_input_shape");
+    }
+    json_array_add_element (all, copy);
+  }
   config = json_object_new ();
   json_object_set_string_member (config, "name", model->name);
-  json_object_set_member (config, "layers", json_node_copy (layers));
+  json_object_set_array_member (config, "layers", all);
+  object = json_object_new ();
   json_object_set_string_member (object, "class_name", "Sequential");
   json_object_set_object_member (object, "config", config);
+  root = json_node_new (JSON_NODE_OBJECT);
   json_node_take_object (root, object);
-  return to_text (root);
+  return json_to_string (root, FALSE);
 }
 
 char *
 nn_model_json_set_units (const char *json, const char *name, guint units, GError **error)
 {
-  g_autoptr (JsonParser) checked = nn_json_parse (json, -1, error);
-  g_autoptr (JsonParser) parser = NULL;
-  JsonObject *root;
+  g_autoptr (JsonParser) parser = parse_again (json, error);
   JsonNode *node;
   JsonArray *layers;
 
-  if (checked == NULL)
+  if (parser == NULL)
     return NULL;
-  parser = json_parser_new ();
-  if (!json_parser_load_from_data (parser, json, -1, error))
-    return NULL;
-  root = json_node_get_object (json_parser_get_root (parser));
-  node = json_object_get_member (root, "config");
+  node = json_object_get_member (json_node_get_object (json_parser_get_root (parser)), "config");
   layers = JSON_NODE_HOLDS_ARRAY (node)
       ? json_node_get_array (node)
       : nn_json_get_array (json_node_get_object (node), "layers");
@@ -805,5 +842,5 @@ nn_model_json_set_units (const char *json, const char *name, guint units, GError
     if (g_strcmp0 (layer_name ? layer_name : nn_json_get_string (config, "name"), name) == 0)
       json_object_set_int_member (config, "units", units);
   }
-  return to_text (json_parser_get_root (parser));
+  return json_to_string (json_parser_get_root (parser), FALSE);
 }

@@ -47,8 +47,10 @@ NnActivation nn_layer_get_activation (const NnLayer *layer);
 /* The root of a JSON text whose nesting is bounded; NN_ERROR_FORMAT. */
 JsonParser *nn_json_parse (const char *json, gssize length, GError **error);
 
-/* A Sequential given as a bare list, as Keras wrote it before 2.2.3, becomes
- * the dictionary that Keras 3 asks for; anything else is copied. */
+/* The model's JSON as most Kerases read it. A Sequential without an InputLayer
+ * (Keras up to 2.3) gets one, and becomes a dictionary if it was a list: Keras
+ * 3 misreads the first layer's batch_input_shape and refuses lists. Anything
+ * else is copied. (transfer full) */
 char *nn_model_json_for_file (const NnModel *model, GError **error);
 
 /* Sets "units" of layer @name in a model's JSON. (transfer full) */

@@ -172,7 +172,8 @@ typedef struct
   char *origin;   /* file it came from, for messages; may be NULL */
   char *name;     /* the Keras model's name */
   gboolean is_sequential;
-  char *json;     /* the architecture as it was read: written back unchanged */
+  char *json;     /* the architecture as it was read; written back unchanged but for a
+                   * Sequential without an InputLayer, which gets one */
 
   guint n_layers;
   NnLayer *layers; /* topological order; layers[0] is always an NN_LAYER_INPUT,
