@@ -1,0 +1,229 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "train/curve.h"
+
+#include <cairo-svg.h>
+#include <cairo.h>
+#include <math.h>
+#include <string.h>
+
+#include "nn/error.h"
+
+#define WIDTH 900
+#define HEIGHT 640
+#define LEFT 70
+#define RIGHT 20
+#define N_COLUMNS 8
+
+enum
+{
+  EPOCH,
+  STAGE,
+  RATE,
+  LOSS,
+  ACCURACY,
+  VAL_LOSS,
+  VAL_ACCURACY,
+};
+
+typedef struct
+{
+  guint n;
+  double (*rows)[N_COLUMNS]; /* NaN where a field is empty */
+} Log;
+
+static gboolean
+read_log (const char *path, Log *log, GError **error)
+{
+  g_autofree char *text = NULL;
+  g_autoptr (GError) local = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  if (!g_file_get_contents (path, &text, NULL, &local)) {
+    g_set_error (error, NN_ERROR, NN_ERROR_READ, "%s: %s", path, local->message);
+    return FALSE;
+  }
+  lines = g_strsplit (text, "\n", -1);
+  if (!lines[0] || !g_str_has_prefix (lines[0], "epoch,stage,")) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s: not a log of `classify train --log`: its first line should be \"epoch,stage,...\"",
+        path);
+    return FALSE;
+  }
+  log->rows = g_malloc0_n (g_strv_length (lines), sizeof *log->rows);
+  for (guint i = 1; lines[i] && *lines[i]; i++) {
+    g_auto (GStrv) fields = g_strsplit (lines[i], ",", -1);
+
+    for (guint c = 0; c < N_COLUMNS; c++)
+      log->rows[log->n][c]
+          = c < g_strv_length (fields) && *fields[c] ? g_ascii_strtod (fields[c], NULL) : NAN;
+    log->n++;
+  }
+  if (log->n == 0) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT, "%s: holds no epoch yet", path);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static void
+draw_text (cairo_t *cr, double x, double y, double align, const char *text)
+{
+  cairo_text_extents_t extents;
+
+  cairo_text_extents (cr, text, &extents);
+  cairo_move_to (cr, x - extents.x_advance * align, y);
+  cairo_show_text (cr, text);
+}
+
+static double
+tick_step (double range)
+{
+  double step = pow (10, floor (log10 (range / 4)));
+
+  if (range / step > 20)
+    return step * 5;
+  return range / step > 8 ? step * 2 : step;
+}
+
+static void
+draw_series (cairo_t *cr, const Log *log, guint column, double top, double height, double low,
+    double high, double red, double green, double blue)
+{
+  gboolean is_drawing = FALSE;
+
+  cairo_set_source_rgb (cr, red, green, blue);
+  cairo_set_line_width (cr, 2);
+  for (guint i = 0; i < log->n; i++) {
+    double x = LEFT + (WIDTH - LEFT - RIGHT) * (log->n > 1 ? i / (log->n - 1.0) : 0.5);
+    double y = top + height * (1 - (log->rows[i][column] - low) / (high - low));
+
+    if (isnan (log->rows[i][column])) {
+      is_drawing = FALSE;
+      continue;
+    }
+    if (is_drawing)
+      cairo_line_to (cr, x, y);
+    else
+      cairo_move_to (cr, x, y);
+    is_drawing = TRUE;
+  }
+  cairo_stroke (cr);
+}
+
+static void
+draw_panel (cairo_t *cr, const Log *log, const char *title, guint train, guint val, double top,
+    double height)
+{
+  double low = INFINITY, high = -INFINITY, step;
+
+  for (guint i = 0; i < log->n; i++) {
+    for (guint k = 0; k < 2; k++) {
+      double v = log->rows[i][k ? val : train];
+
+      if (!isnan (v)) {
+        low = fmin (low, v);
+        high = fmax (high, v);
+      }
+    }
+  }
+  if (!(high - low > 1e-9)) {
+    low -= 0.5;
+    high += 0.5;
+  }
+  step = tick_step (high - low);
+  low = floor (low / step) * step;
+  high = ceil (high / step) * step;
+
+  cairo_set_line_width (cr, 1);
+  for (double v = low; v < high + step / 2; v += step) {
+    double y = top + height * (1 - (v - low) / (high - low));
+    g_autofree char *label = g_strdup_printf ("%g", round (v / step) * step);
+
+    cairo_set_source_rgb (cr, 0.88, 0.88, 0.88);
+    cairo_move_to (cr, LEFT, y);
+    cairo_line_to (cr, WIDTH - RIGHT, y);
+    cairo_stroke (cr);
+    cairo_set_source_rgb (cr, 0.25, 0.25, 0.25);
+    draw_text (cr, LEFT - 8, y + 4, 1, label);
+  }
+  /* where a stage begins */
+  for (guint i = 1; i < log->n; i++) {
+    double x = LEFT + (WIDTH - LEFT - RIGHT) * ((i - 0.5) / (log->n - 1.0));
+
+    if (log->rows[i][STAGE] == log->rows[i - 1][STAGE])
+      continue;
+    cairo_set_source_rgb (cr, 0.7, 0.7, 0.7);
+    cairo_move_to (cr, x, top);
+    cairo_line_to (cr, x, top + height);
+    cairo_stroke (cr);
+  }
+  draw_series (cr, log, train, top, height, low, high, 0.12, 0.47, 0.71);
+  draw_series (cr, log, val, top, height, low, high, 0.89, 0.35, 0.13);
+  cairo_set_source_rgb (cr, 0.1, 0.1, 0.1);
+  cairo_select_font_face (cr, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_BOLD);
+  draw_text (cr, LEFT, top - 8, 0, title);
+  cairo_select_font_face (cr, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
+}
+
+static void
+draw (cairo_t *cr, const Log *log)
+{
+  const double panel = (HEIGHT - 120) / 2.0;
+  const guint step = (guint) fmax (1, tick_step (fmax (log->n - 1, 1)));
+
+  cairo_set_source_rgb (cr, 1, 1, 1);
+  cairo_paint (cr);
+  cairo_select_font_face (cr, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
+  cairo_set_font_size (cr, 13);
+  draw_panel (cr, log, "loss", LOSS, VAL_LOSS, 34, panel);
+  draw_panel (cr, log, "accuracy", ACCURACY, VAL_ACCURACY, 34 + panel + 40, panel);
+  cairo_set_source_rgb (cr, 0.25, 0.25, 0.25);
+  for (guint i = 0; i < log->n; i++) {
+    double x = LEFT + (WIDTH - LEFT - RIGHT) * (log->n > 1 ? i / (log->n - 1.0) : 0.5);
+    guint epoch = (guint) log->rows[i][EPOCH];
+    g_autofree char *label = g_strdup_printf ("%u", epoch);
+
+    if (epoch == 1 || epoch % step == 0)
+      draw_text (cr, x, HEIGHT - 26, 0.5, label);
+  }
+  draw_text (cr, (WIDTH + LEFT - RIGHT) / 2.0, HEIGHT - 8, 0.5, "epoch");
+  cairo_set_source_rgb (cr, 0.12, 0.47, 0.71);
+  draw_text (cr, WIDTH - RIGHT - 100, 26, 1, "training");
+  cairo_set_source_rgb (cr, 0.89, 0.35, 0.13);
+  draw_text (cr, WIDTH - RIGHT, 26, 1, "validation");
+}
+
+gboolean
+curve_draw (const char *log_path, const char *output, GError **error)
+{
+  Log log = { 0 };
+  cairo_surface_t *surface;
+  cairo_t *cr;
+  cairo_status_t status;
+  gboolean is_svg = g_str_has_suffix (output, ".svg");
+
+  if (!read_log (log_path, &log, error)) {
+    g_free (log.rows);
+    return FALSE;
+  }
+  surface = is_svg ? cairo_svg_surface_create (output, WIDTH, HEIGHT)
+                   : cairo_image_surface_create (CAIRO_FORMAT_RGB24, WIDTH, HEIGHT);
+  cr = cairo_create (surface);
+  draw (cr, &log);
+  cairo_destroy (cr);
+  if (is_svg) {
+    cairo_surface_finish (surface);
+    status = cairo_surface_status (surface);
+  } else {
+    status = cairo_surface_write_to_png (surface, output);
+  }
+  cairo_surface_destroy (surface);
+  g_free (log.rows);
+  if (status != CAIRO_STATUS_SUCCESS) {
+    g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: cannot be written: %s", output,
+        cairo_status_to_string (status));
+    return FALSE;
+  }
+  return TRUE;
+}

@@ -1,0 +1,13 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* Draws the learning curve of a CSV log of `classify train` (loss above,
+ * accuracy below) into a PNG or, where @output ends in .svg, an SVG file. */
+gboolean curve_draw (const char *log, const char *output, GError **error);
+
+G_END_DECLS

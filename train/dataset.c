@@ -1,0 +1,363 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "train/dataset.h"
+
+#include <errno.h>
+#include <gdk-pixbuf/gdk-pixbuf.h>
+#include <string.h>
+
+#include "nn/error.h"
+#include "nn/log.h"
+
+#define MAX_DEPTH 16 /* of folders in folders */
+
+gboolean
+picture_load (const char *path, const NnPreprocess *pre, guint8 *dst, GError **error)
+{
+  g_autoptr (GdkPixbuf) pixbuf = NULL, upright = NULL;
+  g_autoptr (GError) local = NULL;
+  g_autoptr (NnSampler) sampler = NULL;
+  NnImageInfo info = { 0 };
+  NnImagePlanes planes = { 0 };
+
+  pixbuf = gdk_pixbuf_new_from_file (path, &local);
+  if (!pixbuf) {
+    g_set_error (error, NN_ERROR,
+        local->domain == G_FILE_ERROR ? NN_ERROR_READ : NN_ERROR_FORMAT, "%s: %s", path,
+        local->message);
+    return FALSE;
+  }
+  upright = gdk_pixbuf_apply_embedded_orientation (pixbuf);
+  info.format = gdk_pixbuf_get_n_channels (upright) == 4 ? NN_PIXEL_RGBX : NN_PIXEL_RGB;
+  info.width = (guint) gdk_pixbuf_get_width (upright);
+  info.height = (guint) gdk_pixbuf_get_height (upright);
+  sampler = nn_sampler_new (&info, NULL, pre, error);
+  if (!sampler) {
+    g_prefix_error (error, "%s: ", path);
+    return FALSE;
+  }
+  planes.planes[0] = gdk_pixbuf_read_pixels (upright);
+  planes.strides[0] = gdk_pixbuf_get_rowstride (upright);
+  nn_sampler_run_bytes (sampler, &planes, dst);
+  return TRUE;
+}
+
+/* --- listing ---------------------------------------------------------------------- */
+
+static gboolean
+is_picture_name (const char *name)
+{
+  /* what gdk-pixbuf's usual loaders read; hidden files are nobody's pictures */
+  static const char *const endings[] = { ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm",
+    ".tif", ".tiff", ".webp" };
+  g_autofree char *lower = g_ascii_strdown (name, -1);
+
+  for (guint i = 0; name[0] != '.' && i < G_N_ELEMENTS (endings); i++)
+    if (g_str_has_suffix (lower, endings[i]))
+      return TRUE;
+  return FALSE;
+}
+
+static int
+compare_strings (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+/* names in @dir, sorted by code points */
+static GPtrArray *
+list_names (const char *dir, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  GDir *handle = g_dir_open (dir, 0, &local);
+  GPtrArray *names;
+  const char *name;
+
+  if (!handle) {
+    g_set_error (error, NN_ERROR,
+        g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? NN_ERROR_NOT_FOUND
+                                                                  : NN_ERROR_READ,
+        "%s: cannot list this folder: %s", dir, local->message);
+    return NULL;
+  }
+  names = g_ptr_array_new_with_free_func (g_free);
+  while ((name = g_dir_read_name (handle)))
+    g_ptr_array_add (names, g_strdup (name));
+  g_dir_close (handle);
+  g_ptr_array_sort (names, compare_strings);
+  return names;
+}
+
+/* @dir is known to be one; sub-folders that cannot be listed are warned of */
+static void
+list_recursively (const char *dir, const GPtrArray *names, guint depth, GPtrArray *paths)
+{
+  for (guint i = 0; i < names->len; i++) {
+    const char *name = g_ptr_array_index (names, i);
+    g_autofree char *path = g_build_filename (dir, name, NULL);
+
+    if (g_file_test (path, G_FILE_TEST_IS_DIR)) {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (GPtrArray) inner = depth < MAX_DEPTH ? list_names (path, &error) : NULL;
+
+      if (inner)
+        list_recursively (path, inner, depth + 1, paths);
+      else if (error)
+        nn_warning ("%s", error->message);
+    } else if (is_picture_name (name)) {
+      g_ptr_array_add (paths, g_steal_pointer (&path));
+    }
+  }
+}
+
+GPtrArray *
+pictures_list (const char *dir, GError **error)
+{
+  g_autoptr (GPtrArray) names = list_names (dir, error);
+  GPtrArray *paths;
+
+  if (!names)
+    return NULL;
+  paths = g_ptr_array_new_with_free_func (g_free);
+  list_recursively (dir, names, 0, paths);
+  return paths;
+}
+
+/* "cat.17.jpg", "cat-17.jpg", "cat_17.jpg" -> "cat"; NULL: no such name */
+static char *
+prefix_class (const char *name)
+{
+  gsize n = strcspn (name, ".");
+
+  for (gsize i = 1; i + 1 < n; i++) {
+    if ((name[i] == '-' || name[i] == '_') && strspn (name + i + 1, "0123456789") == n - i - 1) {
+      n = i;
+      break;
+    }
+  }
+  return n > 0 ? g_strndup (name, n) : NULL;
+}
+
+typedef struct
+{
+  char *path;
+  char *class_name;
+} Entry;
+
+static void
+entry_clear (gpointer data)
+{
+  Entry *entry = data;
+
+  g_free (entry->path);
+  g_free (entry->class_name);
+}
+
+static gboolean
+list_entries (const char *dir, Layout layout, GArray *entries, GPtrArray *classes, GError **error)
+{
+  g_autoptr (GPtrArray) names = list_names (dir, error);
+
+  if (!names)
+    return FALSE;
+  for (guint i = 0; i < names->len; i++) {
+    const char *name = g_ptr_array_index (names, i);
+    g_autofree char *path = g_build_filename (dir, name, NULL);
+
+    if (layout == LAYOUT_FOLDERS && name[0] != '.' && g_file_test (path, G_FILE_TEST_IS_DIR)) {
+      g_autoptr (GPtrArray) pictures = pictures_list (path, error);
+
+      if (!pictures)
+        return FALSE;
+      if (pictures->len == 0) {
+        g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+            "%s: the folder of this class holds no picture: fill or remove it", path);
+        return FALSE;
+      }
+      g_ptr_array_add (classes, g_strdup (name));
+      for (guint p = 0; p < pictures->len; p++) {
+        Entry entry = { g_strdup (g_ptr_array_index (pictures, p)), g_strdup (name) };
+
+        g_array_append_val (entries, entry);
+      }
+    } else if (layout == LAYOUT_PREFIX && is_picture_name (name)) {
+      Entry entry = { g_strdup (path), prefix_class (name) };
+
+      if (!g_ptr_array_find_with_equal_func (classes, entry.class_name, g_str_equal, NULL))
+        g_ptr_array_add (classes, g_strdup (entry.class_name));
+      g_array_append_val (entries, entry);
+    }
+  }
+  g_ptr_array_sort (classes, compare_strings);
+  return TRUE;
+}
+
+/* --- decoding ----------------------------------------------------------------------- */
+
+typedef struct
+{
+  Dataset *dataset;
+  const NnPreprocess *pre;
+  char **failures; /* of each picture, NULL = read */
+} Decoding;
+
+static void
+decode_task (gpointer item, gpointer user_data)
+{
+  Decoding *d = user_data;
+  guint i = GPOINTER_TO_UINT (item) - 1;
+  g_autoptr (GError) error = NULL;
+
+  if (!picture_load (d->dataset->paths[i], d->pre, d->dataset->bytes + i * d->dataset->sample_size,
+          &error))
+    d->failures[i] = g_strdup (error->message);
+}
+
+/* moves what could be read together, keeping the order */
+static void
+drop_failures (Dataset *dataset, char **failures)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < dataset->n; i++) {
+    if (failures[i]) {
+      nn_warning ("left out: %s", failures[i]);
+      g_free (dataset->paths[i]);
+      dataset->n_unreadable++;
+      continue;
+    }
+    if (n != i) {
+      dataset->paths[n] = dataset->paths[i];
+      dataset->labels[n] = dataset->labels[i];
+      memmove (dataset->bytes + n * dataset->sample_size,
+          dataset->bytes + i * dataset->sample_size, dataset->sample_size);
+    }
+    n++;
+  }
+  for (guint i = n; i < dataset->n; i++)
+    dataset->paths[i] = NULL;
+  dataset->n = n;
+}
+
+static gboolean
+check_classes (const char *dir, Dataset *dataset, const GArray *entries, GError **error)
+{
+  g_autofree guint *counts = g_new0 (guint, dataset->n_classes);
+
+  if (dataset->n == 0) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT, "%s: none of the %u pictures can be read", dir,
+        entries->len);
+    return FALSE;
+  }
+  for (guint i = 0; i < dataset->n; i++)
+    counts[dataset->labels[i]]++;
+  for (guint c = 0; c < dataset->n_classes; c++) {
+    if (counts[c] == 0)
+      nn_warning ("%s: there is no readable picture of class \"%s\"", dir, dataset->classes[c]);
+  }
+  return TRUE;
+}
+
+Dataset *
+dataset_load (const char *dir, const DatasetOptions *options, const NnPreprocess *pre,
+    GError **error)
+{
+  g_autoptr (Dataset) dataset = g_new0 (Dataset, 1);
+  g_autoptr (GArray) entries = g_array_new (FALSE, FALSE, sizeof (Entry));
+  g_autoptr (GPtrArray) classes = g_ptr_array_new_with_free_func (g_free);
+  g_autofree guint *taken = NULL;
+  Decoding decoding;
+  GThreadPool *pool;
+  gsize size;
+
+  g_array_set_clear_func (entries, entry_clear);
+  if (!list_entries (dir, options->layout, entries, classes, error))
+    return NULL;
+  if (entries->len == 0) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        options->layout == LAYOUT_FOLDERS
+            ? "%s: no picture found: expected one sub-folder for each class with pictures in it"
+            : "%s: no picture found: expected names that begin with the class, as cat.1.jpg",
+        dir);
+    return NULL;
+  }
+  if (!options->classes && classes->len < 2) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s: only one class found, \"%s\": at least two are needed", dir,
+        (char *) g_ptr_array_index (classes, 0));
+    return NULL;
+  }
+  if (options->classes) {
+    dataset->classes = g_strdupv ((char **) options->classes);
+    dataset->n_classes = g_strv_length (dataset->classes);
+    for (guint c = 0; c < classes->len; c++) {
+      if (!g_strv_contains (options->classes, g_ptr_array_index (classes, c))) {
+        g_autofree char *known = g_strjoinv (", ", dataset->classes);
+
+        g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+            "%s: class \"%s\" is not one of those known: %s", dir,
+            (char *) g_ptr_array_index (classes, c), known);
+        return NULL;
+      }
+    }
+  } else {
+    dataset->n_classes = classes->len;
+    g_ptr_array_add (classes, NULL);
+    dataset->classes = (char **) g_ptr_array_steal (classes, NULL);
+  }
+
+  dataset->sample_size
+      = (gsize) pre->width * pre->height * nn_preprocess_get_n_channels (pre);
+  dataset->paths = g_new0 (char *, entries->len + 1);
+  dataset->labels = g_new0 (guint, entries->len);
+  taken = g_new0 (guint, dataset->n_classes);
+  for (guint i = 0; i < entries->len; i++) {
+    Entry *entry = &g_array_index (entries, Entry, i);
+    guint label = 0;
+
+    while (strcmp (dataset->classes[label], entry->class_name) != 0)
+      label++;
+    if ((options->limit && dataset->n >= options->limit)
+        || (options->limit_per_class && taken[label] >= options->limit_per_class))
+      continue;
+    taken[label]++;
+    dataset->paths[dataset->n] = g_strdup (entry->path);
+    dataset->labels[dataset->n++] = label;
+  }
+  if (!g_size_checked_mul (&size, dataset->n, dataset->sample_size)
+      || !(dataset->bytes = g_try_malloc (size))) {
+    g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY,
+        "%s: not enough memory for %u pictures of %ux%u pixels", dir, dataset->n, pre->width,
+        pre->height);
+    return NULL;
+  }
+
+  decoding = (Decoding) { dataset, pre, g_new0 (char *, dataset->n + 1) };
+  pool = g_thread_pool_new (decode_task, &decoding, (int) MAX (options->threads, 1), FALSE, NULL);
+  for (guint i = 0; i < dataset->n; i++)
+    g_thread_pool_push (pool, GUINT_TO_POINTER (i + 1), NULL);
+  g_thread_pool_free (pool, FALSE, TRUE);
+  {
+    guint n = dataset->n;
+
+    drop_failures (dataset, decoding.failures);
+    for (guint i = 0; i < n; i++)
+      g_free (decoding.failures[i]);
+    g_free (decoding.failures);
+  }
+  if (!check_classes (dir, dataset, entries, error))
+    return NULL;
+  return g_steal_pointer (&dataset);
+}
+
+void
+dataset_free (Dataset *dataset)
+{
+  if (!dataset)
+    return;
+  g_strfreev (dataset->paths);
+  g_strfreev (dataset->classes);
+  g_free (dataset->labels);
+  g_free (dataset->bytes);
+  g_free (dataset);
+}

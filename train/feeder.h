@@ -1,0 +1,49 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "train/dataset.h"
+
+G_BEGIN_DECLS
+
+/* The order of samples and their augmentation are pure functions of (seed,
+ * stage, number of the batch in the stage): Keras 2.0.9 to 2.2's
+ * fit_generator() on a directory iterator. Each stage (one fit call) starts a
+ * new pass; a pass draws a permutation of the samples, cuts it into batches,
+ * the last one short, and visits the batches in a shuffled order. */
+typedef struct
+{
+  guint n_samples, batch_size;
+  guint64 seed;
+} Order;
+
+guint order_get_n_batches (const Order *order); /* of a pass */
+
+/* Batch number @batch of @stage: its samples, at most batch_size. @samples:
+ * (out) indices into the data; @first_draw: (out) the augmentation draw of the
+ * first of them, the following ones count up. Returns their number. */
+guint order_get_batch (const Order *order, guint stage, guint64 batch, guint *samples,
+    guint64 *first_draw);
+
+/* Prepares batches ahead of their use on threads of its own. */
+typedef struct _Feeder Feeder;
+
+typedef struct
+{
+  guint n;
+  float *input;   /* (n, H, W, C) */
+  float *targets; /* (n, n_outputs) */
+} Batch;
+
+/* @data, @pre and @augment must outlive the feeder. @n_outputs: 1 = the class
+ * as 0 or 1, else one-hot. Starts at batch @batch of @stage, goes to batch
+ * @end (not included). */
+Feeder *feeder_new (const Dataset *data, const NnPreprocess *pre, const NnAugment *augment,
+    const Order *order, guint n_outputs, guint threads, guint stage, guint64 batch, guint64 end,
+    GError **error);
+void feeder_free (Feeder *feeder);
+
+/* (transfer none): valid until the next call; waits if it is not ready. */
+const Batch *feeder_next (Feeder *feeder);
+
+G_END_DECLS

@@ -1,0 +1,415 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* classify: trains a network on a folder of pictures, measures and uses it. */
+
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nn/backend.h"
+#include "nn/error.h"
+#include "nn/keras-file.h"
+#include "nn/log.h"
+#include "train/curve.h"
+#include "train/loop.h"
+#include "train/predict.h"
+#include "train/progress.h"
+
+enum
+{
+  EXIT_OK,
+  EXIT_USAGE,
+  EXIT_DATA,
+  EXIT_DEVICE,
+  EXIT_INTERRUPTED = 130,
+};
+
+static gboolean verbose;
+
+static void
+print_log (NnLogLevel level, const char *message, gpointer user_data)
+{
+  if (level == NN_LOG_DEBUG || (level == NN_LOG_INFO && !verbose))
+    return;
+  progress_clear ();
+  fprintf (stderr, "classify: %s%s\n", level == NN_LOG_WARNING ? "warning: " : "", message);
+}
+
+static int
+fail (const GError *error)
+{
+  progress_clear ();
+  fprintf (stderr, "classify: %s\n", error->message);
+  if (g_error_matches (error, NN_ERROR, NN_ERROR_BACKEND)
+      || g_error_matches (error, NN_ERROR, NN_ERROR_RUN))
+    return EXIT_DEVICE;
+  return EXIT_DATA;
+}
+
+static int G_GNUC_PRINTF (1, 2)
+usage_error (const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  fprintf (stderr, "classify: %s\n", text);
+  return EXIT_USAGE;
+}
+
+/* --- options that several commands share --------------------------------------------- */
+
+static char *device, *precision, *weights, *labels_file, *tta, *layout;
+static int threads;
+
+static const GOptionEntry device_entries[] = {
+  { "device", 0, 0, G_OPTION_ARG_STRING, &device,
+      "auto (default), cpu, cuda or cuda:N; `classify devices` lists them", "DEVICE" },
+  { "threads", 't', 0, G_OPTION_ARG_INT, &threads,
+      "CPU threads, 1 to 1024 (default: one for each core)", "N" },
+  { "verbose", 'v', 0, G_OPTION_ARG_NONE, &verbose, "Tell what was loaded and chosen", NULL },
+  { NULL, 0, 0, 0, NULL, NULL, NULL },
+};
+
+static const GOptionEntry model_entries[] = {
+  { "weights", 'w', 0, G_OPTION_ARG_FILENAME, &weights,
+      "Keras weights file, where MODEL is a network's JSON or other weights are wanted", "FILE" },
+  { "labels-file", 0, 0, G_OPTION_ARG_FILENAME, &labels_file,
+      "Class names, one a line (default: those in the model file)", "FILE" },
+  { "precision", 'p', 0, G_OPTION_ARG_STRING, &precision,
+      "auto (default), fp32 or bf16; on CUDA also tf32 and fp16", "P" },
+  { "tta", 0, 0, G_OPTION_ARG_STRING, &tta,
+      "Test-time augmentation: none (default) or flip, the mean over the picture and its mirror "
+      "image",
+      "METHOD" },
+  { NULL, 0, 0, 0, NULL, NULL, NULL },
+};
+
+/* Parses; returns FALSE after printing what is wrong. What remains is in argv. */
+static gboolean
+parse (const char *arguments, const char *summary, const char *description,
+    const GOptionEntry *const *entries, int *argc, char ***argv)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new (arguments);
+  g_autoptr (GError) error = NULL;
+
+  g_option_context_set_summary (context, summary);
+  g_option_context_set_description (context, description);
+  for (; *entries; entries++)
+    g_option_context_add_main_entries (context, *entries, NULL);
+  if (!g_option_context_parse (context, argc, argv, &error)) {
+    usage_error ("%s; see --help", error->message);
+    return FALSE;
+  }
+  if (threads < 0 || threads > 1024) {
+    usage_error ("--threads %d: expected 1 to 1024", threads);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+get_layout (Layout *value)
+{
+  *value = LAYOUT_FOLDERS;
+  if (g_strcmp0 (layout, "prefix") == 0)
+    *value = LAYOUT_PREFIX;
+  else if (layout && strcmp (layout, "folders") != 0) {
+    usage_error ("--layout %s: expected folders or prefix", layout);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* NULL after an error message; @status tells the exit code */
+static Classifier *
+open_classifier (const char *model, int *status)
+{
+  ClassifierOptions options = {
+    .model = model,
+    .weights = weights,
+    .labels_file = labels_file,
+    .device = device ? device : "auto",
+    .threads = (guint) threads,
+  };
+  g_autoptr (GError) error = NULL;
+  Classifier *classifier;
+
+  *status = EXIT_USAGE;
+  if (precision && !nn_precision_from_string (precision, &options.precision)) {
+    usage_error ("--precision %s: expected auto, fp32, bf16, tf32 or fp16", precision);
+    return NULL;
+  }
+  if (g_strcmp0 (tta, "flip") == 0) {
+    options.tta = TTA_FLIP;
+  } else if (tta && strcmp (tta, "none") != 0) {
+    usage_error ("--tta %s: expected none or flip", tta);
+    return NULL;
+  }
+  classifier = classifier_new (&options, &error);
+  if (!classifier)
+    *status = fail (error);
+  return classifier;
+}
+
+/* --- commands ----------------------------------------------------------------------------- */
+
+static int
+command_train (int argc, char **argv)
+{
+  g_autofree char *data = NULL, *output = NULL, *log = NULL;
+  gboolean resume = FALSE, quiet = FALSE;
+  const GOptionEntry entries[] = {
+    { "data", 'd', 0, G_OPTION_ARG_FILENAME, &data,
+        "Pictures, instead of the recipe's: DIR/train and DIR/validate, or DIR", "DIR" },
+    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
+        "Model file to write (default: the recipe's name with .h5, in this folder)", "FILE" },
+    { "log", 'l', 0, G_OPTION_ARG_FILENAME, &log, "CSV of the epochs", "FILE" },
+    { "resume", 'r', 0, G_OPTION_ARG_NONE, &resume,
+        "Go on from the checkpoint beside the model file: the result is the same as that of a run "
+        "never interrupted",
+        NULL },
+    { "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "Print nothing but errors and warnings", NULL },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+  const GOptionEntry *const all[] = { entries, device_entries, NULL };
+  g_autoptr (Recipe) recipe = NULL;
+  g_autoptr (GError) error = NULL;
+  TrainOptions options;
+
+  if (!parse ("train RECIPE",
+          "Trains a network as a recipe says and writes a Keras model file (HDF5) with the class\n"
+          "names and the pre-processing in it.",
+          "A checkpoint is written after each epoch, and on SIGINT or SIGTERM after the batch at\n"
+          "hand; a second signal ends at once.\n"
+          "Exit status: 0 done, 1 wrong use, 2 data, 3 device, 130 interrupted and saved.",
+          all, &argc, &argv))
+    return EXIT_USAGE;
+  if (argc != 2)
+    return usage_error ("train wants one recipe; see classify train --help");
+  recipe = recipe_load (argv[1], data, &error);
+  if (!recipe)
+    return fail (error);
+  if (!output) {
+    g_autofree char *name = g_path_get_basename (argv[1]);
+
+    if (g_str_has_suffix (name, ".ini"))
+      name[strlen (name) - 4] = '\0';
+    output = g_strconcat (name, ".h5", NULL);
+  }
+  if (g_str_has_suffix (output, ".weights.h5"))
+    return usage_error (
+        "--output %s: Keras takes *.weights.h5 for another format, choose another name", output);
+  options = (TrainOptions) {
+    .output = output,
+    .log = log,
+    .device = device ? device : "auto",
+    .threads = (guint) threads,
+    .resume = resume,
+    .quiet = quiet,
+  };
+  switch (train_run (recipe, &options, &error)) {
+    case TRAIN_DONE:
+      return EXIT_OK;
+    case TRAIN_INTERRUPTED:
+      return EXIT_INTERRUPTED;
+    default:
+      return fail (error);
+  }
+}
+
+static int
+command_evaluate (int argc, char **argv)
+{
+  const GOptionEntry entries[] = {
+    { "layout", 0, 0, G_OPTION_ARG_STRING, &layout,
+        "folders (default): one for each class; prefix: the class is the beginning of the name, as "
+        "in cat.17.jpg",
+        "LAYOUT" },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+  const GOptionEntry *const all[] = { entries, model_entries, device_entries, NULL };
+  g_autoptr (Classifier) classifier = NULL;
+  g_autoptr (GError) error = NULL;
+  Layout value;
+  int status;
+
+  if (!parse ("evaluate MODEL DIR",
+          "Measures a model on labelled pictures: loss, accuracy, confusion matrix.", NULL, all,
+          &argc, &argv)
+      || !get_layout (&value))
+    return EXIT_USAGE;
+  if (argc != 3)
+    return usage_error ("evaluate wants a model and a folder; see classify evaluate --help");
+  classifier = open_classifier (argv[1], &status);
+  if (!classifier)
+    return status;
+  if (!evaluate_run (classifier, argv[2], value, nn_plan_get_threads (classifier->plan), &error))
+    return fail (error);
+  return EXIT_OK;
+}
+
+static int
+command_predict (int argc, char **argv)
+{
+  static const char *const names[] = { "text", "csv", "json" };
+  g_autofree char *format = NULL;
+  int top_k = 1, status;
+  const GOptionEntry entries[] = {
+    { "top-k", 'k', 0, G_OPTION_ARG_INT, &top_k, "Labels to print, best first (default 1)", "K" },
+    { "format", 'f', 0, G_OPTION_ARG_STRING, &format,
+        "text (default), csv, or json: one object a line", "FORMAT" },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+  const GOptionEntry *const all[] = { entries, model_entries, device_entries, NULL };
+  g_autoptr (Classifier) classifier = NULL;
+  g_autoptr (GError) error = NULL;
+  guint choice = 0, n_bad;
+
+  if (!parse ("predict MODEL PICTURE...",
+          "Prints label and probability of each picture; a folder stands for all pictures in it.",
+          "Exit status: 2 if a picture could not be read (it is named on standard error, the others\n"
+          "are classified all the same).",
+          all, &argc, &argv))
+    return EXIT_USAGE;
+  if (argc < 3)
+    return usage_error ("predict wants a model and pictures; see classify predict --help");
+  while (format && choice < G_N_ELEMENTS (names) && strcmp (format, names[choice]) != 0)
+    choice++;
+  if (choice == G_N_ELEMENTS (names))
+    return usage_error ("--format %s: expected text, csv or json", format);
+  if (top_k < 1)
+    return usage_error ("--top-k %d: expected 1 or more", top_k);
+  classifier = open_classifier (argv[1], &status);
+  if (!classifier)
+    return status;
+  if (!predict_run (classifier, argv + 2, (Format) choice, (guint) top_k, &n_bad, &error))
+    return fail (error);
+  return n_bad ? EXIT_DATA : EXIT_OK;
+}
+
+static int
+command_summary (int argc, char **argv)
+{
+  const GOptionEntry *const all[] = { device_entries, NULL };
+  g_autoptr (NnModel) model = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *text = NULL;
+
+  if (!parse ("summary MODEL", "Prints the layers of a model file or a Keras JSON file.", NULL, all,
+          &argc, &argv))
+    return EXIT_USAGE;
+  if (argc != 2)
+    return usage_error ("summary wants a model; see classify summary --help");
+  model = nn_model_open (argv[1], NULL, &error);
+  if (!model)
+    return fail (error);
+  text = nn_model_summary (model);
+  fputs (text, stdout);
+  if (model->has_preprocess) {
+    g_autofree char *pre = nn_preprocess_to_string (&model->preprocess);
+
+    printf ("Pre-processing: %s\n", pre);
+  }
+  if (model->labels) {
+    g_autofree char *labels = g_strjoinv (", ", model->labels);
+
+    printf ("Labels: %s\n", labels);
+  }
+  return EXIT_OK;
+}
+
+static int
+command_devices (int argc, char **argv)
+{
+  const GOptionEntry none[] = { { NULL, 0, 0, 0, NULL, NULL, NULL } };
+  const GOptionEntry *const all[] = { none, NULL };
+  g_autoptr (GPtrArray) devices = NULL;
+
+  if (!parse ("devices", "Lists what models can run on, and why something cannot be used.", NULL,
+          all, &argc, &argv))
+    return EXIT_USAGE;
+  devices = nn_backend_list_devices ();
+  for (guint i = 0; i < devices->len; i++) {
+    const NnDeviceInfo *info = g_ptr_array_index (devices, i);
+
+    printf ("%-8s %s%s%s\n", info->device, info->description, info->reason ? ": " : "",
+        info->reason ? info->reason : "");
+  }
+  return EXIT_OK;
+}
+
+static int
+command_curve (int argc, char **argv)
+{
+  const GOptionEntry none[] = { { NULL, 0, 0, 0, NULL, NULL, NULL } };
+  const GOptionEntry *const all[] = { none, NULL };
+  g_autoptr (GError) error = NULL;
+
+  if (!parse ("curve LOG.csv OUTPUT.png|.svg",
+          "Draws the learning curve out of a log of `classify train --log`.", NULL, all, &argc,
+          &argv))
+    return EXIT_USAGE;
+  if (argc != 3)
+    return usage_error ("curve wants a log and an output file; see classify curve --help");
+  return curve_draw (argv[1], argv[2], &error) ? EXIT_OK : fail (error);
+}
+
+static const struct
+{
+  const char *name;
+  int (*run) (int argc, char **argv);
+  const char *what;
+} commands[] = {
+  { "train", command_train, "train a network as a recipe says" },
+  { "evaluate", command_evaluate, "measure a model on labelled pictures" },
+  { "predict", command_predict, "label pictures" },
+  { "summary", command_summary, "print the layers of a model" },
+  { "devices", command_devices, "list what models can run on" },
+  { "curve", command_curve, "draw the learning curve of a training log" },
+};
+
+static void
+print_help (FILE *to)
+{
+  fputs ("Usage: classify COMMAND [OPTION...] ...\n\n"
+         "Trains image classifiers on folders of pictures, for the GStreamer element\n"
+         "videoclassify and for Keras.\n\nCommands:\n",
+      to);
+  for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
+    fprintf (to, "  %-10s %s\n", commands[i].name, commands[i].what);
+  fputs ("\nclassify COMMAND --help tells the options of a command.\n"
+         "Exit status: 0 done, 1 wrong use, 2 data, 3 device, 130 interrupted and saved.\n",
+      to);
+}
+
+int
+main (int argc, char **argv)
+{
+  setlocale (LC_ALL, "");
+  setlocale (LC_NUMERIC, "C"); /* numbers are read by programs */
+  nn_log_set_sink (print_log, NULL);
+  if (argc < 2) {
+    print_help (stderr);
+    return EXIT_USAGE;
+  }
+  if (strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0
+      || strcmp (argv[1], "help") == 0) {
+    print_help (stdout);
+    return EXIT_OK;
+  }
+  if (strcmp (argv[1], "--version") == 0) {
+    puts ("classify " CLASSIFY_VERSION);
+    return EXIT_OK;
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (commands); i++) {
+    if (strcmp (argv[1], commands[i].name) == 0) {
+      g_set_prgname ("classify");
+      return commands[i].run (argc - 1, argv + 1);
+    }
+  }
+  return usage_error ("there is no command \"%s\"; see classify --help", argv[1]);
+}
