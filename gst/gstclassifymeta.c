@@ -1,0 +1,39 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gst/gstclassifymeta.h"
+
+void
+gst_video_classify_meta_register (void)
+{
+  static const gchar *no_tags[] = { NULL }; /* 1.22 does not take a NULL pointer */
+  static gsize once;
+
+  if (g_once_init_enter (&once)) {
+    if (!gst_meta_get_info (GST_VIDEO_CLASSIFY_META_NAME))
+      gst_meta_register_custom (GST_VIDEO_CLASSIFY_META_NAME, no_tags, NULL, NULL, NULL);
+    g_once_init_leave (&once, 1);
+  }
+}
+
+const GstStructure *
+gst_buffer_get_video_classify (GstBuffer *buffer)
+{
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, GST_VIDEO_CLASSIFY_META_NAME);
+
+  return meta ? gst_custom_meta_get_structure (meta) : NULL;
+}
+
+static gboolean
+copy_field (GQuark field, const GValue *value, gpointer user_data)
+{
+  gst_structure_id_set_value (user_data, field, value);
+  return TRUE;
+}
+
+void
+gst_buffer_add_video_classify (GstBuffer *buffer, const GstStructure *result)
+{
+  GstCustomMeta *meta = gst_buffer_add_custom_meta (buffer, GST_VIDEO_CLASSIFY_META_NAME);
+
+  gst_structure_foreach (result, copy_field, gst_custom_meta_get_structure (meta));
+}

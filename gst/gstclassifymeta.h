@@ -1,0 +1,39 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+/* The result on a buffer: a custom meta, so that a program in any language
+ * reads it with nothing of ours:
+ *
+ *   structure = gst_custom_meta_get_structure (
+ *       gst_buffer_get_custom_meta (buffer, "GstVideoClassifyMeta"));
+ *
+ * It has no tags and so is kept by videoconvert, videoscale, videocrop, tee.
+ * Fields of the structure:
+ *
+ *   label          string         best label, "unknown" below the threshold
+ *   index          int            its class index, -1 for "unknown"
+ *   probability    double         0..1, of the best class
+ *   labels         array of strings, best first, top-k of them
+ *   probabilities  array of doubles, 0..1, the same order
+ *   age            uint           frames since the classified one: 0 = this frame itself
+ *   inference-time uint64         ns, pre-processing and network
+ *   views          uint           test-time augmentation: views averaged
+ *   device         string         "cpu", "cuda:0"
+ *   model          string         name of the model file */
+#define GST_VIDEO_CLASSIFY_META_NAME "GstVideoClassifyMeta"
+
+/* Registers the meta; any number of times. */
+void gst_video_classify_meta_register (void);
+
+/* (transfer none)(nullable): the structure on @buffer, valid as long as it is there. */
+const GstStructure *gst_buffer_get_video_classify (GstBuffer *buffer);
+
+/* Adds a copy of the fields of @result; @buffer must be writable. */
+void gst_buffer_add_video_classify (GstBuffer *buffer, const GstStructure *result);
+
+G_END_DECLS
