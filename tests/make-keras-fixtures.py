@@ -8,6 +8,8 @@ once with one that has Keras 3:
 
     python3 tests/make-keras-fixtures.py
 
+"hostile" as argument makes only the files that must be refused.
+
 Each NAME.h5 comes with NAME.json: an input, Keras's predictions for it, and
 all weights in model order, as base64 of little-endian float32, so that tests
 compare with numbers that took no way through HDF5. Files that no Keras at
@@ -50,7 +52,8 @@ def randomize(model, seed):
     for layer in model.layers:
         weights = []
         for i, w in enumerate(layer.get_weights()):
-            positive = "BatchNorm" in type(layer).__name__ and i in (0, len(layer.get_weights()) - 1)
+            positive = "BatchNorm" in type(layer).__name__ \
+                and i in (0, len(layer.get_weights()) - 1)
             value = rng.uniform(0.5, 1.5, w.shape) if positive else rng.uniform(-0.6, 0.6, w.shape)
             weights.append(value.astype("float32"))
         layer.set_weights(weights)
@@ -229,8 +232,8 @@ TINY = {"class_name": "Sequential", "config": {"name": "tiny", "layers": [
     {"class_name": "Dense", "config": {"name": "d", "units": 2, "activation": "softmax"}}]}}
 
 
-def tiny(name, change, whole=False):
-    with h5py.File(path(os.path.join("hostile", name + ".h5")), "w") as f:
+def tiny(name, change, whole=False, **options):
+    with h5py.File(path(os.path.join("hostile", name + ".h5")), "w", **options) as f:
         g = f
         if whole:
             f.attrs["model_config"] = json.dumps(TINY)
@@ -262,7 +265,14 @@ def hostile():
         json.dump(TINY, f)
     tiny("good", lambda f, d: None)
     tiny("good-whole", lambda f, d: None, True)
-    tiny("external-link", lambda f, d: link(d, "bias:0", h5py.ExternalLink("good.h5", "/d/d/bias:0")))
+    tiny("newer", lambda f, d: None, libver="latest")
+
+    def tracked(f, d):
+        f.create_group("x", track_order=True)
+        f.attrs["layer_names"] = [b"f", b"d", b"x"]
+    tiny("tracked-group", tracked)
+    tiny("external-link", lambda f, d: link(
+        d, "bias:0", h5py.ExternalLink("good.h5", "/d/d/bias:0")))
     tiny("soft-link", lambda f, d: link(d, "bias:0", h5py.SoftLink("/d/d/kernel:0")))
     tiny("soft-cycle", lambda f, d: link(d, "bias:0", h5py.SoftLink("/d/d/bias:0")))
 
@@ -280,7 +290,8 @@ def hostile():
         d.create_virtual_dataset("d/bias:0", layout)
     tiny("virtual", virtual)
     tiny("text-dataset", lambda f, d: replace(d, "bias:0", data=np.array([b"a", b"b"])))
-    tiny("compound", lambda f, d: replace(d, "bias:0", data=np.zeros(2, [("a", "f4"), ("b", "f4")])))
+    tiny("compound", lambda f, d: replace(
+        d, "bias:0", data=np.zeros(2, [("a", "f4"), ("b", "f4")])))
     tiny("long-double", lambda f, d: replace(d, "bias:0", data=np.zeros(2, "f16")))
     tiny("rank", lambda f, d: replace(d, "bias:0", data=np.zeros((1, 1, 1, 2, 1), "f4")))
     tiny("shape", lambda f, d: replace(d, "kernel:0", data=np.zeros((13, 2), "f4")))
@@ -315,16 +326,20 @@ def hostile():
         f.create_group("top_level_model_weights").attrs["weight_names"] = [b"alpha"]
     tiny("top-level", top_level)
     tiny("no-layers", lambda f, d: f.attrs.__delitem__("layer_names"))
-    tiny("config-broken", lambda f, d: f.attrs.__setitem__("model_config", "{\"class_name\": "), True)
+    tiny("config-broken", lambda f, d: f.attrs.__setitem__("model_config", "{\"class_name\": "),
+         True)
     tiny("config-number", lambda f, d: f.attrs.__setitem__("model_config", 7), True)
     tiny("config-deep", lambda f, d: f.attrs.__setitem__("model_config", "[" * 60000), True)
-    tiny("labels-count", lambda f, d: f.attrs.__setitem__("classify_labels", ["a", "b", "c"]), True)
+    tiny("labels-count", lambda f, d: f.attrs.__setitem__("classify_labels", ["a", "b", "c"]),
+         True)
     tiny("labels-number", lambda f, d: f.attrs.__setitem__("classify_labels", [1, 2]), True)
     tiny("preprocess-text", lambda f, d: f.attrs.__setitem__("classify_preprocess", "hello"), True)
-    for name, width, mean in (("size", 3, "[0, 0, 0]"), ("mean", 2, "[0, 0]"), ("inf", 2, "[1e60, 0, 0]")):
+    for name, width, mean in (("size", 3, "[0, 0, 0]"), ("mean", 2, "[0, 0]"),
+                              ("inf", 2, "[1e60, 0, 0]")):
         text = ('{"width": %d, "height": 2, "channels": "rgb", "resize": "area", "mean": %s,'
                 ' "scale": [1, 1, 1]}' % (width, mean))
-        tiny("preprocess-" + name, lambda f, d: f.attrs.__setitem__("classify_preprocess", text), True)
+        tiny("preprocess-" + name,
+             lambda f, d: f.attrs.__setitem__("classify_preprocess", text), True)
 
 
 def main_2():
@@ -400,5 +415,8 @@ def main_3():
 
 if __name__ == "__main__":
     os.makedirs(OUT, exist_ok=True)
+    if sys.argv[1:] == ["hostile"]:
+        hostile()
+        sys.exit(0)
     main_2() if GENERATION == 2 else main_3()
     sys.exit(0)

@@ -192,11 +192,11 @@ test_initializers (void)
     double variance, largest;
   } rows[] = {
     { DENSE_NET ("{\"class_name\": \"GlorotNormal\", \"config\": {\"seed\": null}}"), 1 / 250.,
-        2 / sqrt (250) / .87962566 },
-    { DENSE_NET ("\"he_normal\""), 2 / 400., 2 * sqrt (2 / 400.) / .87962566 },
-    { DENSE_NET ("\"he_uniform\""), 2 / 400., sqrt (6 / 400.) },
+        2 * 0.0632455532 / .87962566 },
+    { DENSE_NET ("\"he_normal\""), 2 / 400., 2 * 0.0707106781 / .87962566 },
+    { DENSE_NET ("\"he_uniform\""), 2 / 400., 0.1224744871 },
     { DENSE_NET ("{\"class_name\": \"LecunUniform\", \"config\": {}}"), 1 / 400.,
-        sqrt (3 / 400.) },
+        0.0866025404 },
     { DENSE_NET ("{\"class_name\": \"VarianceScaling\", \"config\": {\"scale\": 3.0,"
                  "\"mode\": \"fan_out\", \"distribution\": \"uniform\"}}"),
         3 / 100., 0.3 },
