@@ -159,6 +159,7 @@ warp_row (const Warp *w, const double *matrix, int row, float *dst)
   const NnWarpFill fill = (NnWarpFill) w->augment->fill_mode;
   const double y0 = matrix[2] + row * matrix[0], x0 = matrix[5] + row * matrix[3];
   const int channels = w->channels;
+  const gsize line = (gsize) w->width * channels;
 
   for (int c = 0; c < w->width; c++, dst += channels) {
     double y = nn_warp_coordinate (y0 + w->col_y[c], w->height, fill);
@@ -172,15 +173,15 @@ warp_row (const Warp *w, const double *matrix, int row, float *dst)
     if (w->augment->interpolation_order == 0) {
       int iy = nn_warp_index ((int) floor (y + 0.5), w->height, fill);
       int ix = nn_warp_index ((int) floor (x + 0.5), w->width, fill);
-      const guint8 *p = w->src + (iy * w->width + ix) * channels;
+      const guint8 *p = w->src + ((gsize) iy * w->width + ix) * channels;
 
       for (int ch = 0; ch < channels; ch++)
         dst[ch] = p[ch];
     } else {
       int fy = (int) floor (y), fx = (int) floor (x);
       double wy = y - fy, wx = x - fx;
-      const guint8 *top = w->src + nn_warp_index (fy, w->height, fill) * w->width * channels;
-      const guint8 *bottom = w->src + nn_warp_index (fy + 1, w->height, fill) * w->width * channels;
+      const guint8 *top = w->src + nn_warp_index (fy, w->height, fill) * line;
+      const guint8 *bottom = w->src + nn_warp_index (fy + 1, w->height, fill) * line;
       int left = nn_warp_index (fx, w->width, fill) * channels;
       int right = nn_warp_index (fx + 1, w->width, fill) * channels;
 
@@ -240,7 +241,8 @@ nn_augment_apply (const NnAugment *augment, const NnAugmentParams *params,
       warp_row (&warp, m, (int) y, warped);
     if (params->hflip)
       for (guint x = 0; x < pre->width; x++)
-        memcpy (to + x * channels, row + (pre->width - 1 - x) * channels, channels * sizeof (float));
+        memcpy (to + x * channels, row + (pre->width - 1 - x) * channels,
+            channels * sizeof (float));
   }
   if (shift)
     shift_channels (params, (gsize) pre->height * pre->width, channels, dst);

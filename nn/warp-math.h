@@ -17,9 +17,12 @@ typedef enum
   NN_WARP_WRAP,
 } NnWarpFill;
 
+/* further out no period can be told from the next, and an int overflows */
+#define NN_WARP_FAR 1e9
+
 /* Moves coordinate @x of an axis of @n pixels into the image; -1 where the
  * constant is to be taken instead. A reflected coordinate may lie in (-1, 0):
- * nn_warp_index() brings its neighbours home. */
+ * nn_warp_index() brings its neighbours home. Any @x will do, NaN too. */
 static inline NN_HOST_DEVICE double
 nn_warp_coordinate (double x, int n, NnWarpFill fill)
 {
@@ -29,7 +32,7 @@ nn_warp_coordinate (double x, int n, NnWarpFill fill)
     case NN_WARP_NEAREST:
       return x < 0 ? 0 : n - 1;
     case NN_WARP_REFLECT:
-      if (n <= 1)
+      if (n <= 1 || !(fabs (x) < NN_WARP_FAR))
         return 0;
       if (x < 0) {
         if (x < -2.0 * n)
@@ -39,7 +42,7 @@ nn_warp_coordinate (double x, int n, NnWarpFill fill)
       x -= 2.0 * n * (int) (x / (2.0 * n));
       return x >= n ? 2.0 * n - x - 1 : x;
     case NN_WARP_WRAP:
-      if (n <= 1)
+      if (n <= 1 || !(fabs (x) < NN_WARP_FAR))
         return 0;
       if (x < 0)
         return x + (n - 1) * ((int) (-x / (n - 1)) + 1);
