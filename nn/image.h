@@ -37,6 +37,9 @@ typedef enum
   NN_PIXEL_XRGB,
   NN_PIXEL_XBGR,
   NN_PIXEL_GRAY8,
+  NN_PIXEL_Y444_10LE,
+  NN_PIXEL_NV16, /* Y, then UV pairs, 4:2:2 */
+  NN_PIXEL_GBR,  /* planar G, B, R */
   NN_PIXEL_N_FORMATS,
 } NnPixelFormat;
 

@@ -61,6 +61,11 @@ static const FormatInfo formats[NN_PIXEL_N_FORMATS] = {
   [NN_PIXEL_BGRX] = { 3, 1, 0, 8, TRUE, RGB (2, 1, 0, 4) },
   [NN_PIXEL_XRGB] = { 3, 1, 0, 8, TRUE, RGB (1, 2, 3, 4) },
   [NN_PIXEL_XBGR] = { 3, 1, 0, 8, TRUE, RGB (3, 2, 1, 4) },
+  [NN_PIXEL_Y444_10LE] = { 3, 2, 0, 10, FALSE, PLANAR (0, 0, 1, 2) },
+  [NN_PIXEL_NV16] = { 3, 1, 0, 8, FALSE,
+      { { 0, 0, 1, 0, 0 }, { 1, 0, 2, 1, 0 }, { 1, 1, 2, 1, 0 } } },
+  [NN_PIXEL_GBR] = { 3, 1, 0, 8, TRUE,
+      { { 2, 0, 1, 0, 0 }, { 0, 0, 1, 0, 0 }, { 1, 0, 1, 0, 0 } } },
   [NN_PIXEL_GRAY8] = { 1, 1, 0, 8, FALSE, { { 0, 0, 1, 0, 0 } } },
 };
 

@@ -1,0 +1,17 @@
+# SPDX-FileCopyrightText: the classify authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Sourced by the scripts beside it: where things are, and which model to take.
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+build=$root/build
+export GST_PLUGIN_PATH="$build/gst${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}"
+
+# MODEL from the environment, else the one that demo.sh trains.
+find_model() {
+  model=${MODEL:-$build/demo/patterns.h5}
+  if [ ! -f "$model" ]; then
+    echo "$model: no such model: run pipelines/demo.sh first, or set MODEL=FILE.h5" >&2
+    exit 1
+  fi
+}
