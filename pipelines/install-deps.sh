@@ -1,0 +1,66 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: the classify authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Installs what building, testing and the pipelines need and what is missing, on
+# Debian 12 and 13 (the names are the same in both) and their kin. Says nothing
+# and asks for no rights where everything is there.
+#
+#   pipelines/install-deps.sh [--clang]
+#
+# --clang: clang and its sanitizers too, for the tests with the other compiler.
+set -eu
+
+# what builds
+packages="gcc libc6-dev meson ninja-build pkgconf git ca-certificates
+  libglib2.0-dev libjson-glib-dev libhdf5-dev libdnnl-dev liborc-0.4-dev
+  libgdk-pixbuf-2.0-dev libcairo2-dev
+  libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev"
+# what plays, and what the tests look at
+packages="$packages
+  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+  gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
+  python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
+  hdf5-tools fonts-dejavu-core"
+
+for option in "$@"; do
+  case $option in
+    --clang) packages="$packages clang" ;;
+    *)
+      echo "install-deps.sh: there is no option $option; known: --clang" >&2
+      exit 1
+      ;;
+  esac
+done
+
+missing=
+for package in $packages; do
+  case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true) in
+    *' installed') ;;
+    *) missing="$missing $package" ;;
+  esac
+done
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "install-deps.sh: no apt-get here; please install what corresponds to:$missing" >&2
+  exit 1
+fi
+sudo=
+if [ "$(id -u)" != 0 ]; then
+  sudo=sudo
+  if ! command -v sudo >/dev/null; then
+    echo "install-deps.sh: not root and no sudo; please install:$missing" >&2
+    exit 1
+  fi
+fi
+
+echo "installing:$missing" >&2
+run () { $sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@" >&2; }
+# the lists of a fresh image are empty, those of an old one name files that are gone
+# shellcheck disable=SC2086 # a list of words
+run install --no-install-recommends $missing || {
+  run update
+  # shellcheck disable=SC2086
+  run install --no-install-recommends $missing
+}
