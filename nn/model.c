@@ -19,7 +19,7 @@ nn_model_new_empty (const char *origin)
   model->ref_count = 1;
   model->origin = g_strdup (origin);
   model->extra = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-  model->preprocess.scale[0] = model->preprocess.scale[1] = model->preprocess.scale[2] = 1 / 255.0f;
+  nn_preprocess_init (&model->preprocess, 0, 0);
   return model;
 }
 

@@ -1,0 +1,63 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* An architecture: whatever the text, a model that holds together or an error. */
+
+#include "fuzz.h"
+
+#include "nn/log.h"
+#include "nn/model-private.h"
+#include "nn/model.h"
+
+static void
+drop (NnLogLevel level, const char *message, gpointer user_data)
+{
+}
+
+static void
+check (const NnModel *model)
+{
+  g_assert (model->n_layers > 0 && model->output < model->n_layers);
+  g_assert (model->layers[0].kind == NN_LAYER_INPUT && model->layers[0].n_inputs == 0);
+  for (guint i = 1; i < model->n_layers; i++) {
+    const NnLayer *layer = &model->layers[i];
+
+    g_assert (layer->n_inputs == 1 && layer->inputs[0] < i);
+    g_assert (nn_shape_count (&layer->out_shape) > 0);
+    for (guint k = 0; k < layer->n_params; k++)
+      g_assert (layer->params[k].n_values == nn_shape_count (&layer->params[k].shape)
+          && layer->params[k].n_values > 0);
+  }
+}
+
+int
+LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NnModel) model = NULL;
+  g_autoptr (NnModel) again = NULL;
+  g_autofree char *summary = NULL, *json = NULL;
+
+  nn_log_set_sink (drop, NULL);
+  model = nn_model_new_from_json ((const char *) data, size, "fuzz", &error);
+  if (model == NULL) {
+    g_assert (error != NULL);
+    return 0;
+  }
+  check (model);
+  summary = nn_model_summary (model);
+  /* what is written is read as the same network */
+  json = nn_model_json_for_file (model, &error);
+  g_assert_no_error (error);
+  again = nn_model_new_from_json (json, -1, "again", &error);
+  g_assert_no_error (error);
+  g_assert (again->n_layers == model->n_layers);
+  g_assert (nn_model_count_params (again, FALSE) == nn_model_count_params (model, FALSE));
+  if (nn_model_set_n_classes (model, 7, NULL)) {
+    check (model);
+    g_assert (nn_model_get_n_classes (model) == 7);
+  }
+  if (nn_model_count_params (model, FALSE) < 1000000)
+    nn_model_init_params (model, 1, NULL);
+  return 0;
+}
