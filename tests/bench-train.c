@@ -1,0 +1,114 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A training step of a network on the CPU, batch 64, and what decoding and
+ * augmentation cost beside it.
+ *
+ *   bench-train [NETWORK.json] [--threads N] [--steps N] [--serve]
+ *
+ * --serve: for rivals.py: reads "run N" lines, answers with N times in us. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/augment.h"
+#include "nn/backend.h"
+
+#define BATCH 64
+
+int
+main (int argc, char **argv)
+{
+  int threads = 2, steps = 8;
+  gboolean serve = FALSE;
+  const GOptionEntry entries[] = {
+    { "threads", 0, 0, G_OPTION_ARG_INT, &threads, "", "" },
+    { "steps", 0, 0, G_OPTION_ARG_INT, &steps, "", "" },
+    { "serve", 0, 0, G_OPTION_ARG_NONE, &serve, "", "" },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+  g_autoptr (GOptionContext) context = g_option_context_new ("");
+  g_autoptr (GError) error = NULL;
+  NnPlanOptions options = { .batch = BATCH, .training = TRUE };
+  NnAugment augment;
+  NnPreprocess pre;
+  NnModel *model;
+  NnBackend *backend;
+  NnOptimizer *optimizer;
+  NnPlan *plan;
+  float targets[BATCH];
+  guint8 *picture;
+  const NnShape *shape;
+  gint64 start, augmenting = 0, training = 0;
+  NnStepResult result;
+  char line[64];
+
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse (context, &argc, &argv, &error)
+      || !(model = nn_model_new_from_json_file (argc > 1 ? argv[1] : NETWORK, &error))
+      || !nn_model_init_params (model, 1, &error)
+      || !(optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, model, &error))
+      || !(backend = nn_backend_open ("cpu", &error)))
+    goto fail;
+  options.threads = (guint) threads;
+  plan = nn_plan_new (backend, model, &options, &error);
+  if (!plan)
+    goto fail;
+  shape = nn_model_get_input_shape (model);
+  nn_preprocess_init (&pre, (guint) shape->dims[1], (guint) shape->dims[0]);
+  picture = g_malloc (nn_shape_count (shape));
+  for (gsize i = 0; i < nn_shape_count (shape); i++)
+    picture[i] = (guint8) (i * 2654435761u >> 24);
+  nn_augment_init (&augment);
+  augment.rotation_range = 40;
+  augment.height_shift_range = augment.width_shift_range = 0.2;
+  augment.shear_range = 0.1;
+  augment.horizontal_flip = TRUE;
+  for (guint i = 0; i < BATCH; i++)
+    targets[i] = (float) (i % 2);
+
+  for (int s = -2; serve || s < steps; s++) {
+    int n = 1;
+
+    if (serve && s >= 0) {
+      if (!fgets (line, sizeof line, stdin))
+        break;
+      n = atoi (line + 4);
+    }
+    start = g_get_monotonic_time ();
+    for (guint i = 0; i < BATCH && (!serve || s < 0); i++) {
+      NnAugmentParams params;
+
+      nn_augment_draw (&augment, 1, (guint64) (s + 2) * BATCH + i, pre.height, pre.width, 3, &params);
+      nn_augment_apply (
+          &augment, &params, &pre, picture, nn_plan_get_input (plan) + i * nn_shape_count (shape));
+    }
+    if (s >= 0)
+      augmenting += g_get_monotonic_time () - start;
+    while (n-- > 0) {
+      start = g_get_monotonic_time ();
+      if (!nn_plan_train_step (plan, BATCH, targets, optimizer, 1, &result, &error))
+        goto fail;
+      start = g_get_monotonic_time () - start;
+      if (s >= 0)
+        training += start;
+      if (serve && s >= 0)
+        printf ("%" G_GINT64_FORMAT " ", start);
+    }
+    if (serve && s >= 0) {
+      putchar ('\n');
+      fflush (stdout);
+    }
+  }
+  if (!serve)
+    printf ("{\"what\": \"training step\", \"threads\": %d, \"batch\": %d, \"steps\": %d, \"mean_ms\": %.1f, "
+            "\"augmentation_of_a_batch_on_one_thread_ms\": %.1f, \"augmentation_share\": %.4f}\n",
+        threads, BATCH, steps, training / 1e3 / steps, augmenting / 1e3 / steps,
+        (double) augmenting / threads / (double) training);
+  return 0;
+
+fail:
+  fprintf (stderr, "bench-train: %s\n", error->message);
+  return 1;
+}
