@@ -9,7 +9,6 @@
  *   object header: messages: dataspace, datatype, layout, filters, attributes,
  *                  and for a group the symbol table (B-tree, local heap)
  *   B-tree "TREE" of type 0 -> symbol nodes "SNOD": name (in the heap), header
- *   B-tree "TREE" of type 1 -> chunks of a dataset
  *   global heap "GCOL": text of variable length
  *
  * Every read of metadata is paid from a budget that grows with the file: what
@@ -19,58 +18,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <gio/gio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "nn/error.h"
-#include "nn/model-private.h"
+#include "nn/hdf5-private.h"
 
-#define MAX_RANK 32
 #define MAX_STRINGS 1000000
-#define MAX_TEXT ((guint64) 256 << 20)
-#define MAX_CHUNK ((guint64) 256 << 20)
 #define MAX_HEADER ((guint64) 64 << 20)
 #define MAX_PARTS 100000
-/* More than deflate can do with anything but a trap. */
-#define MAX_COMPRESSION 1100
-
-#define UNDEFINED G_MAXUINT64 /* an address that leads nowhere */
-
-typedef enum
-{
-  MESSAGE_DATASPACE = 0x01,
-  MESSAGE_LINK_INFO = 0x02,
-  MESSAGE_DATATYPE = 0x03,
-  MESSAGE_LINK = 0x06,
-  MESSAGE_EXTERNAL_FILES = 0x07,
-  MESSAGE_LAYOUT = 0x08,
-  MESSAGE_FILTERS = 0x0b,
-  MESSAGE_ATTRIBUTE = 0x0c,
-  MESSAGE_CONTINUATION = 0x10,
-  MESSAGE_SYMBOL_TABLE = 0x11,
-  MESSAGE_ATTRIBUTE_INFO = 0x15,
-} MessageType;
-
-struct _NnH5
-{
-  char *path;
-  int fd;
-  guint64 size;      /* of the file */
-  guint64 base;      /* added to every address */
-  guint o, l;        /* bytes of an address, of a length */
-  guint64 root;      /* address of the root's header */
-  guint64 budget;    /* bytes of metadata that may still be read */
-  GHashTable *links; /* address of a group's header -> (name -> Link) */
-  GHashTable *heaps; /* address of a global heap -> Block */
-  GError *damage;    /* the first found while only asking */
-};
 
 /* --- errors and bytes --------------------------------------------------- */
 
-static gboolean G_GNUC_PRINTF (4, 5)
-fail (const NnH5 *h5, GError **error, NnErrorCode code, const char *format, ...)
+gboolean
+nn_h5_fail (const NnH5 *h5, GError **error, NnErrorCode code, const char *format, ...)
 {
   g_autofree char *message = NULL;
   va_list args;
@@ -82,32 +43,31 @@ fail (const NnH5 *h5, GError **error, NnErrorCode code, const char *format, ...)
   return FALSE;
 }
 
-static gboolean
-fail_damaged (const NnH5 *h5, GError **error, const char *what, guint64 address)
+gboolean
+nn_h5_fail_damaged (const NnH5 *h5, GError **error, const char *what, guint64 address)
 {
-  return fail (h5, error, NN_ERROR_FORMAT,
+  return nn_h5_fail (h5, error, NN_ERROR_FORMAT,
       "damaged HDF5 file: %s at byte %" G_GUINT64_FORMAT " is not what it should be", what,
       address == UNDEFINED ? 0 : address + h5->base);
 }
 
-static gboolean
-fail_newer (const NnH5 *h5, GError **error, const char *what)
+gboolean
+nn_h5_fail_newer (const NnH5 *h5, GError **error, const char *what)
 {
-  return fail (h5, error, NN_ERROR_UNSUPPORTED,
+  return nn_h5_fail (h5, error, NN_ERROR_UNSUPPORTED,
       "written in HDF5's newer layout (%s, as h5py's libver=\"latest\" makes it), which is not"
       " supported: load it in Keras and save it anew with model.save (\"x.h5\")",
       what);
 }
 
-/* @size bytes from @address on: neither beyond the file nor for nothing. */
-static gboolean
-read_at (NnH5 *h5, guint64 address, void *data, guint64 size, GError **error)
+gboolean
+nn_h5_read_at (NnH5 *h5, guint64 address, void *data, guint64 size, GError **error)
 {
   guint8 *bytes = data;
 
   if (address == UNDEFINED || address > h5->size || h5->base > h5->size - address
       || size > h5->size - h5->base - address)
-    return fail (h5, error, NN_ERROR_FORMAT,
+    return nn_h5_fail (h5, error, NN_ERROR_FORMAT,
         "damaged HDF5 file: it refers to bytes behind its end");
   address += h5->base;
   while (size > 0) {
@@ -116,7 +76,7 @@ read_at (NnH5 *h5, guint64 address, void *data, guint64 size, GError **error)
     if (n < 0 && errno == EINTR)
       continue;
     if (n <= 0)
-      return fail (h5, error, NN_ERROR_READ, "%s",
+      return nn_h5_fail (h5, error, NN_ERROR_READ, "%s",
           n < 0 ? g_strerror (errno) : "the file was cut while it was read");
     bytes += n;
     address += n;
@@ -125,25 +85,18 @@ read_at (NnH5 *h5, guint64 address, void *data, guint64 size, GError **error)
   return TRUE;
 }
 
-typedef struct
-{
-  gsize size;
-  guint8 data[];
-} Block;
-
 static gboolean
 pay (NnH5 *h5, guint64 n_bytes, GError **error)
 {
   if (n_bytes > h5->budget)
-    return fail (h5, error, NN_ERROR_FORMAT,
+    return nn_h5_fail (h5, error, NN_ERROR_FORMAT,
         "damaged HDF5 file: its parts refer to each other in circles or over and over");
   h5->budget -= n_bytes;
   return TRUE;
 }
 
-/* Metadata. */
-static Block *
-read_block (NnH5 *h5, guint64 address, guint64 size, GError **error)
+Block *
+nn_h5_read_block (NnH5 *h5, guint64 address, guint64 size, GError **error)
 {
   g_autofree Block *block = NULL;
 
@@ -151,69 +104,17 @@ read_block (NnH5 *h5, guint64 address, guint64 size, GError **error)
     return NULL;
   /* looked at before memory is taken for it */
   if (size > h5->size) {
-    fail (h5, error, NN_ERROR_FORMAT, "damaged HDF5 file: it refers to bytes behind its end");
+    nn_h5_fail (h5, error, NN_ERROR_FORMAT, "damaged HDF5 file: it refers to bytes behind its end");
     return NULL;
   }
   block = g_try_malloc (sizeof (Block) + size);
   if (block == NULL) {
-    fail (h5, error, NN_ERROR_NO_MEMORY, "no memory for %" G_GUINT64_FORMAT " bytes of it", size);
+    nn_h5_fail (h5, error, NN_ERROR_NO_MEMORY,
+        "no memory for %" G_GUINT64_FORMAT " bytes of it", size);
     return NULL;
   }
   block->size = size;
-  return read_at (h5, address, block->data, size, error) ? g_steal_pointer (&block) : NULL;
-}
-
-/* Reading from memory: what goes behind the end gives zeros and is remembered. */
-typedef struct
-{
-  const guint8 *at, *end;
-  gboolean failed;
-} Cursor;
-
-static Cursor
-cursor_new (const guint8 *data, gsize size)
-{
-  return (Cursor) { data, data + size, FALSE };
-}
-
-static const guint8 *
-skip (Cursor *cursor, guint64 size)
-{
-  const guint8 *at = cursor->at;
-
-  if (cursor->failed || size > (guint64) (cursor->end - at)) {
-    cursor->failed = TRUE;
-    return NULL;
-  }
-  cursor->at += size;
-  return at;
-}
-
-static guint64
-take (Cursor *cursor, guint width)
-{
-  const guint8 *at = skip (cursor, width);
-  guint64 value = 0;
-
-  for (guint i = width; at != NULL && i-- > 0;)
-    value = value << 8 | at[i];
-  return value;
-}
-
-static guint64
-take_address (const NnH5 *h5, Cursor *cursor)
-{
-  guint64 value = take (cursor, h5->o);
-
-  return h5->o < 8 && value == ((guint64) 1 << (8 * h5->o)) - 1 ? UNDEFINED : value;
-}
-
-static gboolean
-has_signature (Cursor *cursor, const char *signature)
-{
-  const guint8 *at = skip (cursor, 4);
-
-  return at != NULL && memcmp (at, signature, 4) == 0;
+  return nn_h5_read_at (h5, address, block->data, size, error) ? g_steal_pointer (&block) : NULL;
 }
 
 /* --- life --------------------------------------------------------------- */
@@ -236,26 +137,27 @@ read_superblock (NnH5 *h5, GError **error)
   /* A user block of 512, 1024, ... bytes may stand before it. */
   for (;; start = start == 0 ? 512 : start * 2) {
     if (start + sizeof signature > h5->size)
-      return fail (h5, error, NN_ERROR_FORMAT, "expected an HDF5 file, found no HDF5 signature");
-    if (!read_at (h5, start, data, sizeof signature, error))
+      return nn_h5_fail (h5, error, NN_ERROR_FORMAT,
+          "expected an HDF5 file, found no HDF5 signature");
+    if (!nn_h5_read_at (h5, start, data, sizeof signature, error))
       return FALSE;
     if (memcmp (data, signature, sizeof signature) == 0)
       break;
   }
-  if (!read_at (h5, start, data, MIN (sizeof data, h5->size - start), error))
+  if (!nn_h5_read_at (h5, start, data, MIN (sizeof data, h5->size - start), error))
     return FALSE;
   cursor = cursor_new (data, MIN (sizeof data, h5->size - start));
   skip (&cursor, sizeof signature);
   version = (guint) take (&cursor, 1);
   if (version == 2 || version == 3)
-    return fail_newer (h5, error, "superblock 2");
+    return nn_h5_fail_newer (h5, error, "superblock 2");
   if (version > 3)
-    return fail_damaged (h5, error, "the superblock", start);
+    return nn_h5_fail_damaged (h5, error, "the superblock", start);
   skip (&cursor, 4);
   h5->o = (guint) take (&cursor, 1);
   h5->l = (guint) take (&cursor, 1);
   if (!cursor.failed && (!is_width (h5->o) || !is_width (h5->l)))
-    return fail_damaged (h5, error, "the superblock", start);
+    return nn_h5_fail_damaged (h5, error, "the superblock", start);
   skip (&cursor, 1 + 2 + 2 + 4 + (version == 1 ? 4 : 0));
   base = take_address (h5, &cursor);
   take_address (h5, &cursor); /* free space */
@@ -264,15 +166,15 @@ read_superblock (NnH5 *h5, GError **error)
   take (&cursor, h5->o);      /* name of the root */
   h5->root = take_address (h5, &cursor);
   if (cursor.failed)
-    return fail (h5, error, NN_ERROR_FORMAT,
+    return nn_h5_fail (h5, error, NN_ERROR_FORMAT,
         "truncated HDF5 file: found %" G_GUINT64_FORMAT " bytes, too few for its superblock",
         h5->size);
   /* libhdf5 also takes where the superblock was found for the base */
   h5->base = base == 0 ? start : base;
   if (h5->base != start)
-    return fail_damaged (h5, error, "the superblock", start);
+    return nn_h5_fail_damaged (h5, error, "the superblock", start);
   if (end_address == UNDEFINED || end_address > h5->size - start)
-    return fail (h5, error, NN_ERROR_FORMAT,
+    return nn_h5_fail (h5, error, NN_ERROR_FORMAT,
         "truncated HDF5 file: it should have %" G_GUINT64_FORMAT " bytes, found %" G_GUINT64_FORMAT,
         end_address, h5->size);
   return TRUE;
@@ -290,12 +192,12 @@ nn_h5_open (const char *path, GError **error)
   h5->heaps = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
   h5->fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (h5->fd < 0 || fstat (h5->fd, &st) < 0) {
-    fail (h5, error, errno == ENOENT || errno == ENOTDIR ? NN_ERROR_NOT_FOUND : NN_ERROR_READ,
+    nn_h5_fail (h5, error, errno == ENOENT || errno == ENOTDIR ? NN_ERROR_NOT_FOUND : NN_ERROR_READ,
         "%s", g_strerror (errno));
     return NULL;
   }
   if (!S_ISREG (st.st_mode)) {
-    fail (h5, error, NN_ERROR_READ, "expected a file, found %s",
+    nn_h5_fail (h5, error, NN_ERROR_READ, "expected a file, found %s",
         S_ISDIR (st.st_mode) ? "a directory" : "a pipe or device");
     return NULL;
   }
@@ -319,30 +221,13 @@ nn_h5_close (NnH5 *h5)
 
 /* --- object headers ----------------------------------------------------- */
 
-typedef struct
-{
-  MessageType type;
-  gboolean is_shared;
-  const guint8 *data;
-  gsize size;
-} Message;
-
-typedef struct
-{
-  guint64 address;
-  GPtrArray *blocks; /* Block: what the messages point into */
-  GArray *messages;  /* Message */
-} Object;
-
-static void
-object_free (Object *object)
+void
+nn_h5_object_free (Object *object)
 {
   g_ptr_array_unref (object->blocks);
   g_array_unref (object->messages);
   g_free (object);
 }
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Object, object_free)
-
 /* Header: version 1 (1), reserved (1), messages (2), references (4), size of
  * the first block (4), padding (4). Message: type (2), size (2), flags (1),
  * reserved (3), data. */
@@ -358,16 +243,16 @@ load_object (NnH5 *h5, guint64 address, GError **error)
   object->address = address;
   object->blocks = g_ptr_array_new_with_free_func (g_free);
   object->messages = g_array_new (FALSE, FALSE, sizeof (Message));
-  prefix = read_block (h5, address, next_size, error);
+  prefix = nn_h5_read_block (h5, address, next_size, error);
   if (prefix == NULL)
     return NULL;
   if (memcmp (prefix->data, "OHDR", 4) == 0) {
-    fail_newer (h5, error, "object header 2");
+    nn_h5_fail_newer (h5, error, "object header 2");
     return NULL;
   }
   cursor = cursor_new (prefix->data, prefix->size);
   if (take (&cursor, 1) != 1) {
-    fail_damaged (h5, error, "an object header", address);
+    nn_h5_fail_damaged (h5, error, "an object header", address);
     return NULL;
   }
   skip (&cursor, 1);
@@ -383,10 +268,10 @@ load_object (NnH5 *h5, guint64 address, GError **error)
 
     n_bytes += next_size;
     if (n_bytes > MAX_HEADER) {
-      fail_damaged (h5, error, "an object header", address);
+      nn_h5_fail_damaged (h5, error, "an object header", address);
       return NULL;
     }
-    block = read_block (h5, next, next_size, error);
+    block = nn_h5_read_block (h5, next, next_size, error);
     if (block == NULL)
       return NULL;
     g_ptr_array_add (object->blocks, block);
@@ -402,7 +287,7 @@ load_object (NnH5 *h5, guint64 address, GError **error)
       message.data = skip (&cursor, message.size);
       message.is_shared = (flags & 2) != 0;
       if (cursor.failed) {
-        fail_damaged (h5, error, "an object header", address);
+        nn_h5_fail_damaged (h5, error, "an object header", address);
         return NULL;
       }
       n_queued += message.type == MESSAGE_CONTINUATION;
@@ -424,15 +309,15 @@ load_object (NnH5 *h5, guint64 address, GError **error)
       }
     }
     if (cursor.failed) {
-      fail_damaged (h5, error, "an object header", address);
+      nn_h5_fail_damaged (h5, error, "an object header", address);
       return NULL;
     }
   }
   return g_steal_pointer (&object);
 }
 
-static const Message *
-find_message (const Object *object, MessageType type)
+const Message *
+nn_h5_find_message (const Object *object, MessageType type)
 {
   for (guint i = 0; i < object->messages->len; i++) {
     const Message *message = &g_array_index (object->messages, Message, i);
@@ -474,7 +359,7 @@ static gboolean
 read_symbols (NnH5 *h5, guint64 address, const Block *names, GHashTable *links, GError **error)
 {
   const guint entry_size = 2 * h5->o + 24;
-  g_autofree Block *head = read_block (h5, address, 8, error);
+  g_autofree Block *head = nn_h5_read_block (h5, address, 8, error);
   g_autofree Block *entries = NULL;
   Cursor cursor;
   guint n;
@@ -483,10 +368,10 @@ read_symbols (NnH5 *h5, guint64 address, const Block *names, GHashTable *links, 
     return FALSE;
   cursor = cursor_new (head->data, head->size);
   if (!has_signature (&cursor, "SNOD") || take (&cursor, 1) != 1)
-    return fail_damaged (h5, error, "a symbol node", address);
+    return nn_h5_fail_damaged (h5, error, "a symbol node", address);
   skip (&cursor, 1);
   n = (guint) take (&cursor, 2);
-  entries = read_block (h5, address + 8, (guint64) n * entry_size, error);
+  entries = nn_h5_read_block (h5, address + 8, (guint64) n * entry_size, error);
   if (entries == NULL)
     return FALSE;
   cursor = cursor_new (entries->data, entries->size);
@@ -498,10 +383,10 @@ read_symbols (NnH5 *h5, guint64 address, const Block *names, GHashTable *links, 
 
     skip (&cursor, 20);
     if (place >= names->size)
-      return fail_damaged (h5, error, "a symbol node", address);
+      return nn_h5_fail_damaged (h5, error, "a symbol node", address);
     length = strnlen ((const char *) names->data + place, names->size - place);
     if (length == names->size - place)
-      return fail_damaged (h5, error, "a local heap", address);
+      return nn_h5_fail_damaged (h5, error, "a local heap", address);
     /* paid too: many entries may share one long name */
     if (!pay (h5, length, error))
       return FALSE;
@@ -517,7 +402,7 @@ static gboolean
 read_group_tree (NnH5 *h5, guint64 address, gint expected_level, const Block *names,
     GHashTable *links, GError **error)
 {
-  g_autofree Block *head = read_block (h5, address, 8 + 2 * h5->o, error);
+  g_autofree Block *head = nn_h5_read_block (h5, address, 8 + 2 * h5->o, error);
   g_autofree Block *entries = NULL;
   Cursor cursor;
   guint type, n;
@@ -527,14 +412,14 @@ read_group_tree (NnH5 *h5, guint64 address, gint expected_level, const Block *na
     return FALSE;
   cursor = cursor_new (head->data, head->size);
   if (!has_signature (&cursor, "TREE"))
-    return fail_damaged (h5, error, "a B-tree node", address);
+    return nn_h5_fail_damaged (h5, error, "a B-tree node", address);
   type = (guint) take (&cursor, 1);
   level = (gint) take (&cursor, 1);
   n = (guint) take (&cursor, 2);
   /* Levels fall, so that no path is a circle; 8 levels hold any group. */
   if (type != 0 || level > 8 || (expected_level >= 0 && level != expected_level))
-    return fail_damaged (h5, error, "a B-tree node", address);
-  entries = read_block (h5, address + head->size, (guint64) n * (h5->l + h5->o), error);
+    return nn_h5_fail_damaged (h5, error, "a B-tree node", address);
+  entries = nn_h5_read_block (h5, address + head->size, (guint64) n * (h5->l + h5->o), error);
   if (entries == NULL)
     return FALSE;
   cursor = cursor_new (entries->data, entries->size);
@@ -560,18 +445,18 @@ read_symbol_table (NnH5 *h5, const Message *message, GHashTable *links, GError *
   g_autofree Block *head = NULL, *names = NULL;
 
   if (cursor.failed)
-    return fail_damaged (h5, error, "a symbol table", UNDEFINED);
-  head = read_block (h5, heap, 8 + 2 * h5->l + h5->o, error);
+    return nn_h5_fail_damaged (h5, error, "a symbol table", UNDEFINED);
+  head = nn_h5_read_block (h5, heap, 8 + 2 * h5->l + h5->o, error);
   if (head == NULL)
     return FALSE;
   cursor = cursor_new (head->data, head->size);
   if (!has_signature (&cursor, "HEAP") || take (&cursor, 1) != 0)
-    return fail_damaged (h5, error, "a local heap", heap);
+    return nn_h5_fail_damaged (h5, error, "a local heap", heap);
   skip (&cursor, 3);
   size = take (&cursor, h5->l);
   skip (&cursor, h5->l);
   data = take_address (h5, &cursor);
-  names = read_block (h5, data, size, error);
+  names = nn_h5_read_block (h5, data, size, error);
   return names != NULL && read_group_tree (h5, tree, -1, names, links, error);
 }
 
@@ -596,7 +481,7 @@ read_link (NnH5 *h5, const Message *message, GHashTable *links, GError **error)
   if (kind == 0)
     address = take_address (h5, &cursor);
   if (cursor.failed || version != 1)
-    return fail_damaged (h5, error, "a link", UNDEFINED);
+    return nn_h5_fail_damaged (h5, error, "a link", UNDEFINED);
   add_link (links, g_strndup ((const char *) name, length), address,
       kind == 0      ? LINK_HARD
           : kind == 1 ? LINK_SOFT
@@ -608,7 +493,7 @@ read_link (NnH5 *h5, const Message *message, GHashTable *links, GError **error)
 static gboolean
 is_dense (NnH5 *h5, const Object *object, MessageType type)
 {
-  const Message *message = find_message (object, type);
+  const Message *message = nn_h5_find_message (object, type);
   Cursor cursor;
   guint flags;
 
@@ -637,7 +522,7 @@ get_links (NnH5 *h5, guint64 address, GError **error)
   if (object == NULL)
     return NULL;
   if (is_dense (h5, object, MESSAGE_LINK_INFO)) {
-    fail_newer (h5, error, "links in a fractal heap");
+    nn_h5_fail_newer (h5, error, "links in a fractal heap");
     return NULL;
   }
   made = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
@@ -654,8 +539,8 @@ get_links (NnH5 *h5, guint64 address, GError **error)
 }
 
 /* The object at @path, link by link. */
-static Object *
-open_object (NnH5 *h5, const char *path, GError **error)
+Object *
+nn_h5_open_object (NnH5 *h5, const char *path, GError **error)
 {
   g_auto (GStrv) names = g_strsplit (path, "/", -1);
   guint64 address = h5->root;
@@ -671,11 +556,11 @@ open_object (NnH5 *h5, const char *path, GError **error)
       return NULL;
     link = g_hash_table_lookup (links, names[i]);
     if (link == NULL) {
-      fail (h5, error, NN_ERROR_NOT_FOUND, "'%s' is missing", path);
+      nn_h5_fail (h5, error, NN_ERROR_NOT_FOUND, "'%s' is missing", path);
       return NULL;
     }
     if (link->kind != LINK_HARD) {
-      fail (h5, error, NN_ERROR_UNSUPPORTED,
+      nn_h5_fail (h5, error, NN_ERROR_UNSUPPORTED,
           "'%s' is %s link, which is not followed: save the model anew with Keras", path,
           link->kind == LINK_SOFT ? "a soft" : "an external");
       return NULL;
@@ -690,7 +575,7 @@ static Object *
 ask_object (NnH5 *h5, const char *path)
 {
   GError *error = NULL;
-  Object *object = open_object (h5, path, &error);
+  Object *object = nn_h5_open_object (h5, path, &error);
 
   if (error != NULL && error->code != NN_ERROR_NOT_FOUND && h5->damage == NULL)
     h5->damage = g_steal_pointer (&error);
@@ -717,27 +602,9 @@ nn_h5_get_damage (NnH5 *h5, GError **error)
 
 /* --- types and sizes ---------------------------------------------------- */
 
-typedef enum
-{
-  TYPE_OTHER,
-  TYPE_SIGNED,
-  TYPE_UNSIGNED,
-  TYPE_FLOAT,
-  TYPE_TEXT,
-  TYPE_VARIABLE_TEXT,
-} TypeKind;
-
-typedef struct
-{
-  TypeKind kind;
-  gsize size;
-  gboolean is_big_endian;
-  gboolean is_space_padded;
-} Type;
-
 /* Class and version (1), flags (3), size (4), properties. */
-static gboolean
-parse_type (const guint8 *data, gsize size, Type *type)
+gboolean
+nn_h5_parse_type (const guint8 *data, gsize size, Type *type)
 {
   /* first bit (2), bits (2), exponent: first, bits; mantissa: first, bits; bias (4) */
   static const guint8 ieee[3][12] = {
@@ -782,18 +649,10 @@ parse_type (const guint8 *data, gsize size, Type *type)
   return !cursor.failed;
 }
 
-typedef struct
-{
-  gboolean is_null; /* holds nothing, not even a scalar */
-  guint rank;
-  guint64 dims[MAX_RANK];
-  guint64 count;
-} Space;
-
 /* Version 1: version, rank, flags (1 each), reserved (5); version 2: version,
  * rank, flags, kind; then the sizes (L each), [largest sizes]. */
-static gboolean
-parse_space (const NnH5 *h5, const guint8 *data, gsize size, Space *space)
+gboolean
+nn_h5_parse_space (const NnH5 *h5, const guint8 *data, gsize size, Space *space)
 {
   Cursor cursor = cursor_new (data, size);
   guint version = (guint) take (&cursor, 1), kind;
@@ -853,8 +712,8 @@ parse_attribute (const NnH5 *h5, const Message *message, Attribute *attribute)
   /* a type or space kept elsewhere: only for attributes that are not Keras's */
   if (flags & 3)
     attribute->type.kind = TYPE_OTHER;
-  else if (!parse_type (type, type_size, &attribute->type)
-      || !parse_space (h5, space, space_size, &attribute->space)) {
+  else if (!nn_h5_parse_type (type, type_size, &attribute->type)
+      || !nn_h5_parse_space (h5, space, space_size, &attribute->space)) {
     g_clear_pointer (&attribute->name, g_free);
     return FALSE;
   }
@@ -875,7 +734,8 @@ find_attribute (NnH5 *h5, const Object *object, const char *path, const char *na
       continue;
     memset (attribute, 0, sizeof *attribute);
     if (!parse_attribute (h5, message, attribute)) {
-      fail (h5, error, NN_ERROR_FORMAT, "damaged HDF5 file: an attribute of '%s' is broken", path);
+      nn_h5_fail (h5, error, NN_ERROR_FORMAT,
+          "damaged HDF5 file: an attribute of '%s' is broken", path);
       return -1;
     }
     if (strcmp (attribute->name, name) == 0)
@@ -883,7 +743,7 @@ find_attribute (NnH5 *h5, const Object *object, const char *path, const char *na
     g_free (attribute->name);
   }
   if (is_dense (h5, object, MESSAGE_ATTRIBUTE_INFO)) {
-    fail_newer (h5, error, "attributes in a fractal heap");
+    nn_h5_fail_newer (h5, error, "attributes in a fractal heap");
     return -1;
   }
   return 0;
@@ -914,19 +774,19 @@ read_heap_text (NnH5 *h5, guint64 address, guint index, guint64 length, GError *
   Cursor cursor;
 
   if (block == NULL) {
-    g_autofree Block *head = read_block (h5, address, 8 + h5->l, error);
+    g_autofree Block *head = nn_h5_read_block (h5, address, 8 + h5->l, error);
     guint64 size;
 
     if (head == NULL)
       return NULL;
     cursor = cursor_new (head->data, head->size);
     if (!has_signature (&cursor, "GCOL") || take (&cursor, 1) != 1) {
-      fail_damaged (h5, error, "a global heap", address);
+      nn_h5_fail_damaged (h5, error, "a global heap", address);
       return NULL;
     }
     skip (&cursor, 3);
     size = take (&cursor, h5->l);
-    block = read_block (h5, address, size, error);
+    block = nn_h5_read_block (h5, address, size, error);
     if (block == NULL)
       return NULL;
     g_hash_table_insert (h5->heaps, g_memdup2 (&address, sizeof address), block);
@@ -953,7 +813,7 @@ read_heap_text (NnH5 *h5, guint64 address, guint index, guint64 length, GError *
       return NULL;
     skip (&cursor, -size & 7);
   }
-  fail_damaged (h5, error, "a global heap", address);
+  nn_h5_fail_damaged (h5, error, "a global heap", address);
   return NULL;
 }
 
@@ -981,16 +841,17 @@ get_texts (NnH5 *h5, const Attribute *attribute, const char *what, GError **erro
   if (space->is_null || n == 0)
     return g_new0 (char *, 1);
   if ((type->kind != TYPE_TEXT && !is_variable) || space->rank > 1) {
-    fail (h5, error, NN_ERROR_FORMAT, "%s should be text or a list of texts", what);
+    nn_h5_fail (h5, error, NN_ERROR_FORMAT, "%s should be text or a list of texts", what);
     return NULL;
   }
   if (n > MAX_STRINGS) {
-    fail (h5, error, NN_ERROR_FORMAT, "%s has %" G_GSIZE_FORMAT " items, at most %d can be", what,
+    nn_h5_fail (h5, error, NN_ERROR_FORMAT,
+        "%s has %" G_GSIZE_FORMAT " items, at most %d can be", what,
         n, MAX_STRINGS);
     return NULL;
   }
   if (item_size == 0 || item_size > attribute->size / n) {
-    fail (h5, error, NN_ERROR_FORMAT, "damaged HDF5 file: %s is too short", what);
+    nn_h5_fail (h5, error, NN_ERROR_FORMAT, "damaged HDF5 file: %s is too short", what);
     return NULL;
   }
   texts = g_new0 (char *, n + 1);
@@ -1006,7 +867,7 @@ get_texts (NnH5 *h5, const Attribute *attribute, const char *what, GError **erro
       texts[i] = unpad (skip (&cursor, item_size), item_size, type->is_space_padded);
     }
     if (!g_utf8_validate (texts[i], -1, NULL)) {
-      fail (h5, error, NN_ERROR_FORMAT, "%s holds bytes that are not UTF-8 text", what);
+      nn_h5_fail (h5, error, NN_ERROR_FORMAT, "%s holds bytes that are not UTF-8 text", what);
       return NULL;
     }
   }
@@ -1017,7 +878,7 @@ char **
 nn_h5_get_strings (NnH5 *h5, const char *path, const char *name, GError **error)
 {
   g_autofree char *what = g_strdup_printf ("attribute '%s' of '%s'", name, path);
-  g_autoptr (Object) object = open_object (h5, path, error);
+  g_autoptr (Object) object = nn_h5_open_object (h5, path, error);
   Attribute attribute;
   char **texts;
   gint found;
@@ -1026,7 +887,7 @@ nn_h5_get_strings (NnH5 *h5, const char *path, const char *name, GError **error)
     return NULL;
   found = find_attribute (h5, object, path, name, &attribute, error);
   if (found == 0)
-    fail (h5, error, NN_ERROR_FORMAT, "%s is missing", what);
+    nn_h5_fail (h5, error, NN_ERROR_FORMAT, "%s is missing", what);
   if (found <= 0)
     return NULL;
   texts = get_texts (h5, &attribute, what, error);
@@ -1054,7 +915,7 @@ nn_h5_get_long_strings (NnH5 *h5, const char *path, const char *name, GError **e
     for (guint k = 0; part[k] != NULL; k++)
       g_ptr_array_add (all, part[k]);
     if (all->len > MAX_STRINGS) {
-      fail (h5, error, NN_ERROR_FORMAT, "the list '%s' of '%s' has more than %d items", name,
+      nn_h5_fail (h5, error, NN_ERROR_FORMAT, "the list '%s' of '%s' has more than %d items", name,
           path, MAX_STRINGS);
       return NULL;
     }
@@ -1080,7 +941,7 @@ nn_h5_list_attributes (NnH5 *h5, const char *prefix, GError **error)
     if (message->type != MESSAGE_ATTRIBUTE)
       continue;
     if (!parse_attribute (h5, message, &attribute)) {
-      fail (h5, error, NN_ERROR_FORMAT, "damaged HDF5 file: an attribute of '/' is broken");
+      nn_h5_fail (h5, error, NN_ERROR_FORMAT, "damaged HDF5 file: an attribute of '/' is broken");
       return NULL;
     }
     if (g_str_has_prefix (attribute.name, prefix) && g_utf8_validate (attribute.name, -1, NULL))
@@ -1090,583 +951,4 @@ nn_h5_list_attributes (NnH5 *h5, const char *prefix, GError **error)
   }
   g_ptr_array_add (names, NULL);
   return (char **) g_ptr_array_free (g_steal_pointer (&names), FALSE);
-}
-
-/* --- numbers ------------------------------------------------------------ */
-
-typedef enum
-{
-  FILTER_DEFLATE = 1,
-  FILTER_SHUFFLE = 2,
-  FILTER_FLETCHER32 = 3,
-} Filter;
-
-#define MAX_FILTERS 8
-
-typedef struct
-{
-  Type type;
-  Space space;
-  guint64 n_bytes;
-  enum
-  {
-    STORED_COMPACT,
-    STORED_CONTIGUOUS,
-    STORED_CHUNKED,
-  } storage;
-  guint64 address;             /* contiguous: the values, chunked: the B-tree */
-  const guint8 *compact;       /* in the object header */
-  guint64 chunk[MAX_RANK];     /* sizes of a chunk */
-  guint64 chunk_bytes;
-  guint n_filters;
-  Filter filters[MAX_FILTERS]; /* in the order of writing */
-  Object *object;
-} Dataset;
-
-static void
-dataset_clear (Dataset *dataset)
-{
-  g_clear_pointer (&dataset->object, object_free);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Dataset, dataset_clear)
-
-/* Version (1), number (1), [1: reserved (6)]; each: id (2), length of the name
- * (2; 2: only from id 256 on), flags (2), values (2), name (1: padded to 8),
- * values (4 each; 1: padded to an even number). */
-static gboolean
-parse_filters (const NnH5 *h5, const Message *message, const char *path, Dataset *dataset,
-    GError **error)
-{
-  Cursor cursor = cursor_new (message->data, message->size);
-  guint version = (guint) take (&cursor, 1);
-
-  dataset->n_filters = (guint) take (&cursor, 1);
-  if (version == 1)
-    skip (&cursor, 6);
-  if ((version != 1 && version != 2) || dataset->n_filters > MAX_FILTERS)
-    return fail (h5, error, NN_ERROR_FORMAT, "damaged HDF5 file: the filters of '%s' are broken",
-        path);
-  for (guint i = 0; i < dataset->n_filters; i++) {
-    guint id = (guint) take (&cursor, 2);
-    guint64 name_size = version == 1 || id >= 256 ? take (&cursor, 2) : 0, n;
-
-    skip (&cursor, 2);
-    n = take (&cursor, 2);
-    skip (&cursor, version == 1 ? (name_size + 7) & ~(guint64) 7 : name_size);
-    skip (&cursor, 4 * (version == 1 ? (n + 1) & ~(guint64) 1 : n));
-    if (cursor.failed)
-      return fail (h5, error, NN_ERROR_FORMAT,
-          "damaged HDF5 file: the filters of '%s' are broken", path);
-    if (id < FILTER_DEFLATE || id > FILTER_FLETCHER32)
-      return fail (h5, error, NN_ERROR_UNSUPPORTED,
-          "'%s' is compressed with filter %u, which is not supported: rewrite the file with"
-          " \"h5repack -f NONE old.h5 new.h5\" or save it anew with Keras",
-          path, id);
-    dataset->filters[i] = (Filter) id;
-  }
-  return TRUE;
-}
-
-/* Version 3 or 4 (1), class (1); compact: size (2), values; contiguous:
- * address (O), size (L); chunked (3): sizes (1), B-tree (O), sizes (4 each,
- * the last one of an element). */
-static gboolean
-parse_layout (const NnH5 *h5, const Message *message, const char *path, Dataset *dataset,
-    GError **error)
-{
-  Cursor cursor = cursor_new (message->data, message->size);
-  guint version = (guint) take (&cursor, 1), class = (guint) take (&cursor, 1);
-  guint64 stored = 0;
-
-  if (class == 3)
-    return fail (h5, error, NN_ERROR_UNSUPPORTED,
-        "'%s' keeps its values in another file, which is not followed: save the model anew with"
-        " Keras",
-        path);
-  if (version > 3 && class == 2)
-    return fail_newer (h5, error, "layout 4");
-  if (version < 3 || class > 2)
-    return fail (h5, error, NN_ERROR_FORMAT, "damaged HDF5 file: the layout of '%s' is broken",
-        path);
-  switch (class) {
-    case 0:
-      dataset->storage = STORED_COMPACT;
-      stored = take (&cursor, 2);
-      dataset->compact = skip (&cursor, stored);
-      break;
-    case 1:
-      dataset->storage = STORED_CONTIGUOUS;
-      dataset->address = take_address (h5, &cursor);
-      stored = take (&cursor, h5->l);
-      if (dataset->address == UNDEFINED)
-        stored = 0; /* never written */
-      break;
-    default: {
-      guint rank = (guint) take (&cursor, 1);
-
-      dataset->storage = STORED_CHUNKED;
-      dataset->address = take_address (h5, &cursor);
-      if (rank != dataset->space.rank + 1 || rank > MAX_RANK)
-        return fail (h5, error, NN_ERROR_FORMAT,
-            "damaged HDF5 file: the layout of '%s' is broken", path);
-      dataset->chunk_bytes = dataset->type.size;
-      for (guint i = 0; i < rank; i++) {
-        dataset->chunk[i] = take (&cursor, 4);
-        if (i + 1 == rank)
-          break;
-        if (dataset->chunk[i] == 0 || dataset->chunk[i] > MAX_CHUNK / dataset->chunk_bytes)
-          return fail (h5, error, NN_ERROR_FORMAT,
-              "'%s' is stored in impossibly large pieces", path);
-        dataset->chunk_bytes *= dataset->chunk[i];
-      }
-      /* Each chunk is checked when it is read. */
-      stored = dataset->address == UNDEFINED ? 0 : dataset->n_bytes;
-      break;
-    }
-  }
-  if (cursor.failed)
-    return fail (h5, error, NN_ERROR_FORMAT, "damaged HDF5 file: the layout of '%s' is broken",
-        path);
-  if (stored != dataset->n_bytes)
-    return fail (h5, error, NN_ERROR_FORMAT,
-        "'%s' should store %" G_GUINT64_FORMAT " bytes, found %" G_GUINT64_FORMAT, path,
-        dataset->n_bytes, stored);
-  if (dataset->storage == STORED_CONTIGUOUS && stored > h5->size - MIN (dataset->address, h5->size))
-    return fail (h5, error, NN_ERROR_FORMAT,
-        "damaged HDF5 file: the values of '%s' would be behind its end", path);
-  return TRUE;
-}
-
-/* Opens a dataset of numbers and says which sizes it has. */
-static gboolean
-open_dataset (NnH5 *h5, const char *path, Dataset *dataset, NnShape *shape, GError **error)
-{
-  const Message *type, *space, *layout, *filters;
-
-  dataset->object = open_object (h5, path, error);
-  if (dataset->object == NULL) {
-    if (error != NULL && *error != NULL && (*error)->code == NN_ERROR_NOT_FOUND)
-      (*error)->code = NN_ERROR_FORMAT; /* the file is there, a part of it is not */
-    return FALSE;
-  }
-  type = find_message (dataset->object, MESSAGE_DATATYPE);
-  space = find_message (dataset->object, MESSAGE_DATASPACE);
-  layout = find_message (dataset->object, MESSAGE_LAYOUT);
-  if (type == NULL || space == NULL || layout == NULL)
-    return fail (h5, error, NN_ERROR_FORMAT,
-        "'%s' should be a dataset of numbers, it is a group", path);
-  if (find_message (dataset->object, MESSAGE_EXTERNAL_FILES) != NULL)
-    return fail (h5, error, NN_ERROR_UNSUPPORTED,
-        "'%s' keeps its values in another file, which is not followed: save the model anew with"
-        " Keras",
-        path);
-  if (type->is_shared || !parse_type (type->data, type->size, &dataset->type)
-      || space->is_shared || !parse_space (h5, space->data, space->size, &dataset->space)
-      || dataset->space.is_null || dataset->type.kind == TYPE_OTHER
-      || dataset->type.kind > TYPE_FLOAT)
-    return fail (h5, error, NN_ERROR_FORMAT,
-        "'%s' should hold numbers (float16, float32 or float64), it holds something else", path);
-  if (dataset->space.rank > NN_MAX_DIMS)
-    return fail (h5, error, NN_ERROR_SHAPE, "'%s' has %u axes, at most %d can be", path,
-        dataset->space.rank, NN_MAX_DIMS);
-  if (dataset->space.count > NN_MAX_VALUES)
-    return fail (h5, error, NN_ERROR_SHAPE, "'%s' declares more values than can be", path);
-  dataset->n_bytes = dataset->space.count * dataset->type.size;
-  if (dataset->n_bytes / MAX_COMPRESSION > h5->size)
-    return fail (h5, error, NN_ERROR_FORMAT,
-        "'%s' declares %" G_GUINT64_FORMAT " bytes, in a file of %" G_GUINT64_FORMAT, path,
-        dataset->n_bytes, h5->size);
-  shape->n_dims = dataset->space.rank;
-  for (guint i = 0; i < shape->n_dims; i++)
-    shape->dims[i] = dataset->space.dims[i];
-  filters = find_message (dataset->object, MESSAGE_FILTERS);
-  return (filters == NULL || parse_filters (h5, filters, path, dataset, error))
-      && parse_layout (h5, layout, path, dataset, error);
-}
-
-/* --- chunks ------------------------------------------------------------- */
-
-/* HDF5's Fletcher's checksum of 16-bit words, big endian. */
-static guint32
-fletcher32 (const guint8 *data, gsize size)
-{
-  guint32 a = 0, b = 0;
-
-  for (gsize i = 0; i < size; i += 2) {
-    a += (guint32) data[i] << 8 | (i + 1 < size ? data[i + 1] : 0);
-    a = (a & 0xffff) + (a >> 16);
-    b += a;
-    b = (b & 0xffff) + (b >> 16);
-  }
-  a = (a & 0xffff) + (a >> 16);
-  b = (b & 0xffff) + (b >> 16);
-  return b << 16 | a;
-}
-
-static gboolean
-inflate_chunk (const guint8 *data, gsize size, guint8 *out, gsize out_size)
-{
-  g_autoptr (GZlibDecompressor) zlib = g_zlib_decompressor_new (G_ZLIB_COMPRESSOR_FORMAT_ZLIB);
-  gsize n_read, n_written, done = 0;
-
-  while (done < out_size) {
-    GConverterResult result = g_converter_convert (G_CONVERTER (zlib), data, size, out + done,
-        out_size - done, G_CONVERTER_INPUT_AT_END, &n_read, &n_written, NULL);
-
-    if (result == G_CONVERTER_ERROR || n_read > size)
-      return FALSE;
-    data += n_read;
-    size -= n_read;
-    done += n_written;
-    if (result == G_CONVERTER_FINISHED)
-      break;
-  }
-  return done == out_size;
-}
-
-/* Byte 0 of all elements, then byte 1 of all, ... and what fills no element. */
-static void
-unshuffle (const guint8 *data, guint8 *out, gsize size, gsize element)
-{
-  gsize n = size / element;
-
-  for (gsize b = 0; b < element; b++) {
-    for (gsize i = 0; i < n; i++)
-      out[i * element + b] = data[b * n + i];
-  }
-  memcpy (out + n * element, data + n * element, size - n * element);
-}
-
-/* Undoes the filters, last one first. Returns chunk_bytes bytes or NULL. */
-static guint8 *
-unfilter (const Dataset *dataset, const Block *stored, guint32 mask)
-{
-  gsize size = stored->size;
-  g_autofree guint8 *data = g_try_malloc (MAX (size, 1));
-
-  if (data == NULL)
-    return NULL;
-  memcpy (data, stored->data, size);
-  for (guint i = dataset->n_filters; i-- > 0;) {
-    g_autofree guint8 *out = NULL;
-    gsize out_size;
-    guint32 sum;
-
-    if (mask & 1u << i)
-      continue;
-    switch (dataset->filters[i]) {
-      case FILTER_FLETCHER32:
-        if (size < 4)
-          return NULL;
-        size -= 4;
-        sum = (guint32) data[size] | (guint32) data[size + 1] << 8 | (guint32) data[size + 2] << 16
-            | (guint32) data[size + 3] << 24;
-        if (sum != fletcher32 (data, size))
-          return NULL;
-        break;
-      case FILTER_DEFLATE:
-        /* only checksums make a chunk longer */
-        out_size = dataset->chunk_bytes;
-        for (guint k = 0; k < i; k++)
-          out_size += dataset->filters[k] == FILTER_FLETCHER32 && !(mask & 1u << k) ? 4 : 0;
-        if (out_size / MAX_COMPRESSION > size)
-          return NULL;
-        out = g_try_malloc (out_size);
-        if (out == NULL || !inflate_chunk (data, size, out, out_size))
-          return NULL;
-        g_free (data);
-        data = g_steal_pointer (&out);
-        size = out_size;
-        break;
-      case FILTER_SHUFFLE:
-        out = g_try_malloc (MAX (size, 1));
-        if (out == NULL)
-          return NULL;
-        unshuffle (data, out, size, dataset->type.size);
-        g_free (data);
-        data = g_steal_pointer (&out);
-        break;
-    }
-  }
-  return size == dataset->chunk_bytes ? g_steal_pointer (&data) : NULL;
-}
-
-/* Copies the part of a chunk that lies inside the dataset; @start: its first
- * element. */
-static void
-place_chunk (const Dataset *dataset, const guint64 *start, const guint8 *chunk, guint8 *values)
-{
-  const guint rank = dataset->space.rank;
-  const guint64 *dims = dataset->space.dims;
-  const gsize element = dataset->type.size;
-  guint64 at[NN_MAX_DIMS] = { 0 };
-  gsize row;
-
-  if (rank == 0) {
-    memcpy (values, chunk, element);
-    return;
-  }
-  row = MIN (dataset->chunk[rank - 1], dims[rank - 1] - start[rank - 1]) * element;
-  for (;;) {
-    guint64 from = 0, to = 0;
-    gint axis;
-
-    for (guint i = 0; i < rank; i++) {
-      from = from * dataset->chunk[i] + at[i];
-      to = to * dims[i] + start[i] + at[i];
-    }
-    memcpy (values + to * element, chunk + from * element, row);
-    for (axis = (gint) rank - 2; axis >= 0; axis--) {
-      if (++at[axis] < dataset->chunk[axis] && start[axis] + at[axis] < dims[axis])
-        break;
-      at[axis] = 0;
-    }
-    if (axis < 0)
-      return;
-  }
-}
-
-typedef struct
-{
-  NnH5 *h5;
-  const Dataset *dataset;
-  const char *path;
-  guint8 *values;
-  guint8 *seen; /* one flag a chunk */
-  guint64 n_seen;
-} ChunkReader;
-
-static gboolean
-read_chunk (ChunkReader *reader, guint64 address, guint64 size, guint32 mask,
-    const guint64 *start, GError **error)
-{
-  const Dataset *dataset = reader->dataset;
-  g_autofree Block *stored = NULL;
-  g_autofree guint8 *chunk = NULL;
-  guint64 index = 0;
-
-  for (guint i = 0; i < dataset->space.rank; i++) {
-    if (start[i] >= dataset->space.dims[i] || start[i] % dataset->chunk[i] != 0)
-      return fail_damaged (reader->h5, error, "a chunk's place", address);
-    index = index * ((dataset->space.dims[i] - 1) / dataset->chunk[i] + 1)
-        + start[i] / dataset->chunk[i];
-  }
-  if (reader->seen[index])
-    return fail_damaged (reader->h5, error, "a chunk's place", address);
-  reader->seen[index] = 1;
-  reader->n_seen++;
-  stored = read_block (reader->h5, address, size, error);
-  if (stored == NULL)
-    return FALSE;
-  chunk = unfilter (dataset, stored, mask);
-  if (chunk == NULL)
-    return fail (reader->h5, error, NN_ERROR_FORMAT,
-        "damaged HDF5 file: a compressed part of '%s' is broken", reader->path);
-  place_chunk (dataset, start, chunk, reader->values);
-  return TRUE;
-}
-
-/* As read_group_tree(); key: size (4), mask of filters left out (4), first
- * element (8 for each axis, and one more). */
-static gboolean
-read_chunk_tree (ChunkReader *reader, guint64 address, gint expected_level, GError **error)
-{
-  NnH5 *h5 = reader->h5;
-  const guint rank = reader->dataset->space.rank;
-  g_autofree Block *head = read_block (h5, address, 8 + 2 * h5->o, error);
-  g_autofree Block *entries = NULL;
-  Cursor cursor;
-  guint type, n;
-  gint level;
-
-  if (head == NULL)
-    return FALSE;
-  cursor = cursor_new (head->data, head->size);
-  if (!has_signature (&cursor, "TREE"))
-    return fail_damaged (h5, error, "a B-tree node", address);
-  type = (guint) take (&cursor, 1);
-  level = (gint) take (&cursor, 1);
-  n = (guint) take (&cursor, 2);
-  if (type != 1 || level > 8 || (expected_level >= 0 && level != expected_level))
-    return fail_damaged (h5, error, "a B-tree node", address);
-  entries = read_block (h5, address + head->size,
-      (guint64) n * (8 + 8 * (rank + 1) + h5->o), error);
-  if (entries == NULL)
-    return FALSE;
-  cursor = cursor_new (entries->data, entries->size);
-  for (guint i = 0; i < n; i++) {
-    guint64 size = take (&cursor, 4), start[MAX_RANK + 1], child;
-    guint32 mask = (guint32) take (&cursor, 4);
-
-    for (guint k = 0; k <= rank; k++)
-      start[k] = take (&cursor, 8);
-    child = take_address (h5, &cursor);
-    if (level > 0 ? !read_chunk_tree (reader, child, level - 1, error)
-                  : !read_chunk (reader, child, size, mask, start, error))
-      return FALSE;
-  }
-  return TRUE;
-}
-
-static gboolean
-read_chunks (NnH5 *h5, const char *path, const Dataset *dataset, guint8 *values, GError **error)
-{
-  ChunkReader reader = { h5, dataset, path, values, NULL, 0 };
-  g_autofree guint8 *seen = NULL;
-  guint64 n_chunks = 1;
-
-  for (guint i = 0; i < dataset->space.rank; i++)
-    n_chunks *= (dataset->space.dims[i] - 1) / dataset->chunk[i] + 1;
-  seen = g_try_malloc0 (n_chunks);
-  if (seen == NULL)
-    return fail (h5, error, NN_ERROR_NO_MEMORY, "no memory for '%s'", path);
-  reader.seen = seen;
-  if (!read_chunk_tree (&reader, dataset->address, -1, error))
-    return FALSE;
-  if (reader.n_seen < n_chunks)
-    return fail (h5, error, NN_ERROR_FORMAT,
-        "'%s' stores only %" G_GUINT64_FORMAT " of its %" G_GUINT64_FORMAT " parts", path,
-        reader.n_seen, n_chunks);
-  return TRUE;
-}
-
-/* --- conversion --------------------------------------------------------- */
-
-static float
-half_to_float (guint16 half)
-{
-  guint32 sign = (guint32) (half & 0x8000) << 16, exponent = half >> 10 & 31, bits = half & 0x3ff;
-  union
-  {
-    guint32 u;
-    float f;
-  } result;
-
-  if (exponent == 0) { /* subnormal: a multiple of 2^-24 */
-    result.f = (float) bits / 16777216.0f;
-    result.u |= sign;
-  } else if (exponent == 31) {
-    result.u = sign | 0x7f800000 | bits << 13;
-  } else {
-    result.u = sign | (exponent + 112) << 23 | bits << 13;
-  }
-  return result.f;
-}
-
-static guint64
-get_bits (const guint8 *data, const Type *type)
-{
-  guint64 bits = 0;
-
-  for (gsize i = 0; i < type->size; i++)
-    bits |= (guint64) data[i] << 8 * (type->is_big_endian ? type->size - 1 - i : i);
-  return bits;
-}
-
-static double
-get_number (const guint8 *data, const Type *type)
-{
-  guint64 bits = get_bits (data, type);
-  guint shift = (guint) (64 - 8 * type->size);
-  guint32 low = (guint32) bits;
-  float single;
-  double number;
-
-  switch (type->kind) {
-    case TYPE_SIGNED:
-      return (double) ((gint64) (bits << shift) >> shift);
-    case TYPE_UNSIGNED:
-      return (double) bits;
-    default:
-      if (type->size == 2)
-        return half_to_float ((guint16) bits);
-      if (type->size == 4) {
-        memcpy (&single, &low, sizeof single);
-        return single;
-      }
-      memcpy (&number, &bits, sizeof number);
-      return number;
-  }
-}
-
-/* All bytes as they are stored. */
-static gboolean
-read_raw (NnH5 *h5, const char *path, const Dataset *dataset, guint8 *values, GError **error)
-{
-  switch (dataset->storage) {
-    case STORED_COMPACT:
-      memcpy (values, dataset->compact, dataset->n_bytes);
-      return TRUE;
-    case STORED_CONTIGUOUS:
-      return read_at (h5, dataset->address, values, dataset->n_bytes, error);
-    default:
-      return read_chunks (h5, path, dataset, values, error);
-  }
-}
-
-gboolean
-nn_h5_get_shape (NnH5 *h5, const char *path, NnShape *shape, GError **error)
-{
-  g_auto (Dataset) dataset = { .object = NULL };
-
-  return open_dataset (h5, path, &dataset, shape, error);
-}
-
-gboolean
-nn_h5_read_floats (NnH5 *h5, const char *path, const NnShape *shape, float *values, GError **error)
-{
-  g_auto (Dataset) dataset = { .object = NULL };
-  g_autofree guint8 *raw = NULL;
-  NnShape found;
-
-  if (!open_dataset (h5, path, &dataset, &found, error))
-    return FALSE;
-  if (!nn_shape_equal (shape, &found)) {
-    g_autofree char *expected_text = nn_shape_to_string (shape);
-    g_autofree char *found_text = nn_shape_to_string (&found);
-
-    return fail (h5, error, NN_ERROR_SHAPE, "'%s' should have the shape %s, found %s", path,
-        expected_text, found_text);
-  }
-  if (dataset.n_bytes == 0)
-    return TRUE;
-  if (dataset.type.kind == TYPE_FLOAT && dataset.type.size == sizeof (float)
-      && dataset.type.is_big_endian == (G_BYTE_ORDER == G_BIG_ENDIAN))
-    return read_raw (h5, path, &dataset, (guint8 *) values, error);
-  raw = g_try_malloc (dataset.n_bytes);
-  if (raw == NULL)
-    return fail (h5, error, NN_ERROR_NO_MEMORY, "no memory for '%s'", path);
-  if (!read_raw (h5, path, &dataset, raw, error))
-    return FALSE;
-  for (guint64 i = 0; i < dataset.space.count; i++)
-    values[i] = (float) get_number (raw + i * dataset.type.size, &dataset.type);
-  return TRUE;
-}
-
-gboolean
-nn_h5_read_int (NnH5 *h5, const char *path, gint64 *value, GError **error)
-{
-  g_auto (Dataset) dataset = { .object = NULL };
-  guint8 raw[8];
-  NnShape found;
-
-  if (!open_dataset (h5, path, &dataset, &found, error))
-    return FALSE;
-  if (dataset.space.count != 1)
-    return fail (h5, error, NN_ERROR_SHAPE, "'%s' should be one number", path);
-  if (!read_raw (h5, path, &dataset, raw, error))
-    return FALSE;
-  if (dataset.type.kind == TYPE_FLOAT) {
-    double number = get_number (raw, &dataset.type);
-
-    if (!(number >= -9e15 && number <= 9e15)) /* NaN too */
-      return fail (h5, error, NN_ERROR_FORMAT, "'%s' should be a whole number", path);
-    *value = (gint64) number;
-  } else {
-    guint shift = (guint) (64 - 8 * dataset.type.size);
-    guint64 bits = get_bits (raw, &dataset.type);
-
-    *value = dataset.type.kind == TYPE_SIGNED ? (gint64) (bits << shift) >> shift : (gint64) bits;
-  }
-  return TRUE;
 }
