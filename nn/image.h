@@ -77,7 +77,8 @@ typedef enum
 {
   NN_RESIZE_NEAREST,  /* Pillow's and Keras's: index = (int) (n_in / n_out * (i + .5)), accumulated */
   NN_RESIZE_BILINEAR, /* 2 taps, half-pixel centres, no anti-aliasing */
-  NN_RESIZE_AREA,     /* mean over the area that an output pixel covers; bilinear when enlarging */
+  NN_RESIZE_AREA,     /* mean over the area that an output pixel covers; on an axis that
+                       * is enlarged bilinear */
 } NnResize;
 
 typedef enum

@@ -72,7 +72,7 @@ static const FormatInfo formats[NN_PIXEL_N_FORMATS] = {
 /* One axis of one grid to the output's: for each output index, taps. */
 typedef struct
 {
-  NnResize method; /* AREA only where it shrinks */
+  NnResize method; /* of an area resize too BILINEAR where both axes grow */
   guint n;         /* outputs */
   guint *index;    /* nearest; bilinear: the first tap; area: the first pixel */
   guint *index2;   /* bilinear: the second tap; area: the last pixel */
@@ -90,7 +90,7 @@ typedef struct
   gboolean used;
   guint shift_y;
   gsize first, n; /* samples of a row: from, how many */
-  Axis rows;
+  const Axis *rows; /* of any of its components: the same */
   guint16 *sum16;
   guint32 *sum32, *weighed;
 } AreaPlane;
@@ -121,7 +121,8 @@ axis_clear (Axis *axis)
   g_free (axis->inverse);
 }
 
-/* @start, @size: the crop on this grid; @n_in: the grid's pixels. */
+/* @start, @size: the crop on this grid; @n_in: the grid's pixels. AREA of an axis that grows
+ * is linear interpolation, its weights in 1/256. */
 static void
 axis_init (Axis *axis, NnResize method, double start, double size, guint n_in, guint n_out)
 {
@@ -131,7 +132,7 @@ axis_init (Axis *axis, NnResize method, double start, double size, guint n_in, g
   double x = start + scale * 0.5;
 
   axis->n = n_out;
-  axis->method = method == NN_RESIZE_AREA && scale < 1 ? NN_RESIZE_BILINEAR : method;
+  axis->method = method;
   axis->index = g_new0 (guint, n_out);
   if (axis->method == NN_RESIZE_NEAREST) {
     for (guint i = 0; i < n_out; i++, x += scale) /* added up as Pillow does */
@@ -154,6 +155,18 @@ axis_init (Axis *axis, NnResize method, double start, double size, guint n_in, g
   axis->last_weight = g_new0 (guint, n_out);
   axis->extra_weight = g_new0 (guint, n_out);
   axis->inverse = g_new0 (double, n_out);
+  if (scale < 1) {
+    for (guint i = 0; i < n_out; i++) {
+      double c = CLAMP (start + (i + 0.5) * scale - 0.5, lowest, highest);
+
+      axis->index[i] = (guint) c;
+      axis->index2[i] = MIN (axis->index[i] + 1, highest);
+      axis->last_weight[i] = (guint) lround ((c - axis->index[i]) * 256);
+      axis->first_weight[i] = 256 - axis->last_weight[i];
+      axis->inverse[i] = 1. / 256;
+    }
+    return;
+  }
   axis->n_whole = G_MAXUINT;
   for (guint i = 0; i < n_out; i++) {
     gint64 from = llround ((start + i * scale) * 256), to = llround ((start + (i + 1) * scale) * 256);
@@ -180,7 +193,7 @@ axis_init (Axis *axis, NnResize method, double start, double size, guint n_in, g
 }
 
 static void
-area_init (NnSampler *sampler, const NnRect *crop)
+area_init (NnSampler *sampler)
 {
   for (guint c = 0; c < sampler->format->n_components; c++) {
     const Component *component = &sampler->format->components[c];
@@ -188,25 +201,18 @@ area_init (NnSampler *sampler, const NnRect *crop)
     AreaPlane *plane = &sampler->area[component->plane];
     gsize first, end;
 
-    if (columns->method != NN_RESIZE_AREA || sampler->rows[c].method != NN_RESIZE_AREA)
+    if (columns->method != NN_RESIZE_AREA)
       continue;
     first = (gsize) columns->index[0] * component->step + component->offset;
     end = (gsize) columns->index2[columns->n - 1] * component->step + component->offset + 1;
-    if (!plane->used) {
-      double y = crop->y / (1 << component->shift_y);
-      double height = crop->height / (1 << component->shift_y);
-      guint n_in
-          = (sampler->info.height + (1 << component->shift_y) - 1) >> component->shift_y;
-
-      plane->used = TRUE;
-      plane->first = first;
-      plane->n = end - first;
-      axis_init (&plane->rows, NN_RESIZE_AREA, y, MIN (height, n_in - y), n_in, sampler->pre.height);
-    } else {
+    if (plane->used) {
       end = MAX (end, plane->first + plane->n);
-      plane->first = MIN (plane->first, first);
-      plane->n = end - plane->first;
+      first = MIN (plane->first, first);
     }
+    plane->used = TRUE;
+    plane->first = first;
+    plane->n = end - first;
+    plane->rows = &sampler->rows[c];
   }
   for (guint p = 0; p < 3; p++) {
     AreaPlane *plane = &sampler->area[p];
@@ -268,10 +274,14 @@ nn_sampler_new (const NnImageInfo *info, const NnRect *crop, const NnPreprocess 
     const guint width = (info->width + sx - 1) / sx, height = (info->height + sy - 1) / sy;
 
     /* an odd size has a chroma sample more than half of it: the crop ends with the luma */
-    axis_init (&sampler->columns[c], pre->resize, crop->x / sx,
-        MIN (crop->width / sx, width - crop->x / sx), width, pre->width);
-    axis_init (&sampler->rows[c], pre->resize, crop->y / sy,
-        MIN (crop->height / sy, height - crop->y / sy), height, pre->height);
+    const double crop_width = MIN (crop->width / sx, width - crop->x / sx);
+    const double crop_height = MIN (crop->height / sy, height - crop->y / sy);
+    NnResize method = pre->resize;
+
+    if (method == NN_RESIZE_AREA && crop_width < pre->width && crop_height < pre->height)
+      method = NN_RESIZE_BILINEAR;
+    axis_init (&sampler->columns[c], method, crop->x / sx, crop_width, width, pre->width);
+    axis_init (&sampler->rows[c], method, crop->y / sy, crop_height, height, pre->height);
     if (pre->resize == NN_RESIZE_NEAREST && (sx > 1 || sy > 1)) {
       /* the chroma sample that covers the luma pixel */
       for (guint i = 0; i < pre->width; i++)
@@ -280,20 +290,9 @@ nn_sampler_new (const NnImageInfo *info, const NnRect *crop, const NnPreprocess 
         sampler->rows[c].index[i] = sampler->rows[0].index[i] / sy;
     }
     sampler->values[c] = g_new0 (float, pre->width);
-    /* both ways or neither: a component that grows on one axis is interpolated on both */
-    if (sampler->columns[c].method != sampler->rows[c].method) {
-      axis_clear (&sampler->columns[c]);
-      axis_clear (&sampler->rows[c]);
-      memset (&sampler->columns[c], 0, sizeof (Axis));
-      memset (&sampler->rows[c], 0, sizeof (Axis));
-      axis_init (&sampler->columns[c], NN_RESIZE_BILINEAR, crop->x / sx,
-          MIN (crop->width / sx, width - crop->x / sx), width, pre->width);
-      axis_init (&sampler->rows[c], NN_RESIZE_BILINEAR, crop->y / sy,
-          MIN (crop->height / sy, height - crop->y / sy), height, pre->height);
-    }
   }
   if (pre->resize == NN_RESIZE_AREA)
-    area_init (sampler, crop);
+    area_init (sampler);
   sampler->bytes = g_new0 (guint8, (gsize) pre->width * 3);
   return sampler;
 }
@@ -306,7 +305,6 @@ nn_sampler_free (NnSampler *sampler)
   for (guint i = 0; i < 3; i++) {
     axis_clear (&sampler->columns[i]);
     axis_clear (&sampler->rows[i]);
-    axis_clear (&sampler->area[i].rows);
     g_free (sampler->area[i].sum16);
     g_free (sampler->area[i].sum32);
     g_free (sampler->area[i].weighed);
@@ -376,8 +374,8 @@ static void
 area_weigh_rows (const NnSampler *s, const NnImagePlanes *src, guint p, guint y)
 {
   const AreaPlane *plane = &s->area[p];
-  const guint first = plane->rows.index[y], last = plane->rows.index2[y];
-  const guint wf = plane->rows.first_weight[y], wl = plane->rows.last_weight[y];
+  const guint first = plane->rows->index[y], last = plane->rows->index2[y];
+  const guint wf = plane->rows->first_weight[y], wl = plane->rows->last_weight[y];
   const gsize at = plane->first * s->format->sample_size;
   const int n = (int) plane->n;
   guint row = first + 1, whole_end = last > first ? last : row;
@@ -447,7 +445,7 @@ area_row (const NnSampler *s, guint c, guint y, float *dst)
   const AreaPlane *plane = &s->area[component->plane];
   const Axis *columns = &s->columns[c];
   const guint32 *t = plane->weighed + component->offset - plane->first;
-  const double scale = plane->rows.inverse[y] / (1 << (s->format->depth - 8));
+  const double scale = plane->rows->inverse[y] / (1 << (s->format->depth - 8));
 
   switch (component->step) { /* constants for the compiler */
     case 1:
