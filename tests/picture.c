@@ -11,13 +11,15 @@
 
 const char *const picture_format_names[NN_PIXEL_N_FORMATS] = {
   "UNKNOWN", "I420", "YV12", "NV12", "NV21", "YUY2", "UYVY", "YVYU", "Y42B", "Y444",
-  "I420_10LE", "I422_10LE", "P010_10LE", "RGB", "BGR", "RGBx", "BGRx", "xRGB", "xBGR", "GRAY8"
+  "I420_10LE", "I422_10LE", "P010_10LE", "RGB", "BGR", "RGBx", "BGRx", "xRGB", "xBGR", "GRAY8",
+  "Y444_10LE", "NV16", "GBR"
 };
+G_STATIC_ASSERT (NN_PIXEL_N_FORMATS == NN_PIXEL_GBR + 1); /* a new format needs rows below */
 
 static gboolean
 is_rgb (NnPixelFormat format)
 {
-  return format >= NN_PIXEL_RGB && format <= NN_PIXEL_XBGR;
+  return (format >= NN_PIXEL_RGB && format <= NN_PIXEL_XBGR) || format == NN_PIXEL_GBR;
 }
 
 Picture *
@@ -49,7 +51,11 @@ picture_new (const NnImageInfo *info)
     case NN_PIXEL_UYVY:
     case NN_PIXEL_YVYU:
     case NN_PIXEL_Y42B:
+    case NN_PIXEL_NV16:
       sx = 1;
+      break;
+    case NN_PIXEL_Y444_10LE:
+      p->depth = 10;
       break;
     default:
       break;
@@ -131,6 +137,7 @@ locate (NnPixelFormat format, guint c, guint x, guint *plane)
       *plane = (3 - c) % 3;
       return x;
     case NN_PIXEL_NV12:
+    case NN_PIXEL_NV16:
       *plane = c > 0;
       return c == 0 ? x : 2 * x + c - 1;
     case NN_PIXEL_NV21:
@@ -144,8 +151,12 @@ locate (NnPixelFormat format, guint c, guint x, guint *plane)
       return c == 0 ? 2 * x : 4 * x + (c == 1 ? 3 : 1);
     case NN_PIXEL_I420_10LE:
     case NN_PIXEL_I422_10LE:
+    case NN_PIXEL_Y444_10LE:
       *plane = c;
       return 2 * x;
+    case NN_PIXEL_GBR:
+      *plane = (c + 2) % 3;
+      return x;
     case NN_PIXEL_P010_10LE:
       *plane = c > 0;
       return c == 0 ? 2 * x : 4 * x + 2 * (c - 1);
