@@ -25,10 +25,12 @@
  *
  * ## Example launch lines
  * |[
- * gst-launch-1.0 -m filesrc location=cats.mp4 ! decodebin ! videoclassify model=cats-dogs.h5 ! fakesink
+ * gst-launch-1.0 -m filesrc location=cats.mp4 ! decodebin ! \
+ *   videoclassify model=cats-dogs.h5 ! fakesink
  * ]| Prints a message each time the label changes.
  * |[
- * gst-launch-1.0 v4l2src ! videoclassify model=cats-dogs.h5 post-messages=all tta=flip ! videoconvert ! autovideosink
+ * gst-launch-1.0 v4l2src ! videoclassify model=cats-dogs.h5 post-messages=all tta=flip ! \
+ *   videoconvert ! autovideosink
  * ]| Classifies a camera, averaging each frame and its mirror image.
  *
  * Since: 0.1
@@ -602,7 +604,7 @@ update_latency (GstVideoClassify *self, GstClockTime inference_time)
         GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
 }
 
-/* --- one frame --------------------------------------------------------------------------------- */
+/* --- one frame --------------------------------------------------------------------------- */
 
 static void
 take_string_array (GstStructure *structure, const char *name, const char *const *labels,
@@ -837,7 +839,7 @@ gst_video_classify_transform_ip (GstBaseTransform *trans, GstBuffer *buffer)
   return GST_FLOW_OK;
 }
 
-/* --- class -------------------------------------------------------------------------------------- */
+/* --- class ------------------------------------------------------------------------------- */
 
 static void
 gst_video_classify_finalize (GObject *object)
@@ -921,8 +923,8 @@ install_properties (GObjectClass *klass)
       "never dropped",
       DEFAULT_SKIP_LATE, PLAYING);
   properties[PROP_REPORT_LATENCY] = g_param_spec_boolean ("report-latency", "Report latency",
-      "Add the measured time of a classification to the latency of live pipelines", DEFAULT_REPORT_LATENCY,
-      PLAYING);
+      "Add the measured time of a classification to the latency of live pipelines",
+      DEFAULT_REPORT_LATENCY, PLAYING);
   properties[PROP_LABEL] = g_param_spec_string ("label", "Label",
       "Label of the last result (notified on change)", NULL, READ_ONLY);
   properties[PROP_PROBABILITY] = g_param_spec_double (

@@ -189,8 +189,9 @@ open_by_name (const char *device, GError **error)
   klass = open_module (name, error);
   n = klass ? count_devices (klass, error) : 0;
   if (n > 0 && index >= n)
-    g_set_error (error, NN_ERROR, NN_ERROR_BACKEND, "this machine has %u such device%s: %s:0 to %s:%u",
-        n, n == 1 ? "" : "s", name, name, n - 1);
+    g_set_error (error, NN_ERROR, NN_ERROR_BACKEND,
+        "this machine has %u such device%s: %s:0 to %s:%u", n, n == 1 ? "" : "s", name, name,
+        n - 1);
   else if (n > 0) {
     NnBackend *backend = open_device (klass, (guint) index, error);
 

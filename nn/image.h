@@ -9,7 +9,8 @@ G_BEGIN_DECLS
 /* Frames and pictures to network input. One code for the trainer's pictures
  * and the element's frames:
  *
- *   source planes --crop, resize, convert--> bytes (H, W, C) --(p - mean) * scale--> float (H, W, C)
+ *   source planes --crop, resize, convert--> bytes (H, W, C)
+ *                 --(p - mean) * scale--> float (H, W, C)
  *
  * The bytes in the middle are rounded to 8 bits as Pillow does it, so that a
  * picture kept as bytes in memory and a frame converted on the fly give the
@@ -75,7 +76,8 @@ typedef struct
 
 typedef enum
 {
-  NN_RESIZE_NEAREST,  /* Pillow's and Keras's: index = (int) (n_in / n_out * (i + .5)), accumulated */
+  NN_RESIZE_NEAREST,  /* Pillow's and Keras's: index = (int) (n_in / n_out * (i + .5)),
+                       * accumulated */
   NN_RESIZE_BILINEAR, /* 2 taps, half-pixel centres, no anti-aliasing */
   NN_RESIZE_AREA,     /* mean over the area that an output pixel covers; on an axis that
                        * is enlarged bilinear */

@@ -79,7 +79,8 @@ typedef enum
 
 typedef struct
 {
-  const char *name; /* Keras's: "kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance" */
+  const char *name; /* Keras's: "kernel", "bias", "gamma", "beta", "moving_mean",
+                     * "moving_variance" */
   NnShape shape;
   gsize n_values;
   gboolean trainable; /* FALSE for moving statistics and in frozen layers */

@@ -169,7 +169,8 @@ axis_init (Axis *axis, NnResize method, double start, double size, guint n_in, g
   }
   axis->n_whole = G_MAXUINT;
   for (guint i = 0; i < n_out; i++) {
-    gint64 from = llround ((start + i * scale) * 256), to = llround ((start + (i + 1) * scale) * 256);
+    gint64 from = llround ((start + i * scale) * 256);
+    gint64 to = llround ((start + (i + 1) * scale) * 256);
     guint first, last;
 
     to = MIN (to, (gint64) (highest + 1) * 256);
@@ -387,7 +388,8 @@ area_weigh_rows (const NnSampler *s, const NnImagePlanes *src, guint p, guint y)
           s->format->shift, n);
     nn_orc_weigh32_u16 (plane->weighed, plane->sum32,
         (const guint16 *) (source_row (src, p, first) + at),
-        (const guint16 *) (source_row (src, p, last) + at), s->format->shift, (int) wf, (int) wl, n);
+        (const guint16 *) (source_row (src, p, last) + at), s->format->shift, (int) wf, (int) wl,
+        n);
     return;
   }
   if (whole_end - row > SUM16_ROWS) {

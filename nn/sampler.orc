@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: the classify authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
 # Row work of the area resize: u8 or u16 source rows into 16- or 32-bit sums.
 
 .function nn_orc_sum4_u8

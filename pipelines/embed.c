@@ -83,9 +83,9 @@ main (int argc, char **argv)
   static const char *const reading = "uridecodebin name=source ! videoclassify name=classifier ! ";
   static const char *const printing = "fakesink sync=false";
   static const char *const writing
-      = "videoconvert ! textoverlay name=overlay valignment=top halignment=left shaded-background=true "
-        "font-desc=\"Sans Bold 24\" ! videoconvert ! x264enc speed-preset=veryfast ! "
-        "mp4mux ! filesink name=output sync=false";
+      = "videoconvert ! textoverlay name=overlay valignment=top halignment=left "
+        "shaded-background=true font-desc=\"Sans Bold 24\" ! videoconvert ! "
+        "x264enc speed-preset=veryfast ! mp4mux ! filesink name=output sync=false";
   Program program = { 0 };
   g_autofree char *uri = NULL, *description = NULL;
   g_autoptr (GError) error = NULL;

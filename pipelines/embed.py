@@ -23,7 +23,8 @@ def on_buffer(pad, info):
     if meta:
         result = meta.get_structure()
         found, probability = result.get_double("probability")
-        print(f"{buffer.pts / Gst.SECOND:9.3f} s  {result.get_string('label'):12} {probability:.3f}",
+        label = result.get_string("label")
+        print(f"{buffer.pts / Gst.SECOND:9.3f} s  {label:12} {probability:.3f}",
               flush=True)
     return Gst.PadProbeReturn.OK
 

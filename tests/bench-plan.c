@@ -139,7 +139,8 @@ run_primitives (GArray *primitives)
 static NnPlan *
 make_plan (NnBackend *backend, NnModel *model, NnPrecision precision)
 {
-  NnPlanOptions options = { .precision = precision, .batch = (guint) batch, .threads = (guint) threads };
+  NnPlanOptions options
+      = { .precision = precision, .batch = (guint) batch, .threads = (guint) threads };
   GError *error = NULL;
   NnPlan *plan = nn_plan_new (backend, model, &options, &error);
   gsize n = nn_shape_count (nn_model_get_input_shape (model)) * (gsize) batch;
@@ -166,8 +167,8 @@ run_plan (NnPlan *plan)
 static void
 print_times (const char *what, GArray *times)
 {
-  printf ("{\"what\": \"%s\", \"threads\": %d, \"batch\": %d, \"busy\": %d, \"runs\": %u, \"min_us\": %.0f, "
-          "\"p50_us\": %.0f, \"p90_us\": %.0f, \"p99_us\": %.0f, \"max_us\": %.0f}\n",
+  printf ("{\"what\": \"%s\", \"threads\": %d, \"batch\": %d, \"busy\": %d, \"runs\": %u, "
+          "\"min_us\": %.0f, \"p50_us\": %.0f, \"p90_us\": %.0f, \"p99_us\": %.0f, \"max_us\": %.0f}\n",
       what, threads, batch, busy, times->len, percentile (times, 0), percentile (times, 0.5),
       percentile (times, 0.9), percentile (times, 0.99), percentile (times, 1));
 }
@@ -265,7 +266,9 @@ main (int argc, char **argv)
   while (now_us () < end) {
     for (guint s = 0; s < 3; s++) {
       for (guint i = 0; i < 25; i++) {
-        double t = s == 0 ? run_plan (fp32) : s == 1 ? run_plan (bf16) : run_primitives (primitives);
+        double t = s == 0 ? run_plan (fp32)
+            : s == 1      ? run_plan (bf16)
+                          : run_primitives (primitives);
 
         g_array_append_val (sides[s], t);
       }

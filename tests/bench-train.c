@@ -80,7 +80,8 @@ main (int argc, char **argv)
     for (guint i = 0; i < BATCH && (!serve || s < 0); i++) {
       NnAugmentParams params;
 
-      nn_augment_draw (&augment, 1, (guint64) (s + 2) * BATCH + i, pre.height, pre.width, 3, &params);
+      nn_augment_draw (
+          &augment, 1, (guint64) (s + 2) * BATCH + i, pre.height, pre.width, 3, &params);
       nn_augment_apply (
           &augment, &params, &pre, picture, nn_plan_get_input (plan) + i * nn_shape_count (shape));
     }
@@ -102,8 +103,8 @@ main (int argc, char **argv)
     }
   }
   if (!serve)
-    printf ("{\"what\": \"training step\", \"threads\": %d, \"batch\": %d, \"steps\": %d, \"mean_ms\": %.1f, "
-            "\"augmentation_of_a_batch_on_one_thread_ms\": %.1f, \"augmentation_share\": %.4f}\n",
+    printf ("{\"what\": \"training step\", \"threads\": %d, \"batch\": %d, \"steps\": %d, "
+            "\"mean_ms\": %.1f, \"augmentation_of_a_batch_on_one_thread_ms\": %.1f, \"augmentation_share\": %.4f}\n",
         threads, BATCH, steps, training / 1e3 / steps, augmenting / 1e3 / steps,
         (double) augmenting / threads / (double) training);
   return 0;

@@ -23,8 +23,9 @@ static char *model_path; /* 8x6, RGB, nearest */
 
 static const char network[]
     = "{\"class_name\": \"Sequential\", \"config\": {\"name\": \"tiny\", \"layers\": ["
-      "{\"class_name\": \"Conv2D\", \"config\": {\"name\": \"c\", \"batch_input_shape\": [null, 6, 8, 3],"
-      " \"filters\": 4, \"kernel_size\": [3, 3], \"activation\": \"relu\"}},"
+      "{\"class_name\": \"Conv2D\", \"config\": {\"name\": \"c\","
+      " \"batch_input_shape\": [null, 6, 8, 3], \"filters\": 4,"
+      " \"kernel_size\": [3, 3], \"activation\": \"relu\"}},"
       "{\"class_name\": \"Flatten\", \"config\": {\"name\": \"f\"}},"
       "{\"class_name\": \"Dense\", \"config\": {\"name\": \"d\", \"units\": 3,"
       " \"activation\": \"softmax\"}}]}}";
@@ -262,7 +263,8 @@ test_every_format (void)
     probabilities_of (result_of (out), got);
     for (guint c = 0; c < N_CLASSES; c++) {
       if (fabs (got[c] - expected[c]) > 0.02)
-        g_error ("%s: class %u: %f, with GStreamer's conversion %f", format, c, got[c], expected[c]);
+        g_error (
+            "%s: class %u: %f, with GStreamer's conversion %f", format, c, got[c], expected[c]);
     }
     gst_buffer_unref (out);
     gst_harness_teardown (h);
@@ -634,7 +636,7 @@ test_latency (void)
   gst_harness_teardown (h);
 }
 
-/* --- caps and states ------------------------------------------------------------------------------ */
+/* --- caps and states --------------------------------------------------------------------- */
 
 static void
 test_caps_change (void)
@@ -723,7 +725,7 @@ test_two_elements (void)
   gst_harness_teardown (b);
 }
 
-/* --- errors ------------------------------------------------------------------------------------------ */
+/* --- errors ------------------------------------------------------------------------------ */
 
 /* READY to PAUSED must fail with this domain and code, the message naming each of @words */
 static void
@@ -814,7 +816,7 @@ test_short_buffer (void)
   gst_harness_teardown (h);
 }
 
-/* --- a whole pipeline -------------------------------------------------------------------------------- */
+/* --- a whole pipeline -------------------------------------------------------------------- */
 
 static void
 test_pipeline_seek_and_eos (void)

@@ -271,8 +271,8 @@ command_predict (int argc, char **argv)
 
   if (!parse ("predict MODEL PICTURE...",
           "Prints label and probability of each picture; a folder stands for all pictures in it.",
-          "Exit status: 2 if a picture could not be read (it is named on standard error, the others\n"
-          "are classified all the same).",
+          "Exit status: 2 if a picture could not be read (it is named on standard error, the\n"
+          "others are classified all the same).",
           all, &argc, &argv))
     return EXIT_USAGE;
   if (argc < 3)

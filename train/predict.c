@@ -216,7 +216,8 @@ predict_run (Classifier *c, char **paths, Format format, guint top_k, guint *n_b
       const char *path = g_ptr_array_index (files, f);
       g_autoptr (GError) local = NULL;
 
-      if (!picture_load (path, &c->model->preprocess, bytes + names->len * c->sample_size, &local)) {
+      if (!picture_load (
+              path, &c->model->preprocess, bytes + names->len * c->sample_size, &local)) {
         nn_warning ("%s", local->message);
         ++*n_bad;
         continue;

@@ -39,7 +39,8 @@ typedef struct
 
   guint n_stages;
   Stage *stages;
-  gboolean whole_passes; /* steps an epoch: all batches of a pass, or n / batch_size as the post has it */
+  gboolean whole_passes; /* steps an epoch: all batches of a pass, or n / batch_size as the post
+                          * has it */
 
   guint batch_size;
   guint64 seed;

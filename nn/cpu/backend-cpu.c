@@ -85,7 +85,8 @@ cpu_plan_new (gpointer device, NnModel *model, const NnPlanOptions *options, GEr
   }
   if (!model->has_weights) {
     g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
-        "%s: the model has no weights: name a weights file", model->origin ? model->origin : "model");
+        "%s: the model has no weights: name a weights file",
+        model->origin ? model->origin : "model");
     return NULL;
   }
 

@@ -139,7 +139,8 @@ check (dnnl_status_t status, const char *what, GError **error)
   if (status == dnnl_out_of_memory)
     g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY, "oneDNN: no memory for %s", what);
   else
-    g_set_error (error, NN_ERROR, status == dnnl_unimplemented ? NN_ERROR_UNSUPPORTED : NN_ERROR_BACKEND,
+    g_set_error (error, NN_ERROR,
+        status == dnnl_unimplemented ? NN_ERROR_UNSUPPORTED : NN_ERROR_BACKEND,
         "oneDNN: %s failed with status %d%s", what, (int) status,
         status == dnnl_unimplemented ? " (not implemented for this CPU)" : "");
   return FALSE;

@@ -273,7 +273,8 @@ bf16_task (gpointer data, guint task, guint thread)
       k->affine (
           out_line, y, stage->affine.scale[row + i], stage->affine.shift[row + i], to);
     else if (stage->affine.kind == NN_AFFINE_CHANNEL)
-      k->affine_channels (conv->out_width, conv->out, y, stage->affine.scale, stage->affine.shift, to);
+      k->affine_channels (
+          conv->out_width, conv->out, y, stage->affine.scale, stage->affine.shift, to);
     else
       memcpy (to, y, out_line * sizeof (float));
   }
@@ -374,8 +375,9 @@ dense_task (gpointer data, guint task, guint thread)
   if (stage->kernel_bf16 || rows <= DENSE_GEMV_SAMPLES) {
     memset (y, 0, rows * stage->units * sizeof (float));
     for (gsize r = 0; r < rows; r += DENSE_GEMV_SAMPLES) {
-      const void *w = stage->kernel_bf16 ? (const void *) (stage->kernel_bf16 + first * stage->units)
-                                         : stage->kernel + first * stage->units;
+      const void *w = stage->kernel_bf16
+          ? (const void *) (stage->kernel_bf16 + first * stage->units)
+          : stage->kernel + first * stage->units;
 
       k->gemv (MIN (DENSE_GEMV_SAMPLES, rows - r), n_k, stage->units, x + r * stage->dense_in,
           stage->dense_in, w, stage->kernel_bf16 != NULL, y + r * stage->units, stage->units);
@@ -433,7 +435,8 @@ dense_sum_task (gpointer data, guint task, guint thread)
     stage->infer->k->add (n, stage->partial + c * stride, y);
   apply_activation (stage, stage->activation, rows, y);
   if (stage->affine.kind == NN_AFFINE_CHANNEL) {
-    stage->infer->k->affine_channels (rows, stage->units, y, stage->affine.scale, stage->affine.shift, y);
+    stage->infer->k->affine_channels (
+        rows, stage->units, y, stage->affine.scale, stage->affine.shift, y);
     apply_activation (stage, stage->activation2, rows, y);
   }
 }

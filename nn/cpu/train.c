@@ -210,7 +210,8 @@ bn_first_sums (Op *op, guint sample, gsize row, const float *column_sum, const d
 {
   const NnConv2dConfig *c = op->conv->config;
   Op *bn = op->bn_first;
-  const NnParam *gamma = nn_cpu_param (bn->layer, "gamma"), *beta = nn_cpu_param (bn->layer, "beta");
+  const NnParam *gamma = nn_cpu_param (bn->layer, "gamma");
+  const NnParam *beta = nn_cpu_param (bn->layer, "beta");
 
   for (gsize r = 0; r < c->kernel[0]; r++) {
     gsize h = row * c->strides[0] + r * c->dilation[0], at = sample * bn->n + h;
@@ -242,8 +243,8 @@ conv_backward_rows (Op *op, guint sample, float *scratch, float *dweights, float
   if (op->bn_first) {
     dx = NULL;
     memset (op->bn_first->sums_dy + sample * op->bn_first->n, 0, op->bn_first->n * sizeof (double));
-    memset (
-        op->bn_first->sums_dy_xhat + sample * op->bn_first->n, 0, op->bn_first->n * sizeof (double));
+    memset (op->bn_first->sums_dy_xhat + sample * op->bn_first->n, 0,
+        op->bn_first->n * sizeof (double));
   }
   if (dx)
     memset (dx, 0, op->in_size * sizeof (float));
@@ -943,7 +944,8 @@ build_conv (Op *op, GError **error)
   op->units_per_call = nn_cpu_conv_units_per_task (op->conv);
   op->dweights_size = nn_cpu_conv_dweights_size (op->conv);
   op->dweights = new_buffer (train, GROUPS * op->dweights_size, op->layer->name, error);
-  op->dbias = op->dweights ? new_buffer (train, GROUPS * op->conv->out, op->layer->name, error) : NULL;
+  op->dbias
+      = op->dweights ? new_buffer (train, GROUPS * op->conv->out, op->layer->name, error) : NULL;
   op->kernel_row_sums = new_doubles (
       train, op->conv->n_segments * op->conv->out, op->layer->name, error);
   if (!op->kernel_row_sums)
@@ -978,7 +980,8 @@ build_bn (Op *op, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (sums); i++)
     if (!(*sums[i] = new_doubles (train, n_runs * op->n, op->layer->name, error)))
       return FALSE;
-  op->affine = (NnAffine) { op->by_channel ? NN_AFFINE_CHANNEL : NN_AFFINE_ROW, op->scale, op->shift };
+  op->affine = (NnAffine) { op->by_channel ? NN_AFFINE_CHANNEL : NN_AFFINE_ROW, op->scale,
+    op->shift };
   if (op->pool) {
     op->out_size = nn_shape_count (&op->pool->out_shape);
     train->scratch_size = MAX (

@@ -51,7 +51,8 @@ def torch_module(layers, batch_norm_training=False):
 
         def __init__(self, c, w):
             super().__init__()
-            self.norm = torch.nn.BatchNorm2d(len(w[0]), eps=c["epsilon"], momentum=1 - c["momentum"])
+            self.norm = torch.nn.BatchNorm2d(
+                len(w[0]), eps=c["epsilon"], momentum=1 - c["momentum"])
             load_norm(self.norm, w)
 
         def forward(self, x):

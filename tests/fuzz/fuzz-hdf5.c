@@ -5,7 +5,7 @@
  * of matching, and as the state of an optimizer. */
 
 #define _GNU_SOURCE
-#include "fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <sys/mman.h>
 #include <unistd.h>

@@ -3,7 +3,7 @@
 
 /* An architecture: whatever the text, a model that holds together or an error. */
 
-#include "fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 #include "nn/log.h"
 #include "nn/model-private.h"

@@ -3,7 +3,7 @@
 
 /* Class names: clean text without empty names, or an error. */
 
-#include "fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 #include "nn/labels.h"
 

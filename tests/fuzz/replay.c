@@ -6,7 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 int
 main (int argc, char **argv)

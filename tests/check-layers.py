@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: the classify authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Keeps the doors between the rooms opening one way: who may #include whom.
+
+    check-layers.py [ROOT]        prints TAP: a test for each room, and that the check can fail
+"""
+import os
+import re
+import sys
+
+# Room: the rooms whose headers it may include. What a test or a program of
+# pipelines/ needs is its own affair, except that programs use GStreamer only.
+ROOMS = {
+    'nn': {'nn'},
+    'cuda': {'cuda', 'nn'},
+    'gst': {'gst', 'nn'},
+    'train': {'train', 'nn'},
+    'pipelines': set(),
+    'tests': {'tests', 'nn', 'cuda', 'gst', 'train'},
+}
+
+# A back end is a module: it may know what passes through its door, nothing that
+# would have to be linked.
+CUDA_FROM_NN = {'nn/' + name + '.h' for name in (
+    'backend-module', 'backend', 'model', 'optimizer', 'loss', 'log', 'error', 'image', 'augment',
+    'rng', 'pixel-math', 'warp-math')}
+
+# Libraries that show in few places: a pattern of the include and of the files that may.
+LIBRARIES = [
+    (r'hdf5|H5', r'nn/hdf5-[a-z-]+\.[ch]|tests/.*'),
+    (r'oneapi/|dnnl|mkl', r'nn/cpu/dnnl\.[ch]|tests/.*'),
+    (r'gmodule', r'nn/backend\.c|tests/.*'),
+    (r'orc/|.*-orc\.h', r'nn/sampler\.c|tests/.*'),
+    (r'gst/.*', r'(gst|pipelines|tests)/.*'),
+    (r'gdk-pixbuf/|cairo', r'(train|tests)/.*'),
+    (r'cuda|cudnn|cublas|nvrtc|nvtx', r'(cuda|tests)/.*'),
+    (r'json-glib/', r'(nn|train|tests)/.*'),
+    (r'gio/', r'(nn|train|gst|tests)/.*'),
+    (r'omp\.h', r'tests/.*'),
+]
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+def complaints(path, text, root):
+    """What is wrong with the includes of one file, whose path is relative to the root."""
+    room = path.split('/')[0]
+    for number, line in enumerate(text.splitlines(), 1):
+        found = INCLUDE.match(line)
+        if not found:
+            continue
+        quote, name = found.groups()
+        where = '%s:%d: includes %s: ' % (path, number, name)
+        top = name.split('/')[0]
+        is_ours = quote == '"' and (top in ROOMS or os.path.exists(os.path.join(root, name)))
+        if is_ours:
+            if '/' in name and top not in ROOMS[room]:
+                yield where + '%s/ may include only %s' % (
+                    room, ', '.join(sorted(ROOMS[room])) or 'libraries')
+            elif room == 'cuda' and top == 'nn' and name not in CUDA_FROM_NN:
+                yield where + 'not one of the headers that a back end module may know'
+            elif not os.path.exists(os.path.join(root, name)):
+                yield where + 'there is no such file; paths start at the root'
+            continue
+        if quote == '"' and os.path.exists(os.path.join(root, os.path.dirname(path), name)):
+            yield where + 'write the path from the root: "%s/%s"' % (os.path.dirname(path), name)
+        for library, allowed in LIBRARIES:
+            if re.match(library, name) and not re.fullmatch(allowed, path):
+                yield where + 'only ' + allowed.replace('\\', '') + ' may'
+
+
+def files_of(root, room):
+    for folder, folders, names in os.walk(os.path.join(root, room)):
+        folders[:] = sorted(f for f in folders if f != '__pycache__')
+        for name in sorted(names):
+            if name.endswith(('.c', '.h', '.cu', '.cuh')):
+                yield os.path.relpath(os.path.join(folder, name), root)
+
+
+# planted faults: file, its line, whether it must be caught
+PLANTED = [
+    ('nn/model.c', '#include "gst/formats.h"', True),
+    ('nn/model.c', '#include <gst/gst.h>', True),
+    ('nn/model.c', '#include <cuda_runtime.h>', True),
+    ('nn/model.c', '#include <hdf5.h>', True),
+    ('nn/model.c', '#include "model.h"', True),
+    ('nn/model.c', '#include "nn/no-such-header.h"', True),
+    ('nn/cpu/infer.c', '# include <oneapi/dnnl/dnnl.h>', True),
+    ('gst/plugin.c', '#include "train/recipe.h"', True),
+    ('train/main.c', '#include <gst/video/video.h>', True),
+    ('cuda/module.c', '#include "nn/keras-file.h"', True),
+    ('pipelines/embed.c', '#include "nn/model.h"', True),
+    ('nn/model.c', '#include "nn/model.h"', False),
+    ('nn/cpu/dnnl.c', '#include <oneapi/dnnl/dnnl.h>', False),
+    ('gst/plugin.c', '#include <gst/gst.h>', False),
+    ('cuda/module.c', '#include "nn/backend-module.h"', False),
+]
+
+
+def main():
+    root = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else
+                           os.path.join(os.path.dirname(__file__), '..'))
+    results = []
+    for room in ROOMS:
+        wrong = []
+        for path in files_of(root, room):
+            with open(os.path.join(root, path), encoding='utf-8') as text:
+                wrong += complaints(path, text.read(), root)
+        results.append(('includes of ' + room, wrong))
+    missed = [p for p in PLANTED if bool(list(complaints(p[0], p[1], root))) != p[2]]
+    results.append(('planted faults are caught', ['%s: %s' % (p[0], p[1]) for p in missed]))
+    print('1..%d' % len(results))
+    for number, (name, wrong) in enumerate(results, 1):
+        for line in wrong:
+            print(line, file=sys.stderr)
+        print('%sok %d - %s' % ('not ' if wrong else '', number, name))
+    return any(wrong for _, wrong in results)
+
+
+sys.exit(main())
