@@ -168,7 +168,8 @@ static void
 print_times (const char *what, GArray *times)
 {
   printf ("{\"what\": \"%s\", \"threads\": %d, \"batch\": %d, \"busy\": %d, \"runs\": %u, "
-          "\"min_us\": %.0f, \"p50_us\": %.0f, \"p90_us\": %.0f, \"p99_us\": %.0f, \"max_us\": %.0f}\n",
+          "\"min_us\": %.0f, \"p50_us\": %.0f, \"p90_us\": %.0f, \"p99_us\": %.0f, "
+          "\"max_us\": %.0f}\n",
       what, threads, batch, busy, times->len, percentile (times, 0), percentile (times, 0.5),
       percentile (times, 0.9), percentile (times, 0.99), percentile (times, 1));
 }

@@ -104,7 +104,8 @@ main (int argc, char **argv)
   }
   if (!serve)
     printf ("{\"what\": \"training step\", \"threads\": %d, \"batch\": %d, \"steps\": %d, "
-            "\"mean_ms\": %.1f, \"augmentation_of_a_batch_on_one_thread_ms\": %.1f, \"augmentation_share\": %.4f}\n",
+            "\"mean_ms\": %.1f, \"augmentation_of_a_batch_on_one_thread_ms\": %.1f, "
+            "\"augmentation_share\": %.4f}\n",
         threads, BATCH, steps, training / 1e3 / steps, augmenting / 1e3 / steps,
         (double) augmenting / threads / (double) training);
   return 0;
