@@ -167,6 +167,10 @@ test_glorot (void)
         !=, 0);
     g_assert_cmpuint ((gsize) kernel->data % 64, ==, 0);
   }
+  /* a stream of its own for each parameter */
+  g_assert_cmpfloat (fabs (model->layers[2].params[0].data[0] / 0.138013
+                         - model->layers[5].params[0].data[0] / 0.083333),
+      >, 1e-3);
   for (gsize i = 0; i < 200; i++) {
     g_assert_cmpfloat (model->layers[1].params[0].data[i], ==, 1);
     g_assert_cmpfloat (model->layers[1].params[1].data[i], ==, 0);
