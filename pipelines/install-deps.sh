@@ -21,7 +21,7 @@ packages="$packages
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
   gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
   python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
-  hdf5-tools fonts-dejavu-core"
+  gstreamer1.0-x hdf5-tools fonts-dejavu-core"
 
 for option in "$@"; do
   case $option in
