@@ -30,7 +30,7 @@ CUDA_FROM_NN = {'nn/' + name + '.h' for name in (
 LIBRARIES = [
     (r'hdf5|H5', r'nn/hdf5-[a-z-]+\.[ch]|tests/.*'),
     (r'oneapi/|dnnl|mkl', r'nn/cpu/dnnl\.[ch]|tests/.*'),
-    (r'gmodule', r'nn/backend\.c|tests/.*'),
+    (r'gmodule', r'nn/backend\.c|cuda/module\.c|tests/.*'),
     (r'orc/|.*-orc\.h', r'nn/sampler\.c|tests/.*'),
     (r'gst/.*', r'(gst|pipelines|tests)/.*'),
     (r'gdk-pixbuf/|cairo', r'(train|tests)/.*'),
