@@ -67,11 +67,20 @@ nn_h5_writer_new (gsize size, GError **error)
 {
   g_autoptr (NnH5Writer) writer = g_new0 (NnH5Writer, 1);
   g_auto (Id) fapl = H5I_INVALID_HID;
+  void *trial = g_try_malloc (size);
 
   g_mutex_lock (&lock);
   H5open ();
   H5Eget_auto2 (H5E_DEFAULT, &writer->auto_func, &writer->auto_data);
   H5Eset_auto2 (H5E_DEFAULT, NULL, NULL);
+  /* libhdf5 that got no memory can no longer be shut down: it is asked for
+   * only when there is some, and at once for all that is to come. */
+  if (trial == NULL && size > 0) {
+    g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY,
+        "no memory for a file of %" G_GSIZE_FORMAT " bytes", size);
+    return NULL;
+  }
+  g_free (trial);
   fapl = H5Pcreate (H5P_FILE_ACCESS);
   H5Pset_fclose_degree (fapl, H5F_CLOSE_STRONG);
   H5Pset_fapl_core (fapl, MAX (size, 65536), FALSE);

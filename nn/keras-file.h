@@ -8,10 +8,10 @@
 G_BEGIN_DECLS
 
 /* Keras's legacy HDF5 files: model.save ("x.h5") and model.save_weights ("x.h5").
- * Every function is safe on hostile files: sizes are checked against the model
- * before a byte is copied, and the HDF5 library's own messages are folded into
- * the GError. HDF5 is not thread-safe in Debian: these functions take a
- * process-wide lock.
+ * Every function is safe on hostile files: reading goes without libhdf5
+ * (nn/hdf5-read.h), sizes are checked against the model before a byte is
+ * copied. Writing takes a process-wide lock, as libhdf5 is not thread-safe in
+ * Debian.
  *
  * Root attributes of ours, which Keras ignores, beside Keras's own:
  *   classify_labels      1-D strings, class order of the outputs
@@ -28,7 +28,8 @@ NnModel *nn_model_load (const char *path, GError **error);
 
 /* As a user means it: @path is a Keras JSON file, or a whole-model HDF5 file
  * (told apart by content); @weights_path may be NULL, and replaces the
- * weights of @path where both hold some. */
+ * weights of @path where both hold some. A network without weights comes back
+ * with has_weights FALSE. */
 NnModel *nn_model_open (const char *path, const char *weights_path, GError **error);
 
 typedef enum

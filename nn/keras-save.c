@@ -103,12 +103,23 @@ check_has_weights (const NnModel *model, const char *path, GError **error)
   return model->has_weights;
 }
 
-/* Parameters, twice more for an optimizer, and names. */
+/* Parameters, twice more for an optimizer, names and texts: rather too much
+ * than too little. */
 static gsize
 estimate_size (const NnModel *model, const NnOptimizer *optimizer)
 {
+  gsize longest = 0, texts = strlen (model->json) + 65536;
+  GHashTableIter iter;
+  gpointer value;
+  guint n = 0;
+
+  for (; model->labels != NULL && model->labels[n] != NULL; n++)
+    longest = MAX (longest, strlen (model->labels[n]));
+  g_hash_table_iter_init (&iter, model->extra);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    texts += strlen (value);
   return nn_model_get_n_values (model) * sizeof (float) * (optimizer ? 3 : 1)
-      + (gsize) model->n_layers * 8192 + 65536;
+      + (gsize) model->n_layers * 8192 + 2 * texts + 2 * n * longest;
 }
 
 gboolean

@@ -906,7 +906,7 @@ test_truncated (void)
     g_assert_nonnull (error);
     g_assert_nonnull (strstr (error->message, length == 0 ? "empty"
             : length < 8                                  ? "no HDF5 signature"
-                                                          : "truncated"));
+                                                          : "truncated HDF5"));
   }
 }
 
