@@ -5,6 +5,7 @@
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/build
+export CLASSIFY_BACKEND_PATH="$build/cuda"
 export GST_PLUGIN_PATH="$build/gst${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}"
 
 # MODEL from the environment, else the one that demo.sh trains.
