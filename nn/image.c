@@ -50,27 +50,51 @@ nn_preprocess_to_string (const NnPreprocess *pre)
   return g_string_free (text, FALSE);
 }
 
+/* a block that every period of channels divides and that compilers turn into SIMD */
+#define BLOCK_PIXELS 16
+#define BLOCK_VALUES (3 * BLOCK_PIXELS)
+
+static inline void
+scale_block (const guint8 *restrict src, const float *restrict mean, const float *restrict scale,
+    float *restrict dst)
+{
+  for (guint i = 0; i < BLOCK_VALUES; i++)
+    dst[i] = (src[i] - mean[i]) * scale[i];
+}
+
 void
 nn_preprocess_bytes (const NnPreprocess *pre, const guint8 *src, gboolean hflip, float *dst)
 {
   const guint channels = nn_preprocess_get_n_channels (pre);
   const gsize line = (gsize) pre->width * channels;
+  const guint pixels = BLOCK_VALUES / channels;
+  float mean[BLOCK_VALUES], scale[BLOCK_VALUES];
 
+  for (guint i = 0; i < BLOCK_VALUES; i++) {
+    mean[i] = pre->mean[i % channels];
+    scale[i] = pre->scale[i % channels];
+  }
   for (guint y = 0; y < pre->height; y++, src += line, dst += line) {
+    gsize i = 0;
+
     if (hflip) {
-      for (guint x = 0; x < pre->width; x++)
-        for (guint c = 0; c < channels; c++)
-          dst[x * channels + c]
-              = (src[(pre->width - 1 - x) * channels + c] - pre->mean[c]) * pre->scale[c];
-    } else if (channels == 1) {
-      for (gsize i = 0; i < line; i++)
-        dst[i] = (src[i] - pre->mean[0]) * pre->scale[0];
-    } else {
-      for (guint x = 0; x < pre->width; x++) {
-        dst[3 * x] = (src[3 * x] - pre->mean[0]) * pre->scale[0];
-        dst[3 * x + 1] = (src[3 * x + 1] - pre->mean[1]) * pre->scale[1];
-        dst[3 * x + 2] = (src[3 * x + 2] - pre->mean[2]) * pre->scale[2];
+      for (; i + BLOCK_VALUES <= line; i += BLOCK_VALUES) {
+        const guint8 *from = src + line - i;
+        guint8 block[BLOCK_VALUES];
+
+        for (guint x = 0; x < pixels; x++)
+          for (guint c = 0; c < channels; c++)
+            block[x * channels + c] = from[(gssize) c - (gssize) (x + 1) * channels];
+        scale_block (block, mean, scale, dst + i);
       }
+      for (; i < line; i += channels)
+        for (guint c = 0; c < channels; c++)
+          dst[i + c] = (src[line - i - channels + c] - mean[c]) * scale[c];
+    } else {
+      for (; i + BLOCK_VALUES <= line; i += BLOCK_VALUES)
+        scale_block (src + i, mean, scale, dst + i);
+      for (guint k = 0; i + k < line; k++)
+        dst[i + k] = (src[i + k] - mean[k]) * scale[k];
     }
   }
 }

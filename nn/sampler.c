@@ -104,7 +104,8 @@ struct _NnSampler
   Axis columns[3], rows[3]; /* of each component */
   AreaPlane area[3];        /* of each plane */
   float *values[3];         /* one output row of each component */
-  guint8 *bytes;            /* one output row */
+  guint32 *pixels;          /* one output row, 0x00bbggrr */
+  guint8 *bytes;            /* one output row, packed */
 };
 
 /* --- tables --------------------------------------------------------------------- */
@@ -294,6 +295,7 @@ nn_sampler_new (const NnImageInfo *info, const NnRect *crop, const NnPreprocess 
   }
   if (pre->resize == NN_RESIZE_AREA)
     area_init (sampler);
+  sampler->pixels = g_new0 (guint32, pre->width);
   sampler->bytes = g_new0 (guint8, (gsize) pre->width * 3);
   return sampler;
 }
@@ -311,6 +313,7 @@ nn_sampler_free (NnSampler *sampler)
     g_free (sampler->area[i].weighed);
     g_free (sampler->values[i]);
   }
+  g_free (sampler->pixels);
   g_free (sampler->bytes);
   g_free (sampler);
 }
@@ -467,37 +470,70 @@ area_row (const NnSampler *s, guint c, guint y, float *dst)
 
 /* --- a row of pixels ---------------------------------------------------------------------- */
 
+/* nn_round_byte() without comparing floats, which keeps GCC from using SIMD */
+static inline guint32
+round_byte (float x)
+{
+  gint32 i = (gint32) (x + 0.5f);
+
+  i = i < 0 ? 0 : i;
+  return (guint32) (i > 255 ? 255 : i);
+}
+
+static void
+yuv_to_rgb (const NnYuvMatrix *matrix, guint n, float *restrict a, float *restrict b,
+    float *restrict c)
+{
+  const NnYuvMatrix m = *matrix;
+
+  for (guint x = 0; x < n; x++) {
+    float y = (a[x] - m.y_offset) * m.y_scale, u = b[x] - 128, v = c[x] - 128;
+
+    a[x] = y + m.rv * v;
+    b[x] = y + m.gu * u + m.gv * v;
+    c[x] = y + m.bu * u;
+  }
+}
+
+static void
+pack_pixels (guint n, const float *restrict a, const float *restrict b, const float *restrict c,
+    guint32 *restrict dst)
+{
+  for (guint x = 0; x < n; x++)
+    dst[x] = round_byte (a[x]) | round_byte (b[x]) << 8 | round_byte (c[x]) << 16;
+}
+
 static void
 convert_row (const NnSampler *s, guint8 *dst)
 {
   const guint width = s->pre.width;
-  float *restrict a = s->values[0], *restrict b = s->values[1], *restrict c = s->values[2];
-  const NnYuvMatrix m = s->matrix;
-  const guint r = s->pre.channels == NN_CHANNELS_BGR ? 2 : 0;
+  float *a = s->values[0], *b = s->values[1], *c = s->values[2];
+  guint32 *pixels = s->pixels;
 
   if (s->format->n_components == 1) {
     for (guint x = 0; x < width; x++)
-      a[x] = (a[x] - m.y_offset) * m.y_scale;
+      a[x] = (a[x] - s->matrix.y_offset) * s->matrix.y_scale;
     b = c = a;
   } else if (!s->format->is_rgb) {
-    for (guint x = 0; x < width; x++) {
-      float y = (a[x] - m.y_offset) * m.y_scale, u = b[x] - 128, v = c[x] - 128;
-
-      a[x] = y + m.rv * v;
-      b[x] = y + m.gu * u + m.gv * v;
-      c[x] = y + m.bu * u;
-    }
+    yuv_to_rgb (&s->matrix, width, a, b, c);
   }
+  if (s->pre.channels == NN_CHANNELS_BGR)
+    pack_pixels (width, c, b, a, pixels);
+  else
+    pack_pixels (width, a, b, c, pixels);
   if (s->pre.channels == NN_CHANNELS_GRAY) {
     for (guint x = 0; x < width; x++)
-      dst[x] = nn_gray (nn_round_byte (a[x]), nn_round_byte (b[x]), nn_round_byte (c[x]));
-  } else {
-    for (guint x = 0; x < width; x++) {
-      dst[3 * x + r] = nn_round_byte (a[x]);
-      dst[3 * x + 1] = nn_round_byte (b[x]);
-      dst[3 * x + 2 - r] = nn_round_byte (c[x]);
-    }
+      dst[x] = nn_gray (pixels[x] & 255, pixels[x] >> 8 & 255, pixels[x] >> 16);
+    return;
   }
+  for (guint x = 0; x + 1 < width; x++, dst += 3) { /* the next pixel overwrites the fourth */
+    guint32 pixel = GUINT32_TO_LE (pixels[x]);
+
+    memcpy (dst, &pixel, 4);
+  }
+  dst[0] = (guint8) pixels[width - 1];
+  dst[1] = (guint8) (pixels[width - 1] >> 8);
+  dst[2] = (guint8) (pixels[width - 1] >> 16);
 }
 
 static void
