@@ -607,6 +607,16 @@ update_latency (GstVideoClassify *self, GstClockTime inference_time)
 /* --- one frame --------------------------------------------------------------------------- */
 
 static void
+set_interned (GstStructure *structure, const char *name, const char *string)
+{
+  GValue value = G_VALUE_INIT;
+
+  g_value_init (&value, G_TYPE_STRING);
+  g_value_set_interned_string (&value, string);
+  gst_structure_take_value (structure, name, &value);
+}
+
+static void
 take_string_array (GstStructure *structure, const char *name, const char *const *labels,
     const guint *order, guint n)
 {
@@ -615,7 +625,7 @@ take_string_array (GstStructure *structure, const char *name, const char *const 
   g_value_init (&array, GST_TYPE_ARRAY);
   for (guint i = 0; i < n; i++) {
     g_value_init (&item, G_TYPE_STRING);
-    g_value_set_static_string (&item, labels[order[i]]);
+    g_value_set_interned_string (&item, labels[order[i]]); /* copies are free */
     gst_value_array_append_and_take_value (&array, &item);
   }
   gst_structure_take_value (structure, name, &array);
@@ -643,14 +653,15 @@ make_result (GstVideoClassify *self, const Settings *settings, GstClockTime infe
   const guint top_k = MIN (settings->top_k, self->n_classes);
   const double probability = self->probabilities[self->order[0]];
   const gboolean is_known = probability >= settings->threshold;
-  const char *label = is_known ? self->labels[self->order[0]] : UNKNOWN_LABEL;
-  GstStructure *result;
+  GstStructure *result = gst_structure_new_empty (GST_VIDEO_CLASSIFY_META_NAME);
 
-  result = gst_structure_new (GST_VIDEO_CLASSIFY_META_NAME, "label", G_TYPE_STRING, label, "index",
-      G_TYPE_INT, is_known ? (int) self->order[0] : -1, "probability", G_TYPE_DOUBLE, probability,
-      "age", G_TYPE_UINT, 0, "inference-time", G_TYPE_UINT64, inference_time, "views", G_TYPE_UINT,
-      self->n_views, "device", G_TYPE_STRING, self->device_name, "model", G_TYPE_STRING,
-      self->model_name, NULL);
+  set_interned (result, "label",
+      is_known ? self->labels[self->order[0]] : g_intern_static_string (UNKNOWN_LABEL));
+  gst_structure_set (result, "index", G_TYPE_INT, is_known ? (int) self->order[0] : -1,
+      "probability", G_TYPE_DOUBLE, probability, "age", G_TYPE_UINT, 0, "inference-time",
+      G_TYPE_UINT64, inference_time, "views", G_TYPE_UINT, self->n_views, NULL);
+  set_interned (result, "device", self->device_name);
+  set_interned (result, "model", self->model_name);
   take_string_array (result, "labels", self->labels, self->order, top_k);
   take_double_array (result, "probabilities", self->probabilities, self->order, top_k);
   return result;

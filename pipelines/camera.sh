@@ -7,5 +7,6 @@
 
 . "$(dirname "$0")/common.sh"
 find_model
-exec gst-launch-1.0 -q -m v4l2src device="${1:-/dev/video0}" ! decodebin ! \
-  videoclassify model="$model" tta=flip ! videoconvert ! autovideosink
+gst-launch-1.0 -m v4l2src device="${1:-/dev/video0}" ! decodebin ! \
+  videoclassify model="$model" tta=flip ! videoconvert ! autovideosink |
+  grep --line-buffered ": videoclassify,"

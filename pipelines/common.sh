@@ -4,7 +4,7 @@
 # Sourced by the scripts beside it: where things are, and which model to take.
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-build=$root/build
+build=${CLASSIFY_BUILD:-$root/build}
 export CLASSIFY_BACKEND_PATH="$build/cuda"
 export GST_PLUGIN_PATH="$build/gst${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}"
 

@@ -8,5 +8,6 @@
 . "$(dirname "$0")/common.sh"
 [ $# -eq 1 ] || { echo "usage: $0 VIDEO" >&2; exit 1; }
 find_model
-exec gst-launch-1.0 -q -m filesrc location="$1" ! decodebin ! \
-  videoclassify model="$model" ! fakesink sync=false
+gst-launch-1.0 -m filesrc location="$1" ! decodebin ! \
+  videoclassify model="$model" ! fakesink sync=false |
+  grep --line-buffered ": videoclassify,"

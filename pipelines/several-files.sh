@@ -16,4 +16,5 @@ while [ $i -lt "$n" ]; do
   shift
   i=$((i + 1))
 done
-exec gst-launch-1.0 -q -m "$@"
+gst-launch-1.0 -m "$@" |
+  grep --line-buffered ": videoclassify,"

@@ -7,5 +7,6 @@
 
 . "$(dirname "$0")/common.sh"
 find_model
-exec gst-launch-1.0 -q -m videotestsrc pattern="${1:-smpte}" num-buffers=120 ! \
-  videoclassify model="$model" post-messages=all ! fakesink
+gst-launch-1.0 -m videotestsrc pattern="${1:-smpte}" num-buffers=120 ! \
+  videoclassify model="$model" post-messages=all ! fakesink |
+  grep --line-buffered ": videoclassify,"
