@@ -88,25 +88,33 @@ list_names (const char *dir, GError **error)
   return names;
 }
 
-/* @dir is known to be one; sub-folders that cannot be listed are warned of */
+/* As Keras walks: a folder's own pictures, then those of its sub-folders, links
+ * to folders not followed. Sub-folders that cannot be listed are warned of. */
 static void
 list_recursively (const char *dir, const GPtrArray *names, guint depth, GPtrArray *paths)
 {
+  g_autoptr (GPtrArray) folders = g_ptr_array_new_with_free_func (g_free);
+
   for (guint i = 0; i < names->len; i++) {
     const char *name = g_ptr_array_index (names, i);
     g_autofree char *path = g_build_filename (dir, name, NULL);
 
     if (g_file_test (path, G_FILE_TEST_IS_DIR)) {
-      g_autoptr (GError) error = NULL;
-      g_autoptr (GPtrArray) inner = depth < MAX_DEPTH ? list_names (path, &error) : NULL;
-
-      if (inner)
-        list_recursively (path, inner, depth + 1, paths);
-      else if (error)
-        nn_warning ("%s", error->message);
+      if (!g_file_test (path, G_FILE_TEST_IS_SYMLINK))
+        g_ptr_array_add (folders, g_steal_pointer (&path));
     } else if (is_picture_name (name)) {
       g_ptr_array_add (paths, g_steal_pointer (&path));
     }
+  }
+  for (guint i = 0; i < folders->len && depth < MAX_DEPTH; i++) {
+    const char *path = g_ptr_array_index (folders, i);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (GPtrArray) inner = list_names (path, &error);
+
+    if (inner)
+      list_recursively (path, inner, depth + 1, paths);
+    else
+      nn_warning ("%s", error->message);
   }
 }
 

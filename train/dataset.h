@@ -39,7 +39,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Dataset, dataset_free)
  * dropped. NN_ERROR_READ, _FORMAT, _SHAPE. */
 gboolean picture_load (const char *path, const NnPreprocess *pre, guint8 *dst, GError **error);
 
-/* Picture files of a folder and its sub-folders, sorted; or NULL. (transfer full) */
+/* Picture files of a folder, sorted, then those of its sub-folders (links to
+ * folders are not followed); or NULL. (transfer full) */
 GPtrArray *pictures_list (const char *dir, GError **error);
 
 G_END_DECLS

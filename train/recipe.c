@@ -13,13 +13,14 @@ typedef struct
 {
   GKeyFile *file;
   const char *path;
-  GHashTable *known; /* "group/key" */
+  GHashTable *known; /* "group", "group/key" */
   GError *error;
 } Reader;
 
 static gboolean
 has (Reader *r, const char *group, const char *key)
 {
+  g_hash_table_add (r->known, g_strdup (group));
   g_hash_table_add (r->known, g_strdup_printf ("%s/%s", group, key));
   return !r->error && g_key_file_has_key (r->file, group, key, NULL);
 }
@@ -324,6 +325,9 @@ check_unknown (Reader *r)
   for (guint g = 0; groups[g] && !r->error; g++) {
     g_auto (GStrv) keys = g_key_file_get_keys (r->file, groups[g], NULL, NULL);
 
+    if (!g_hash_table_contains (r->known, groups[g]))
+      g_set_error (&r->error, NN_ERROR, NN_ERROR_FORMAT,
+          "%s: there is no group [%s] (train/recipes/README.md lists them)", r->path, groups[g]);
     for (guint k = 0; keys && keys[k] && !r->error; k++) {
       g_autofree char *name = g_strdup_printf ("%s/%s", groups[g], keys[k]);
 
