@@ -87,7 +87,8 @@ for script in "file.sh $dir/video.mp4" "test-pattern.sh ball" \
     grep -q 'videoclassify, label=(string)' "$dir/out.txt"
   result $? "${script%% *}"
 done
-"$build/pipelines/embed" "$dir/model.h5" "$dir/video.mp4" "$dir/labelled.mp4" >"$dir/out.txt" 2>&1 &&
+"$build/pipelines/embed" "$dir/model.h5" "$dir/video.mp4" "$dir/labelled.mp4" \
+  >"$dir/out.txt" 2>&1 &&
   grep -q '^00:00:00.000  smpte' "$dir/out.txt" && [ -s "$dir/labelled.mp4" ]
 result $? "embed.c"
 if /usr/bin/python3 -c 'import gi' 2>/dev/null; then

@@ -5,7 +5,10 @@
  * is its name. GNU C vectors of the width that the instruction set has.
  *
  * Winograd: Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks",
- * 2015, F(4x4, 3x3): Y = A^T [ sum over channels (G g G^T) * (B^T d B) ] A. */
+ * 2015, F(4x4, 3x3): Y = A^T [ sum over channels (G g G^T) * (B^T d B) ] A.
+ *
+ * A value of a matrix product is summed in the order of k whatever the way (gemm in pieces, gemv):
+ * a picture's probabilities do not depend on the batch it is in. */
 
 #include "nn/cpu/kernels.h"
 
@@ -73,6 +76,19 @@ vselect (VI mask, V a, V b)
 
 /* --- matrix product ------------------------------------------------------ */
 
+/* the lanes that block_...() will store again */
+INLINE V
+load_lanes (const float *p, gsize skip, gsize lanes)
+{
+  V v = {};
+
+  if (lanes == VL)
+    return load (p);
+  for (gsize q = skip; q < skip + lanes; q++)
+    v[q] = p[q];
+  return v;
+}
+
 /* R rows from m, J vectors from column j; stores `lanes` floats of the last vector, beginning
  * with lane `skip`. */
 #define DEFINE_BLOCK(name, R, J) \
@@ -81,7 +97,10 @@ vselect (VI mask, V a, V b)
     V acc[R][J]; \
     float *c = g->c + m * g->ldc + j; \
     UNROLL for (int i = 0; i < R; i++) UNROLL for (int l = 0; l < J; l++) acc[i][l] \
-        = g->bias ? load (g->bias + j + l * VL) : (V) {}; \
+        = g->accumulate ? load_lanes (c + i * g->ldc + l * VL, l == J - 1 ? skip : 0, \
+                              l == J - 1 ? lanes : VL) \
+        : g->bias ? load (g->bias + j + l * VL) \
+                  : (V) {}; \
     for (gsize s = 0; s < g->n_segments; s++) { \
       const float *a = g->a + (g->offsets ? g->offsets[s] : 0) + m * g->rs; \
       const float *b = g->b + s * g->seg_k * g->ldb + j; \
@@ -101,13 +120,9 @@ vselect (VI mask, V a, V b)
       float *p = c + i * g->ldc + l * VL; \
       V r = acc[i][l]; \
       if (l == J - 1 && lanes < VL) { \
-        for (gsize q = skip; q < skip + lanes; q++) { \
-          float x = r[q] + (g->accumulate ? p[q] : 0); \
-          p[q] = g->relu && x < 0 ? 0 : x; \
-        } \
+        for (gsize q = skip; q < skip + lanes; q++) \
+          p[q] = g->relu && r[q] < 0 ? 0 : r[q]; \
       } else { \
-        if (g->accumulate) \
-          r += load (p); \
         store (p, g->relu ? vmax (r, (V) {}) : r); \
       } \
     } \
