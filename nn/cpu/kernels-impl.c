@@ -15,6 +15,10 @@
 #include <math.h>
 #include <string.h>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #if defined(__AVX512F__)
 #define VB 64
 #define MR 12 /* accumulators that stay in registers: MR rows x 2 vectors */
@@ -229,10 +233,16 @@ gemm (const NnGemm *gemm)
 INLINE V
 load_bf16 (const guint16 *p)
 {
+#if defined(__AVX512F__) /* the compiler makes two halves of the general form */
+  return (V) _mm512_slli_epi32 (_mm512_cvtepu16_epi32 (_mm256_loadu_si256 ((const void *) p)), 16);
+#elif defined(__AVX2__)
+  return (V) _mm256_slli_epi32 (_mm256_cvtepu16_epi32 (_mm_loadu_si128 ((const void *) p)), 16);
+#else
   typedef guint16 H __attribute__ ((vector_size (VB / 2), aligned (2), may_alias));
   typedef guint32 U __attribute__ ((vector_size (VB)));
 
   return (V) (__builtin_convertvector (*(const H *) p, U) << 16);
+#endif
 }
 
 INLINE float
@@ -248,34 +258,47 @@ bf16_to_float (guint16 x)
 }
 
 #define GEMV_ROWS 8
+#define GEMV_SAMPLES 8
 
-/* 8 rows of w at a time, so that y is loaded and stored once for eight */
+/* 8 rows of w at a time, so that y is loaded and stored once for eight. Columns beyond the last
+ * whole vector: the last VL of each row, of which the new lanes are kept in the end. */
 #define DEFINE_GEMV(name, type, load_w, scalar_w) \
-  static void name (gsize n, gsize n_k, gsize units, const float *x, gsize ldx, const type *w, \
-      float *y, gsize ldy) \
+  INLINE void name##_rows (int rows, gsize n, gsize units, const float *x, gsize ldx, \
+      const type *w, float *y, gsize ldy, V *tail) \
   { \
-    gsize k = 0; \
-    for (; k + GEMV_ROWS <= n_k; k += GEMV_ROWS, w += GEMV_ROWS * units) { \
-      for (gsize i = 0; i < n; i++) { \
-        const float *xi = x + i * ldx + k; \
-        float *yi = y + i * ldy; \
-        gsize j = 0; \
-        V xv[GEMV_ROWS]; \
-        UNROLL for (int r = 0; r < GEMV_ROWS; r++) xv[r] = splat (xi[r]); \
-        for (; j + VL <= units; j += VL) { \
-          V acc = load (yi + j); \
-          UNROLL for (int r = 0; r < GEMV_ROWS; r++) acc += xv[r] * load_w (w + r * units + j); \
-          store (yi + j, acc); \
-        } \
-        for (; j < units; j++) \
-          for (int r = 0; r < GEMV_ROWS; r++) \
+    const gsize whole = units / VL * VL; \
+    for (gsize i = 0; i < n; i++) { \
+      const float *xi = x + i * ldx; \
+      float *yi = y + i * ldy; \
+      V xv[GEMV_ROWS]; \
+      UNROLL for (int r = 0; r < rows; r++) xv[r] = splat (xi[r]); \
+      for (gsize j = 0; j < whole; j += VL) { \
+        V acc = load (yi + j); \
+        UNROLL for (int r = 0; r < rows; r++) acc += xv[r] * load_w (w + r * units + j); \
+        store (yi + j, acc); \
+      } \
+      if (whole < units && units >= VL) { \
+        UNROLL for (int r = 0; r < rows; r++) tail[i] \
+            += xv[r] * load_w (w + (r + 1) * units - VL); \
+      } else { \
+        for (gsize j = whole; j < units; j++) \
+          for (int r = 0; r < rows; r++) \
             yi[j] += xi[r] * scalar_w (w[r * units + j]); \
       } \
     } \
-    for (; k < n_k; k++, w += units) \
-      for (gsize i = 0; i < n; i++) \
-        for (gsize j = 0; j < units; j++) \
-          y[i * ldy + j] += x[i * ldx + k] * scalar_w (w[j]); \
+  } \
+  static void name (gsize n, gsize n_k, gsize units, const float *x, gsize ldx, const type *w, \
+      float *y, gsize ldy) \
+  { \
+    V tail[GEMV_SAMPLES] = { { 0 } }; \
+    gsize k = 0; \
+    for (; k + GEMV_ROWS <= n_k; k += GEMV_ROWS) \
+      name##_rows (GEMV_ROWS, n, units, x + k, ldx, w + k * units, y, ldy, tail); \
+    for (; k < n_k; k++) \
+      name##_rows (1, n, units, x + k, ldx, w + k * units, y, ldy, tail); \
+    for (gsize i = 0; i < n && units >= VL; i++) \
+      for (gsize j = units / VL * VL; j < units; j++) \
+        y[i * ldy + j] += tail[i][j + VL - units]; \
   }
 
 DEFINE_GEMV (gemv_f32, float, load, )

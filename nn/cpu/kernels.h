@@ -75,7 +75,7 @@ typedef struct
   const char *name;
 
   void (*gemm) (const NnGemm *g);
-  /* y[n][units] += x[n][k] * w[k][units] for few rows n; w is read once. bfloat16 w if w_bf16. */
+  /* y[n][units] += x[n][k] * w[k][units] for n <= 8; w is read once. bfloat16 w if w_bf16. */
   void (*gemv) (gsize n, gsize k, gsize units, const float *x, gsize ldx, const void *w,
       gboolean w_bf16, float *y, gsize ldy);
 
