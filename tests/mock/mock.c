@@ -7,6 +7,7 @@
 #include <gmodule.h>
 
 #include "nn/backend-module.h"
+#include "nn/error.h"
 
 #define MOCK_GOOD 1      /* one device, whose plans give 0.25 and 0.75 */
 #define MOCK_OLD_ABI 2   /* of another version */
@@ -24,7 +25,7 @@ static guint
 count_devices (GError **error)
 {
 #if MOCK == MOCK_NO_DEVICE
-  g_set_error (error, the_host->error_domain, 5, "the mock finds no device");
+  g_set_error (error, the_host->error_domain, NN_ERROR_BACKEND, "the mock finds no device");
   return 0;
 #else
   return 1;
@@ -41,7 +42,7 @@ static gpointer
 open_device (guint index, GError **error)
 {
 #if MOCK == MOCK_FAILS
-  g_set_error (error, the_host->error_domain, 5, "the mock cannot open device %u", index);
+  g_set_error (error, the_host->error_domain, NN_ERROR_BACKEND, "the mock cannot open device %u", index);
   return NULL;
 #else
   the_host->log (NN_LOG_INFO, "the mock was opened");
