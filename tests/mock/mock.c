@@ -42,7 +42,8 @@ static gpointer
 open_device (guint index, GError **error)
 {
 #if MOCK == MOCK_FAILS
-  g_set_error (error, the_host->error_domain, NN_ERROR_BACKEND, "the mock cannot open device %u", index);
+  g_set_error (error, the_host->error_domain, NN_ERROR_BACKEND, "the mock cannot open device %u",
+      index);
   return NULL;
 #else
   the_host->log (NN_LOG_INFO, "the mock was opened");
