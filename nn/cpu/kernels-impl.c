@@ -78,6 +78,17 @@ vselect (VI mask, V a, V b)
   return (V) ((mask & (VI) a) | (~mask & (VI) b));
 }
 
+/* c + a * b as the vectors do it: fused where the CPU can */
+INLINE float
+madd (float a, float b, float c)
+{
+#ifdef __FMA__
+  return __builtin_fmaf (a, b, c);
+#else
+  return c + a * b;
+#endif
+}
+
 /* --- matrix product ------------------------------------------------------ */
 
 /* the lanes that block_...() will store again */
@@ -188,7 +199,7 @@ gemm_narrow (const NnGemm *g)
         const float *b = g->b + s * g->seg_k * g->ldb + j;
 
         for (gsize k = 0; k < g->seg_k; k++)
-          sum += a[k * g->cs] * b[k * g->ldb];
+          sum = madd (a[k * g->cs], b[k * g->ldb], sum);
       }
       g->c[m * g->ldc + j] = g->relu && sum < 0 ? 0 : sum;
     }
@@ -283,7 +294,7 @@ bf16_to_float (guint16 x)
       } else { \
         for (gsize j = whole; j < units; j++) \
           for (int r = 0; r < rows; r++) \
-            yi[j] += xi[r] * scalar_w (w[r * units + j]); \
+            yi[j] = madd (xi[r], scalar_w (w[r * units + j]), yi[j]); \
       } \
     } \
   } \
