@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "nn/image.h"
 
+#include "nn/sampler-kernels.h"
+
 void
 nn_preprocess_init (NnPreprocess *pre, guint width, guint height)
 {
@@ -50,51 +52,36 @@ nn_preprocess_to_string (const NnPreprocess *pre)
   return g_string_free (text, FALSE);
 }
 
-/* a block that every period of channels divides and that compilers turn into SIMD */
-#define BLOCK_PIXELS 16
-#define BLOCK_VALUES (3 * BLOCK_PIXELS)
-
-static inline void
-scale_block (const guint8 *restrict src, const float *restrict mean, const float *restrict scale,
-    float *restrict dst)
-{
-  for (guint i = 0; i < BLOCK_VALUES; i++)
-    dst[i] = (src[i] - mean[i]) * scale[i];
-}
-
 void
 nn_preprocess_bytes (const NnPreprocess *pre, const guint8 *src, gboolean hflip, float *dst)
 {
   const guint channels = nn_preprocess_get_n_channels (pre);
   const gsize line = (gsize) pre->width * channels;
-  const guint pixels = BLOCK_VALUES / channels;
-  float mean[BLOCK_VALUES], scale[BLOCK_VALUES];
+  const guint pixels = NN_SCALE_PERIOD / channels;
+  const NnSamplerKernels *kernels = nn_sampler_kernels_get ();
+  float mean[NN_SCALE_PERIOD], scale[NN_SCALE_PERIOD];
 
-  for (guint i = 0; i < BLOCK_VALUES; i++) {
+  for (guint i = 0; i < NN_SCALE_PERIOD; i++) {
     mean[i] = pre->mean[i % channels];
     scale[i] = pre->scale[i % channels];
   }
+  if (!hflip) {
+    kernels->scale (line * pre->height, src, mean, scale, dst);
+    return;
+  }
   for (guint y = 0; y < pre->height; y++, src += line, dst += line) {
-    gsize i = 0;
+    guint8 block[NN_SCALE_PERIOD];
 
-    if (hflip) {
-      for (; i + BLOCK_VALUES <= line; i += BLOCK_VALUES) {
-        const guint8 *from = src + line - i;
-        guint8 block[BLOCK_VALUES];
+    for (gsize x = 0; x < pre->width; x += pixels) {
+      const guint n = (guint) MIN (pixels, pre->width - x);
+      const guint8 *from = src + line - x * channels;
 
-        for (guint x = 0; x < pixels; x++)
-          for (guint c = 0; c < channels; c++)
-            block[x * channels + c] = from[(gssize) c - (gssize) (x + 1) * channels];
-        scale_block (block, mean, scale, dst + i);
-      }
-      for (; i < line; i += channels)
+      for (guint i = 0; i < n; i++) {
+        from -= channels;
         for (guint c = 0; c < channels; c++)
-          dst[i + c] = (src[line - i - channels + c] - mean[c]) * scale[c];
-    } else {
-      for (; i + BLOCK_VALUES <= line; i += BLOCK_VALUES)
-        scale_block (src + i, mean, scale, dst + i);
-      for (guint k = 0; i + k < line; k++)
-        dst[i + k] = (src[i + k] - mean[k]) * scale[k];
+          block[i * channels + c] = from[c];
+      }
+      kernels->scale (n * channels, block, mean, scale, dst + x * channels);
     }
   }
 }

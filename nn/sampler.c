@@ -6,7 +6,7 @@
 #include "nn/error.h"
 #include "nn/image.h"
 #include "nn/pixel-math.h"
-#include "sampler-orc.h"
+#include "nn/sampler-kernels.h"
 
 /* Every component (Y, U, V or R, G, B) is resized on its own grid, whatever the
  * chroma subsampling, to one row of floats 0..255 of the network's width; then the
@@ -14,11 +14,11 @@
  * does not matter, and the frame is never converted as a whole. Integer sums,
  * and floats without contraction: the same bits on every CPU.
  *
- * Area: boundaries between output pixels in 1/256 of a source pixel; whole rows are
- * added up as integers, rows on a boundary weighted, then columns likewise. */
+ * Area: the rows of a plane that an output row covers become one row of means, those
+ * on its boundaries weighted, then dot products make the output's columns of it
+ * (sampler-kernels.h). */
 
 #define MAX_SIZE 32768
-#define SUM16_ROWS 256 /* rows of bytes that a 16-bit sum holds: 256 * 255 < 2^16 */
 
 typedef struct
 {
@@ -69,30 +69,31 @@ static const FormatInfo formats[NN_PIXEL_N_FORMATS] = {
   [NN_PIXEL_GRAY8] = { 1, 1, 0, 8, FALSE, { { 0, 0, 1, 0, 0 } } },
 };
 
-/* One axis of one grid to the output's: for each output index, taps. */
+/* One axis of one grid to the output's: the taps of each output index. */
 typedef struct
 {
-  NnResize method; /* of an area resize too BILINEAR where both axes grow */
-  guint n;         /* outputs */
-  guint *index;    /* nearest; bilinear: the first tap; area: the first pixel */
-  guint *index2;   /* bilinear: the second tap; area: the last pixel */
+  guint *index;    /* nearest; bilinear: the first tap */
+  guint *index2;   /* bilinear: the second */
   float *fraction; /* bilinear: weight of the second */
-  guint *first_weight, *last_weight; /* area: 0..256 */
-  guint n_whole;                     /* area: whole pixels that every output has */
-  guint *extra_weight;               /* area: 256 where there is one more */
-  double *inverse;                   /* area: 1 / weights */
 } Axis;
 
-/* The part of a plane that the area resize reads, row by row: components that
- * share it are summed together. */
+/* One output row of an area resize: what of NnAreaRows does not depend on the frame. */
+typedef struct
+{
+  guint first, last, n_whole, up;
+  guint16 whole_weight, first_weight, last_weight, bias;
+  float first_share, last_share, inverse; /* where there are too many rows for the kernel */
+} AreaRow;
+
+/* The part of a plane that the area resize reads: its components are averaged together. */
 typedef struct
 {
   gboolean used;
-  guint shift_y;
   gsize first, n; /* samples of a row: from, how many */
-  const Axis *rows; /* of any of its components: the same */
-  guint16 *sum16;
-  guint32 *sum32, *weighed;
+  AreaRow *rows;
+  guint16 *sums;
+  guint32 *tall_sums;
+  gint16 *means;
 } AreaPlane;
 
 struct _NnSampler
@@ -100,15 +101,74 @@ struct _NnSampler
   NnImageInfo info;
   NnPreprocess pre;
   const FormatInfo *format;
+  const NnSamplerKernels *kernels;
   NnYuvMatrix matrix;
-  Axis columns[3], rows[3]; /* of each component */
+  NnResize methods[3];      /* of each component; AREA is BILINEAR where both axes grow */
+  Axis columns[3], rows[3]; /* of each component, unless AREA */
   AreaPlane area[3];        /* of each plane */
+  NnAreaColumns area_columns[3]; /* of each component */
   float *values[3];         /* one output row of each component */
-  guint32 *pixels;          /* one output row, 0x00bbggrr */
+  guint8 *rgb;              /* one output row, of which grey is made */
   guint8 *bytes;            /* one output row, packed */
+  float mean[NN_SCALE_PERIOD], scale[NN_SCALE_PERIOD];
 };
 
 /* --- tables --------------------------------------------------------------------- */
+
+/* The crop on one axis of a component's grid. */
+typedef struct
+{
+  double start, size;
+  guint lowest, highest; /* pixels that it touches */
+  guint n_out;
+} Range;
+
+static Range
+range_of (double start, double size, guint shift, guint n_in, guint n_out)
+{
+  const guint n_grid = (n_in + (1u << shift) - 1) >> shift;
+  Range r;
+
+  /* an odd size has a chroma sample more than half of it: the crop ends with the luma */
+  r.start = start / (1u << shift);
+  r.size = MIN (size / (1u << shift), n_grid - r.start);
+  r.lowest = MIN ((guint) r.start, n_grid - 1);
+  r.highest = MAX (r.lowest, (guint) MIN (ceil (r.start + r.size), (double) n_grid) - 1);
+  r.n_out = n_out;
+  return r;
+}
+
+static void
+axis_init_nearest (Axis *axis, const Range *r)
+{
+  const double scale = r->size / r->n_out;
+  double x = r->start + scale * 0.5;
+
+  axis->index = g_new0 (guint, r->n_out);
+  for (guint i = 0; i < r->n_out; i++, x += scale) /* added up as Pillow does */
+    axis->index[i] = MIN ((guint) x, r->highest);
+}
+
+static double
+bilinear_centre (const Range *r, guint i)
+{
+  return CLAMP (r->start + (i + 0.5) * (r->size / r->n_out) - 0.5, r->lowest, r->highest);
+}
+
+static void
+axis_init_bilinear (Axis *axis, const Range *r)
+{
+  axis->index = g_new0 (guint, r->n_out);
+  axis->index2 = g_new0 (guint, r->n_out);
+  axis->fraction = g_new0 (float, r->n_out);
+  for (guint i = 0; i < r->n_out; i++) {
+    double c = bilinear_centre (r, i);
+
+    axis->index[i] = (guint) c;
+    axis->index2[i] = MIN (axis->index[i] + 1, r->highest);
+    axis->fraction[i] = (float) (c - axis->index[i]);
+  }
+}
 
 static void
 axis_clear (Axis *axis)
@@ -116,115 +176,149 @@ axis_clear (Axis *axis)
   g_free (axis->index);
   g_free (axis->index2);
   g_free (axis->fraction);
-  g_free (axis->first_weight);
-  g_free (axis->last_weight);
-  g_free (axis->extra_weight);
-  g_free (axis->inverse);
 }
 
-/* @start, @size: the crop on this grid; @n_in: the grid's pixels. AREA of an axis that grows
- * is linear interpolation, its weights in 1/256. */
-static void
-axis_init (Axis *axis, NnResize method, double start, double size, guint n_in, guint n_out)
+/* What output @i covers: pixels first..last, of the outer ones the shares 0..1, of those
+ * between all. Where the axis grows, linear interpolation in the same form. */
+typedef struct
 {
-  const double scale = size / n_out;
-  const guint lowest = (guint) floor (start);
-  const guint highest = MAX (lowest, (guint) MIN (ceil (start + size), (double) n_in) - 1);
-  double x = start + scale * 0.5;
+  guint first, last;
+  double first_share, last_share, total;
+} Span;
 
-  axis->n = n_out;
-  axis->method = method;
-  axis->index = g_new0 (guint, n_out);
-  if (axis->method == NN_RESIZE_NEAREST) {
-    for (guint i = 0; i < n_out; i++, x += scale) /* added up as Pillow does */
-      axis->index[i] = MIN ((guint) x, highest);
-    return;
-  }
-  axis->index2 = g_new0 (guint, n_out);
-  if (axis->method == NN_RESIZE_BILINEAR) {
-    axis->fraction = g_new0 (float, n_out);
-    for (guint i = 0; i < n_out; i++) {
-      double c = CLAMP (start + (i + 0.5) * scale - 0.5, lowest, highest);
+static Span
+span_of (const Range *r, guint i)
+{
+  const double scale = r->size / r->n_out;
+  Span s;
 
-      axis->index[i] = (guint) c;
-      axis->index2[i] = MIN (axis->index[i] + 1, highest);
-      axis->fraction[i] = (float) (c - axis->index[i]);
-    }
-    return;
-  }
-  axis->first_weight = g_new0 (guint, n_out);
-  axis->last_weight = g_new0 (guint, n_out);
-  axis->extra_weight = g_new0 (guint, n_out);
-  axis->inverse = g_new0 (double, n_out);
   if (scale < 1) {
-    for (guint i = 0; i < n_out; i++) {
-      double c = CLAMP (start + (i + 0.5) * scale - 0.5, lowest, highest);
+    double c = bilinear_centre (r, i);
 
-      axis->index[i] = (guint) c;
-      axis->index2[i] = MIN (axis->index[i] + 1, highest);
-      axis->last_weight[i] = (guint) lround ((c - axis->index[i]) * 256);
-      axis->first_weight[i] = 256 - axis->last_weight[i];
-      axis->inverse[i] = 1. / 256;
-    }
-    return;
-  }
-  axis->n_whole = G_MAXUINT;
-  for (guint i = 0; i < n_out; i++) {
-    gint64 from = llround ((start + i * scale) * 256);
-    gint64 to = llround ((start + (i + 1) * scale) * 256);
-    guint first, last;
+    s.first = (guint) c;
+    s.last_share = c - s.first;
+    s.first_share = 1 - s.last_share;
+    s.last = s.last_share > 0 ? s.first + 1 : s.first;
+    s.total = 1;
+  } else {
+    /* to 1/65536, or a boundary that is off by a rounding error would cost a row */
+    double from = round ((r->start + i * scale) * 65536) / 65536;
+    double to = round ((r->start + (i + 1) * scale) * 65536) / 65536;
 
-    to = MIN (to, (gint64) (highest + 1) * 256);
-    from = MIN (from, to - 1);
-    first = (guint) (from >> 8);
-    last = (guint) ((to - 1) >> 8);
-    axis->index[i] = first;
-    axis->index2[i] = last;
-    axis->inverse[i] = 1. / (double) (to - from);
-    if (first == last) {
-      axis->first_weight[i] = (guint) (to - from);
-    } else {
-      axis->first_weight[i] = 256 - (guint) (from & 255);
-      axis->last_weight[i] = (guint) (to - ((gint64) last << 8));
-    }
-    axis->n_whole = MIN (axis->n_whole, last > first ? last - first - 1 : 0);
+    to = MIN (to, (double) r->highest + 1);
+    from = MIN (from, to - 1. / 65536);
+    s.first = (guint) from;
+    s.last = (guint) ceil (to) - 1;
+    s.first_share = MIN (to, s.first + 1.) - from;
+    s.last_share = s.last > s.first ? to - s.last : 0;
+    s.total = to - from;
   }
-  for (guint i = 0; i < n_out; i++)
-    axis->extra_weight[i]
-        = axis->index2[i] > axis->index[i] + 1 + axis->n_whole ? 256 : 0;
+  return s;
 }
 
 static void
-area_init (NnSampler *sampler)
+area_row_init (AreaRow *row, const Span *s, guint depth)
 {
-  for (guint c = 0; c < sampler->format->n_components; c++) {
-    const Component *component = &sampler->format->components[c];
-    const Axis *columns = &sampler->columns[c];
-    AreaPlane *plane = &sampler->area[component->plane];
-    gsize first, end;
+  const double unit = NN_AREA_UNIT >> (depth - 8); /* of one step of the sample's depth */
+  guint n_terms;
 
-    if (columns->method != NN_RESIZE_AREA)
+  row->first = s->first;
+  row->last = s->last;
+  row->n_whole = s->last > s->first ? s->last - s->first - 1 : 0;
+  row->first_share = (float) s->first_share;
+  row->last_share = (float) s->last_share;
+  row->inverse = (float) (unit / s->total);
+  while (unit * 65536 / (s->total * (1 << row->up)) > 65535)
+    row->up++;
+  row->whole_weight = (guint16) lround (unit * 65536 / (s->total * (1 << row->up)));
+  row->first_weight = (guint16) lround (NN_AREA_UNIT * 256 * s->first_share / s->total);
+  row->last_weight = (guint16) lround (NN_AREA_UNIT * 256 * s->last_share / s->total);
+  /* each product loses half a unit on average, a single one of a whole pixel nothing */
+  n_terms = (row->n_whole > 0) + (row->first_weight > 0) + (row->last_weight > 0);
+  row->bias = n_terms > 1;
+}
+
+static void
+area_columns_init (NnAreaColumns *columns, const Range *r, guint step, gsize at)
+{
+  const guint n = (r->n_out + NN_AREA_OUTPUTS - 1) / NN_AREA_OUTPUTS * NN_AREA_OUTPUTS;
+  guint32 *first = g_new0 (guint32, n);
+  float *scale = g_new0 (float, n);
+  gint16 *weights;
+  guint n_lanes = 1, bits = 14;
+
+  for (guint i = 0; i < r->n_out; i++) {
+    Span s = span_of (r, i);
+
+    n_lanes = MAX (n_lanes, (s.last - s.first) * step + 1);
+    while (bits > 0 && ldexp (s.total, (int) bits) > 65534) /* sums of 32 bits: 2^31 / 2^15 */
+      bits--;
+  }
+  n_lanes = (n_lanes + NN_AREA_LANES - 1) / NN_AREA_LANES * NN_AREA_LANES;
+  weights = g_new0 (gint16, (gsize) n * n_lanes);
+  for (guint i = 0; i < r->n_out; i++) {
+    Span s = span_of (r, i);
+    gint16 *w = weights + (gsize) i * n_lanes;
+    guint sum = 0;
+
+    for (guint k = s.first; k <= s.last; k++) {
+      double share = k == s.first ? s.first_share : k == s.last ? s.last_share : 1;
+
+      w[(k - s.first) * step] = (gint16) lround (ldexp (share, (int) bits));
+      sum += (guint) w[(k - s.first) * step];
+    }
+    first[i] = (guint32) (at + (gsize) s.first * step);
+    scale[i] = (float) (1. / ((double) sum * NN_AREA_UNIT));
+  }
+  *columns = (NnAreaColumns) { n, n_lanes, first, weights, scale };
+}
+
+static void
+area_init (NnSampler *sampler, const Range *columns, const Range *rows)
+{
+  const FormatInfo *format = sampler->format;
+
+  for (guint c = 0; c < format->n_components; c++) {
+    const Component *component = &format->components[c];
+    AreaPlane *plane = &sampler->area[component->plane];
+    gsize first = (gsize) columns[c].lowest * component->step + component->offset;
+    gsize end = (gsize) columns[c].highest * component->step + component->offset + 1;
+
+    if (sampler->methods[c] != NN_RESIZE_AREA)
       continue;
-    first = (gsize) columns->index[0] * component->step + component->offset;
-    end = (gsize) columns->index2[columns->n - 1] * component->step + component->offset + 1;
     if (plane->used) {
       end = MAX (end, plane->first + plane->n);
       first = MIN (plane->first, first);
+    } else {
+      plane->rows = g_new0 (AreaRow, rows[c].n_out);
+      for (guint i = 0; i < rows[c].n_out; i++) { /* the same for all that share the plane */
+        Span s = span_of (&rows[c], i);
+
+        area_row_init (&plane->rows[i], &s, format->depth);
+      }
     }
     plane->used = TRUE;
     plane->first = first;
     plane->n = end - first;
-    plane->rows = &sampler->rows[c];
+  }
+  for (guint c = 0; c < format->n_components; c++) {
+    const Component *component = &format->components[c];
+
+    if (sampler->methods[c] == NN_RESIZE_AREA)
+      area_columns_init (&sampler->area_columns[c], &columns[c], component->step,
+          component->offset - sampler->area[component->plane].first);
   }
   for (guint p = 0; p < 3; p++) {
     AreaPlane *plane = &sampler->area[p];
+    guint n_lanes = 0;
 
     if (!plane->used)
       continue;
-    /* a column beyond the last is read where its weight is 0 */
-    plane->sum16 = g_new0 (guint16, plane->n + 16);
-    plane->sum32 = g_new0 (guint32, plane->n + 16);
-    plane->weighed = g_new0 (guint32, plane->n + 16);
+    for (guint c = 0; c < 3; c++)
+      n_lanes = MAX (n_lanes, sampler->area_columns[c].n_lanes);
+    plane->sums = g_new0 (guint16, plane->n);
+    plane->tall_sums = g_new0 (guint32, plane->n);
+    plane->means = g_new0 (gint16, plane->n + n_lanes); /* read where weights are 0 */
   }
 }
 
@@ -235,6 +329,7 @@ nn_sampler_new (const NnImageInfo *info, const NnRect *crop, const NnPreprocess 
   static const double k[][2] = { { .299, .114 }, { .2126, .0722 }, { .2627, .0593 } };
   const NnRect whole = { 0, 0, info->width, info->height };
   const FormatInfo *format;
+  Range columns[3], rows[3];
   NnSampler *sampler;
 
   if (info->format <= NN_PIXEL_UNKNOWN || info->format >= NN_PIXEL_N_FORMATS) {
@@ -269,33 +364,43 @@ nn_sampler_new (const NnImageInfo *info, const NnRect *crop, const NnPreprocess 
   sampler->info = *info;
   sampler->pre = *pre;
   sampler->format = format;
+  sampler->kernels = nn_sampler_kernels_get ();
   sampler->matrix = nn_yuv_matrix (k[info->matrix][0], k[info->matrix][1], info->full_range);
+  for (guint i = 0; i < NN_SCALE_PERIOD; i++) {
+    sampler->mean[i] = pre->mean[i % nn_preprocess_get_n_channels (pre)];
+    sampler->scale[i] = pre->scale[i % nn_preprocess_get_n_channels (pre)];
+  }
   for (guint c = 0; c < format->n_components; c++) {
     const Component *component = &format->components[c];
-    const guint sx = 1 << component->shift_x, sy = 1 << component->shift_y;
-    const guint width = (info->width + sx - 1) / sx, height = (info->height + sy - 1) / sy;
 
-    /* an odd size has a chroma sample more than half of it: the crop ends with the luma */
-    const double crop_width = MIN (crop->width / sx, width - crop->x / sx);
-    const double crop_height = MIN (crop->height / sy, height - crop->y / sy);
-    NnResize method = pre->resize;
-
-    if (method == NN_RESIZE_AREA && crop_width < pre->width && crop_height < pre->height)
-      method = NN_RESIZE_BILINEAR;
-    axis_init (&sampler->columns[c], method, crop->x / sx, crop_width, width, pre->width);
-    axis_init (&sampler->rows[c], method, crop->y / sy, crop_height, height, pre->height);
-    if (pre->resize == NN_RESIZE_NEAREST && (sx > 1 || sy > 1)) {
-      /* the chroma sample that covers the luma pixel */
-      for (guint i = 0; i < pre->width; i++)
-        sampler->columns[c].index[i] = sampler->columns[0].index[i] / sx;
-      for (guint i = 0; i < pre->height; i++)
-        sampler->rows[c].index[i] = sampler->rows[0].index[i] / sy;
+    columns[c] = range_of (crop->x, crop->width, component->shift_x, info->width, pre->width);
+    rows[c] = range_of (crop->y, crop->height, component->shift_y, info->height, pre->height);
+    sampler->methods[c] = pre->resize;
+    switch (pre->resize) {
+      case NN_RESIZE_NEAREST:
+        axis_init_nearest (&sampler->columns[c], &columns[0]);
+        axis_init_nearest (&sampler->rows[c], &rows[0]);
+        /* the chroma sample that covers the luma pixel */
+        for (guint i = 0; i < pre->width; i++)
+          sampler->columns[c].index[i] >>= component->shift_x;
+        for (guint i = 0; i < pre->height; i++)
+          sampler->rows[c].index[i] >>= component->shift_y;
+        break;
+      case NN_RESIZE_AREA:
+        if (columns[c].size >= pre->width || rows[c].size >= pre->height)
+          break;
+        sampler->methods[c] = NN_RESIZE_BILINEAR;
+        G_GNUC_FALLTHROUGH;
+      case NN_RESIZE_BILINEAR:
+        axis_init_bilinear (&sampler->columns[c], &columns[c]);
+        axis_init_bilinear (&sampler->rows[c], &rows[c]);
+        break;
     }
-    sampler->values[c] = g_new0 (float, pre->width);
+    sampler->values[c] = g_new0 (float, (gsize) pre->width + NN_AREA_OUTPUTS);
   }
   if (pre->resize == NN_RESIZE_AREA)
-    area_init (sampler);
-  sampler->pixels = g_new0 (guint32, pre->width);
+    area_init (sampler, columns, rows);
+  sampler->rgb = g_new0 (guint8, (gsize) pre->width * 3);
   sampler->bytes = g_new0 (guint8, (gsize) pre->width * 3);
   return sampler;
 }
@@ -308,12 +413,16 @@ nn_sampler_free (NnSampler *sampler)
   for (guint i = 0; i < 3; i++) {
     axis_clear (&sampler->columns[i]);
     axis_clear (&sampler->rows[i]);
-    g_free (sampler->area[i].sum16);
-    g_free (sampler->area[i].sum32);
-    g_free (sampler->area[i].weighed);
+    g_free (sampler->area[i].rows);
+    g_free (sampler->area[i].sums);
+    g_free (sampler->area[i].tall_sums);
+    g_free (sampler->area[i].means);
+    g_free ((gpointer) sampler->area_columns[i].first);
+    g_free ((gpointer) sampler->area_columns[i].weights);
+    g_free ((gpointer) sampler->area_columns[i].scale);
     g_free (sampler->values[i]);
   }
-  g_free (sampler->pixels);
+  g_free (sampler->rgb);
   g_free (sampler->bytes);
   g_free (sampler);
 }
@@ -373,177 +482,103 @@ bilinear_row (const NnSampler *s, const NnImagePlanes *src, guint c, guint y, fl
   }
 }
 
-/* weighed[] = 256 * the sum of the rows of output row y, boundary rows by their share */
+/* more rows than 16 bits can add up: a picture of thousands of rows to a few */
 static void
-area_weigh_rows (const NnSampler *s, const NnImagePlanes *src, guint p, guint y)
+area_tall_row (const NnSampler *s, const AreaPlane *plane, const AreaRow *row,
+    const NnAreaRows *rows)
+{
+  const guint size = s->format->sample_size, shift = s->format->shift;
+  const guint mask = (1u << s->format->depth) - 1;
+  const guint8 *line = rows->first + rows->stride;
+
+  memset (plane->tall_sums, 0, plane->n * sizeof (guint32));
+  for (guint k = 0; k < row->n_whole; k++, line += rows->stride) {
+    if (size == 1)
+      for (gsize i = 0; i < plane->n; i++)
+        plane->tall_sums[i] += line[i];
+    else
+      for (gsize i = 0; i < plane->n; i++)
+        plane->tall_sums[i] += ((const guint16 *) (gconstpointer) line)[i] >> shift & mask;
+  }
+  for (gsize i = 0; i < plane->n; i++) {
+    float first = rows->first[i * size], last = rows->last[i * size];
+
+    if (size == 2) {
+      first = (float) (((const guint16 *) (gconstpointer) rows->first)[i] >> shift & mask);
+      last = (float) (((const guint16 *) (gconstpointer) rows->last)[i] >> shift & mask);
+    }
+    plane->means[i] = (gint16) (((float) plane->tall_sums[i] + first * row->first_share
+                                    + last * row->last_share)
+            * row->inverse
+        + 0.5f);
+  }
+}
+
+static void
+area_rows (const NnSampler *s, const NnImagePlanes *src, guint p, guint y)
 {
   const AreaPlane *plane = &s->area[p];
-  const guint first = plane->rows->index[y], last = plane->rows->index2[y];
-  const guint wf = plane->rows->first_weight[y], wl = plane->rows->last_weight[y];
+  const AreaRow *row = &plane->rows[y];
   const gsize at = plane->first * s->format->sample_size;
-  const int n = (int) plane->n;
-  guint row = first + 1, whole_end = last > first ? last : row;
+  const NnAreaRows rows = {
+    .first = source_row (src, p, row->first) + at,
+    .last = source_row (src, p, row->last) + at,
+    .stride = src->strides[p],
+    .n_whole = row->n_whole,
+    .n_ahead = y + 1 < s->pre.height ? row[1].last - row->last : 0,
+    .up = row->up,
+    .whole_weight = row->whole_weight,
+    .first_weight = row->first_weight,
+    .last_weight = row->last_weight,
+    .bias = row->bias,
+    .down = s->format->shift,
+  };
 
-  if (s->format->sample_size == 2) {
-    memset (plane->sum32, 0, plane->n * sizeof (guint32));
-    for (; row < whole_end; row++)
-      nn_orc_add_u16 (plane->sum32, (const guint16 *) (source_row (src, p, row) + at),
-          s->format->shift, n);
-    nn_orc_weigh32_u16 (plane->weighed, plane->sum32,
-        (const guint16 *) (source_row (src, p, first) + at),
-        (const guint16 *) (source_row (src, p, last) + at), s->format->shift, (int) wf, (int) wl,
-        n);
-    return;
-  }
-  if (whole_end - row > SUM16_ROWS) {
-    memset (plane->sum32, 0, plane->n * sizeof (guint32));
-    while (row < whole_end) {
-      guint end = MIN (whole_end, row + SUM16_ROWS);
-
-      nn_orc_set_u8 (plane->sum16, source_row (src, p, row) + at, n);
-      for (row++; row < end; row++)
-        nn_orc_add_u8 (plane->sum16, source_row (src, p, row) + at, n);
-      nn_orc_flush_u8 (plane->sum32, plane->sum16, n);
-    }
-    nn_orc_weigh32_u8 (plane->weighed, plane->sum32, source_row (src, p, first) + at,
-        source_row (src, p, last) + at, (int) wf, (int) wl, n);
-    return;
-  }
-  if (whole_end - row >= 4) {
-    nn_orc_sum4_u8 (plane->sum16, source_row (src, p, row) + at, source_row (src, p, row + 1) + at,
-        source_row (src, p, row + 2) + at, source_row (src, p, row + 3) + at, n);
-    row += 4;
-  } else if (row < whole_end) {
-    nn_orc_set_u8 (plane->sum16, source_row (src, p, row) + at, n);
-    row++;
-  } else {
-    memset (plane->sum16, 0, plane->n * sizeof (guint16));
-  }
-  for (; row < whole_end; row++)
-    nn_orc_add_u8 (plane->sum16, source_row (src, p, row) + at, n);
-  nn_orc_weigh_u8 (plane->weighed, plane->sum16, source_row (src, p, first) + at,
-      source_row (src, p, last) + at, (int) wf, (int) wl, n);
-}
-
-static inline __attribute__ ((always_inline)) void
-area_columns (const Axis *columns, const guint32 *t, guint step, double scale, float *dst)
-{
-  const guint n_whole = columns->n_whole;
-
-  for (guint x = 0; x < columns->n; x++) {
-    const guint32 *first = t + (gsize) columns->index[x] * step;
-    guint64 whole = 0, sum;
-
-    for (guint i = 1; i <= n_whole; i++)
-      whole += first[i * step];
-    sum = (whole << 8) + (guint64) columns->first_weight[x] * first[0]
-        + (guint64) columns->extra_weight[x] * first[(n_whole + 1) * step]
-        + (guint64) columns->last_weight[x] * t[(gsize) columns->index2[x] * step];
-    dst[x] = (float) ((double) sum * (columns->inverse[x] * scale));
-  }
-}
-
-static void
-area_row (const NnSampler *s, guint c, guint y, float *dst)
-{
-  const Component *component = &s->format->components[c];
-  const AreaPlane *plane = &s->area[component->plane];
-  const Axis *columns = &s->columns[c];
-  const guint32 *t = plane->weighed + component->offset - plane->first;
-  const double scale = plane->rows->inverse[y] / (1 << (s->format->depth - 8));
-
-  switch (component->step) { /* constants for the compiler */
-    case 1:
-      area_columns (columns, t, 1, scale, dst);
-      break;
-    case 2:
-      area_columns (columns, t, 2, scale, dst);
-      break;
-    case 3:
-      area_columns (columns, t, 3, scale, dst);
-      break;
-    default:
-      area_columns (columns, t, 4, scale, dst);
-      break;
-  }
+  if (row->n_whole > NN_AREA_MAX_WHOLE (s->format->depth))
+    area_tall_row (s, plane, row, &rows);
+  else if (s->format->sample_size == 1)
+    s->kernels->area_rows_8 (&rows, plane->n, plane->sums, plane->means);
+  else
+    s->kernels->area_rows_10 (&rows, plane->n, plane->sums, plane->means);
 }
 
 /* --- a row of pixels ---------------------------------------------------------------------- */
-
-/* nn_round_byte() without comparing floats, which keeps GCC from using SIMD */
-static inline guint32
-round_byte (float x)
-{
-  gint32 i = (gint32) (x + 0.5f);
-
-  i = i < 0 ? 0 : i;
-  return (guint32) (i > 255 ? 255 : i);
-}
-
-static void
-yuv_to_rgb (const NnYuvMatrix *matrix, guint n, float *restrict a, float *restrict b,
-    float *restrict c)
-{
-  const NnYuvMatrix m = *matrix;
-
-  for (guint x = 0; x < n; x++) {
-    float y = (a[x] - m.y_offset) * m.y_scale, u = b[x] - 128, v = c[x] - 128;
-
-    a[x] = y + m.rv * v;
-    b[x] = y + m.gu * u + m.gv * v;
-    c[x] = y + m.bu * u;
-  }
-}
-
-static void
-pack_pixels (guint n, const float *restrict a, const float *restrict b, const float *restrict c,
-    guint32 *restrict dst)
-{
-  for (guint x = 0; x < n; x++)
-    dst[x] = round_byte (a[x]) | round_byte (b[x]) << 8 | round_byte (c[x]) << 16;
-}
 
 static void
 convert_row (const NnSampler *s, guint8 *dst)
 {
   const guint width = s->pre.width;
   float *a = s->values[0], *b = s->values[1], *c = s->values[2];
-  guint32 *pixels = s->pixels;
 
   if (s->format->n_components == 1) {
     for (guint x = 0; x < width; x++)
       a[x] = (a[x] - s->matrix.y_offset) * s->matrix.y_scale;
     b = c = a;
   } else if (!s->format->is_rgb) {
-    yuv_to_rgb (&s->matrix, width, a, b, c);
+    s->kernels->yuv_to_rgb (&s->matrix, width, a, b, c);
   }
-  if (s->pre.channels == NN_CHANNELS_BGR)
-    pack_pixels (width, c, b, a, pixels);
-  else
-    pack_pixels (width, a, b, c, pixels);
   if (s->pre.channels == NN_CHANNELS_GRAY) {
-    for (guint x = 0; x < width; x++)
-      dst[x] = nn_gray (pixels[x] & 255, pixels[x] >> 8 & 255, pixels[x] >> 16);
-    return;
-  }
-  for (guint x = 0; x + 1 < width; x++, dst += 3) { /* the next pixel overwrites the fourth */
-    guint32 pixel = GUINT32_TO_LE (pixels[x]);
+    const guint8 *rgb = s->rgb;
 
-    memcpy (dst, &pixel, 4);
+    s->kernels->pack (width, a, b, c, s->rgb);
+    for (guint x = 0; x < width; x++)
+      dst[x] = nn_gray (rgb[3 * x], rgb[3 * x + 1], rgb[3 * x + 2]);
+  } else if (s->pre.channels == NN_CHANNELS_BGR) {
+    s->kernels->pack (width, c, b, a, dst);
+  } else {
+    s->kernels->pack (width, a, b, c, dst);
   }
-  dst[0] = (guint8) pixels[width - 1];
-  dst[1] = (guint8) (pixels[width - 1] >> 8);
-  dst[2] = (guint8) (pixels[width - 1] >> 16);
 }
 
 static void
 sample_row (const NnSampler *s, const NnImagePlanes *src, guint y, guint8 *dst)
 {
-  for (guint p = 0; p < 3; p++)
-    if (s->area[p].used)
-      area_weigh_rows (s, src, p, y);
+  guint planes_done = 0;
+
   for (guint c = 0; c < s->format->n_components; c++) {
-    switch (s->columns[c].method) {
+    const guint plane = s->format->components[c].plane;
+
+    switch (s->methods[c]) {
       case NN_RESIZE_NEAREST:
         nearest_row (s, src, c, y, s->values[c]);
         break;
@@ -551,7 +586,10 @@ sample_row (const NnSampler *s, const NnImagePlanes *src, guint y, guint8 *dst)
         bilinear_row (s, src, c, y, s->values[c]);
         break;
       case NN_RESIZE_AREA:
-        area_row (s, c, y, s->values[c]);
+        if (!(planes_done & 1u << plane))
+          area_rows (s, src, plane, y);
+        planes_done |= 1u << plane;
+        s->kernels->area_columns (&s->area_columns[c], s->area[plane].means, s->values[c]);
         break;
     }
   }
@@ -578,6 +616,10 @@ nn_sampler_run (NnSampler *sampler, const NnImagePlanes *src, gboolean hflip, fl
   row.height = 1;
   for (guint y = 0; y < sampler->pre.height; y++) {
     sample_row (sampler, src, y, sampler->bytes);
-    nn_preprocess_bytes (&row, sampler->bytes, hflip, dst + y * line);
+    if (hflip)
+      nn_preprocess_bytes (&row, sampler->bytes, TRUE, dst + y * line);
+    else
+      sampler->kernels->scale (line, sampler->bytes, sampler->mean, sampler->scale,
+          dst + y * line);
   }
 }

@@ -1,7 +1,4 @@
-# SPDX-FileCopyrightText: the classify authors
-# SPDX-License-Identifier: LGPL-2.1-or-later
-
-# Row work of the area resize: u8 or u16 source rows into 16- or 32-bit sums.
+# Rows to one row of means: see nn/sampler-kernels.h. Samples of 8 bits, or of 10 in 16.
 
 .function nn_orc_sum4_u8
 .dest 2 acc guint16
@@ -19,6 +16,23 @@ addw s, s, t
 convubw t, d
 addw acc, s, t
 
+.function nn_orc_add4_u8
+.dest 2 acc guint16
+.source 1 a guint8
+.source 1 b guint8
+.source 1 c guint8
+.source 1 d guint8
+.temp 2 t
+.temp 2 s
+convubw s, a
+convubw t, b
+addw s, s, t
+convubw t, c
+addw s, s, t
+convubw t, d
+addw s, s, t
+addw acc, acc, s
+
 .function nn_orc_set_u8
 .dest 2 acc guint16
 .source 1 a guint8
@@ -31,81 +45,71 @@ convubw acc, a
 convubw t, a
 addw acc, acc, t
 
-# t = 256 * acc + first * wf + last * wl; weights 0..256
+# dst = (acc << up) * wa + first * wf + last * wl + bias, upper halves of the products
 .function nn_orc_weigh_u8
-.dest 4 t guint32
+.dest 2 dst gint16
 .source 2 acc guint16
 .source 1 first guint8
 .source 1 last guint8
+.param 4 up
+.param 2 wa
 .param 2 wf
 .param 2 wl
-.temp 2 w
-.temp 4 l
-.temp 4 s
-convuwl s, acc
-shll s, s, 8
-convubw w, first
-mullw w, w, wf
-convuwl l, w
-addl s, s, l
-convubw w, last
-mullw w, w, wl
-convuwl l, w
-addl t, s, l
+.param 2 bias
+.temp 2 s
+.temp 2 t
+shlw s, acc, up
+mulhuw s, s, wa
+convubw t, first
+shlw t, t, 8
+mulhuw t, t, wf
+addw s, s, t
+convubw t, last
+shlw t, t, 8
+mulhuw t, t, wl
+addw s, s, t
+addw dst, s, bias
 
-.function nn_orc_flush_u8
-.dest 4 sum guint32
-.source 2 acc guint16
-.temp 4 l
-convuwl l, acc
-addl sum, sum, l
-
-# the same from a 32-bit sum
-.function nn_orc_weigh32_u8
-.dest 4 t guint32
-.source 4 sum guint32
-.source 1 first guint8
-.source 1 last guint8
-.param 2 wf
-.param 2 wl
-.temp 2 w
-.temp 4 l
-.temp 4 s
-shll s, sum, 8
-convubw w, first
-mullw w, w, wf
-convuwl l, w
-addl s, s, l
-convubw w, last
-mullw w, w, wl
-convuwl l, w
-addl t, s, l
-
-.function nn_orc_add_u16
-.dest 4 sum guint32
+.function nn_orc_set_u10
+.dest 2 acc guint16
 .source 2 a guint16
-.param 4 shift
-.temp 4 l
-convuwl l, a
-shrul l, l, shift
-addl sum, sum, l
+.param 4 down
+.temp 2 t
+shruw t, a, down
+andw acc, t, 1023
 
-.function nn_orc_weigh32_u16
-.dest 4 t guint32
-.source 4 sum guint32
+.function nn_orc_add_u10
+.dest 2 acc guint16
+.source 2 a guint16
+.param 4 down
+.temp 2 t
+shruw t, a, down
+andw t, t, 1023
+addw acc, acc, t
+
+.function nn_orc_weigh_u10
+.dest 2 dst gint16
+.source 2 acc guint16
 .source 2 first guint16
 .source 2 last guint16
-.param 4 shift
-.param 4 wf
-.param 4 wl
-.temp 4 l
-.temp 4 s
-shll s, sum, 8
-convuwl l, first
-shrul l, l, shift
-mulll l, l, wf
-addl s, s, l
-convuwl l, last
-shrul l, l, shift
-mulll l, l, wl
-addl t, s, l
+.param 4 up
+.param 2 wa
+.param 2 wf
+.param 2 wl
+.param 2 bias
+.param 4 down
+.temp 2 s
+.temp 2 t
+shlw s, acc, up
+mulhuw s, s, wa
+shruw t, first, down
+andw t, t, 1023
+shlw t, t, 6
+mulhuw t, t, wf
+addw s, s, t
+shruw t, last, down
+andw t, t, 1023
+shlw t, t, 6
+mulhuw t, t, wl
+addw s, s, t
+addw dst, s, bias
