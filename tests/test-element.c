@@ -885,9 +885,13 @@ test_soak (void)
   after = resident_pages ();
   g_test_message ("%u frames: %" G_GSIZE_FORMAT " pages before, %" G_GSIZE_FORMAT " after",
       n_frames, before, after);
+  gst_harness_teardown (h);
+#ifdef __SANITIZE_ADDRESS__
+  g_test_skip ("a sanitizer keeps what was freed for a while: memory says nothing here");
+#else
   if (!g_getenv ("CLASSIFY_TEST_FRAMES"))
     g_assert_cmpuint (after, <=, before + 256); /* one MiB in 90,000 frames */
-  gst_harness_teardown (h);
+#endif
 }
 
 int
