@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: the classify authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
 # Rows to one row of means: see nn/sampler-kernels.h. Samples of 8 bits, or of 10 in 16.
 
 .function nn_orc_sum4_u8

@@ -28,7 +28,7 @@ def flags_of_rooms(root, build):
             room = source.split(os.sep)[0]
             words = shlex.split(entry['command'])
             if room not in ROOMS or not source.endswith('.c') \
-                    or source.startswith('nn/cpu/kernels'):
+                    or source.startswith(('nn/cpu/kernels', 'nn/sampler-kernels')):
                 continue
             kept, skip = [], False
             for word in words:

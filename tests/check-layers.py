@@ -31,7 +31,7 @@ LIBRARIES = [
     (r'hdf5|H5', r'nn/hdf5-[a-z-]+\.[ch]|tests/.*'),
     (r'oneapi/|dnnl|mkl', r'nn/cpu/dnnl\.[ch]|tests/.*'),
     (r'gmodule', r'nn/backend\.c|cuda/module\.c|tests/.*'),
-    (r'orc/|.*-orc\.h', r'nn/sampler\.c|tests/.*'),
+    (r'orc/|.*-orc\.h', r'nn/sampler-kernels\.c|tests/.*'),
     (r'gst/.*', r'(gst|pipelines|tests)/.*'),
     (r'gdk-pixbuf/|cairo', r'(train|tests)/.*'),
     (r'cuda|cudnn|cublas|nvrtc|nvtx', r'(cuda|tests)/.*'),
