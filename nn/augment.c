@@ -250,3 +250,57 @@ nn_augment_apply (const NnAugment *augment, const NnAugmentParams *params,
     for (guint c = 0; c < channels; c++)
       dst[i + c] = (dst[i + c] - pre->mean[c]) * pre->scale[c];
 }
+
+/* --- words ----------------------------------------------------------------------------- */
+
+/* no "-0" */
+static double
+round_to (double x, double unit)
+{
+  return round (x / unit) * unit + 0.0;
+}
+
+static void G_GNUC_PRINTF (2, 3)
+append_item (GString *text, const char *format, ...)
+{
+  va_list args;
+
+  if (text->len > 0)
+    g_string_append (text, "  ");
+  va_start (args, format);
+  g_string_append_vprintf (text, format, args);
+  va_end (args);
+}
+
+char *
+nn_augment_describe (const NnAugment *augment, const NnAugmentParams *p)
+{
+  GString *text = g_string_new (NULL);
+  /* the matrix leads from the output to the input, so the picture moves the
+   * other way; a rotation in (row, column) is one clockwise on the screen */
+  const gboolean swap = augment->swap_axes;
+  const double angle = (swap ? -p->theta : p->theta) * 180 / G_PI;
+  const double right = -(swap ? p->tx : p->ty), down = -(swap ? p->ty : p->tx);
+  const double *shift = p->channel_shift;
+
+  if (p->theta != 0)
+    append_item (text, "rot %+.0f°", round_to (angle, 1));
+  if (p->tx != 0 || p->ty != 0)
+    append_item (text, "shift %+.0f,%+.0f px", round_to (right, 1), round_to (down, 1));
+  if (p->shear != 0 && augment->shear_in_degrees)
+    append_item (text, "shear %+.1f°", round_to (p->shear * 180 / G_PI, 0.1));
+  else if (p->shear != 0)
+    append_item (text, "shear %+.2f rad", round_to (p->shear, 0.01));
+  if (p->zx != 1 || p->zy != 1)
+    append_item (text, "zoom %.2f,%.2f", swap ? p->zx : p->zy, swap ? p->zy : p->zx);
+  if (shift[0] != 0 || shift[1] != 0 || shift[2] != 0)
+    append_item (text, "color %+.0f,%+.0f,%+.0f", round_to (shift[0], 1), round_to (shift[1], 1),
+        round_to (shift[2], 1));
+  if (p->hflip)
+    append_item (text, "flip");
+  if (p->vflip)
+    append_item (text, "v-flip");
+  if (text->len == 0)
+    append_item (text, "unchanged");
+  return g_string_free (text, FALSE);
+}
