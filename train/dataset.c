@@ -11,34 +11,76 @@
 
 #define MAX_DEPTH 16 /* of folders in folders */
 
-gboolean
-picture_load (const char *path, const NnPreprocess *pre, guint8 *dst, GError **error)
+struct _Picture
 {
-  g_autoptr (GdkPixbuf) pixbuf = NULL, upright = NULL;
+  GdkPixbuf *pixbuf;
+};
+
+Picture *
+picture_open (const char *path, GError **error)
+{
+  g_autoptr (GdkPixbuf) pixbuf = NULL;
   g_autoptr (GError) local = NULL;
-  g_autoptr (NnSampler) sampler = NULL;
-  NnImageInfo info = { 0 };
-  NnImagePlanes planes = { 0 };
+  Picture *picture;
 
   pixbuf = gdk_pixbuf_new_from_file (path, &local);
   if (!pixbuf) {
     g_set_error (error, NN_ERROR,
         local->domain == G_FILE_ERROR ? NN_ERROR_READ : NN_ERROR_FORMAT, "%s: %s", path,
         local->message);
-    return FALSE;
+    return NULL;
   }
-  upright = gdk_pixbuf_apply_embedded_orientation (pixbuf);
-  info.format = gdk_pixbuf_get_n_channels (upright) == 4 ? NN_PIXEL_RGBX : NN_PIXEL_RGB;
-  info.width = (guint) gdk_pixbuf_get_width (upright);
-  info.height = (guint) gdk_pixbuf_get_height (upright);
+  picture = g_new (Picture, 1);
+  picture->pixbuf = gdk_pixbuf_apply_embedded_orientation (pixbuf);
+  return picture;
+}
+
+void
+picture_free (Picture *picture)
+{
+  if (!picture)
+    return;
+  g_object_unref (picture->pixbuf);
+  g_free (picture);
+}
+
+void
+picture_get_size (const Picture *picture, guint *width, guint *height)
+{
+  *width = (guint) gdk_pixbuf_get_width (picture->pixbuf);
+  *height = (guint) gdk_pixbuf_get_height (picture->pixbuf);
+}
+
+gboolean
+picture_sample (const Picture *picture, const NnPreprocess *pre, guint8 *dst, GError **error)
+{
+  g_autoptr (NnSampler) sampler = NULL;
+  NnImageInfo info = { 0 };
+  NnImagePlanes planes = { 0 };
+
+  info.format
+      = gdk_pixbuf_get_n_channels (picture->pixbuf) == 4 ? NN_PIXEL_RGBX : NN_PIXEL_RGB;
+  picture_get_size (picture, &info.width, &info.height);
   sampler = nn_sampler_new (&info, NULL, pre, error);
-  if (!sampler) {
+  if (!sampler)
+    return FALSE;
+  planes.planes[0] = gdk_pixbuf_read_pixels (picture->pixbuf);
+  planes.strides[0] = gdk_pixbuf_get_rowstride (picture->pixbuf);
+  nn_sampler_run_bytes (sampler, &planes, dst);
+  return TRUE;
+}
+
+gboolean
+picture_load (const char *path, const NnPreprocess *pre, guint8 *dst, GError **error)
+{
+  g_autoptr (Picture) picture = picture_open (path, error);
+
+  if (!picture)
+    return FALSE;
+  if (!picture_sample (picture, pre, dst, error)) {
     g_prefix_error (error, "%s: ", path);
     return FALSE;
   }
-  planes.planes[0] = gdk_pixbuf_read_pixels (upright);
-  planes.strides[0] = gdk_pixbuf_get_rowstride (upright);
-  nn_sampler_run_bytes (sampler, &planes, dst);
   return TRUE;
 }
 
@@ -146,6 +188,34 @@ prefix_class (const char *name)
   return n > 0 ? g_strndup (name, n) : NULL;
 }
 
+static gboolean
+find_string (const char *const *strings, const char *wanted, guint *index)
+{
+  for (guint i = 0; wanted && strings[i]; i++) {
+    if (strcmp (strings[i], wanted) == 0) {
+      *index = i;
+      return TRUE;
+    }
+  }
+  return FALSE;
+}
+
+gboolean
+picture_find_class (const char *path, const char *const *classes, guint *index)
+{
+  g_autofree char *full = g_canonicalize_filename (path, NULL);
+  g_autofree char *dir = g_path_get_dirname (full), *folder = g_path_get_basename (dir);
+  g_autofree char *name = g_path_get_basename (full), *prefix = prefix_class (name);
+  guint by_folder, by_name;
+  gboolean has_folder = find_string (classes, folder, &by_folder);
+  gboolean has_name = find_string (classes, prefix, &by_name);
+
+  if ((!has_folder && !has_name) || (has_folder && has_name && by_folder != by_name))
+    return FALSE;
+  *index = has_folder ? by_folder : by_name;
+  return TRUE;
+}
+
 typedef struct
 {
   char *path;
@@ -248,13 +318,13 @@ drop_failures (Dataset *dataset, char **failures)
 }
 
 static gboolean
-check_classes (const char *dir, Dataset *dataset, const GArray *entries, GError **error)
+check_classes (const char *dir, Dataset *dataset, guint n_found, GError **error)
 {
   g_autofree guint *counts = g_new0 (guint, dataset->n_classes);
 
   if (dataset->n == 0) {
     g_set_error (error, NN_ERROR, NN_ERROR_FORMAT, "%s: none of the %u pictures can be read", dir,
-        entries->len);
+        n_found);
     return FALSE;
   }
   for (guint i = 0; i < dataset->n; i++)
@@ -267,16 +337,12 @@ check_classes (const char *dir, Dataset *dataset, const GArray *entries, GError 
 }
 
 Dataset *
-dataset_load (const char *dir, const DatasetOptions *options, const NnPreprocess *pre,
-    GError **error)
+dataset_list (const char *dir, const DatasetOptions *options, GError **error)
 {
   g_autoptr (Dataset) dataset = g_new0 (Dataset, 1);
   g_autoptr (GArray) entries = g_array_new (FALSE, FALSE, sizeof (Entry));
   g_autoptr (GPtrArray) classes = g_ptr_array_new_with_free_func (g_free);
   g_autofree guint *taken = NULL;
-  Decoding decoding;
-  GThreadPool *pool;
-  gsize size;
 
   g_array_set_clear_func (entries, entry_clear);
   if (!list_entries (dir, options->layout, entries, classes, error))
@@ -314,8 +380,6 @@ dataset_load (const char *dir, const DatasetOptions *options, const NnPreprocess
     dataset->classes = (char **) g_ptr_array_steal (classes, NULL);
   }
 
-  dataset->sample_size
-      = (gsize) pre->width * pre->height * nn_preprocess_get_n_channels (pre);
   dataset->paths = g_new0 (char *, entries->len + 1);
   dataset->labels = g_new0 (guint, entries->len);
   taken = g_new0 (guint, dataset->n_classes);
@@ -332,6 +396,23 @@ dataset_load (const char *dir, const DatasetOptions *options, const NnPreprocess
     dataset->paths[dataset->n] = g_strdup (entry->path);
     dataset->labels[dataset->n++] = label;
   }
+  return g_steal_pointer (&dataset);
+}
+
+Dataset *
+dataset_load (const char *dir, const DatasetOptions *options, const NnPreprocess *pre,
+    GError **error)
+{
+  g_autoptr (Dataset) dataset = dataset_list (dir, options, error);
+  Decoding decoding;
+  GThreadPool *pool;
+  gsize size;
+  guint n;
+
+  if (!dataset)
+    return NULL;
+  dataset->sample_size
+      = (gsize) pre->width * pre->height * nn_preprocess_get_n_channels (pre);
   if (!g_size_checked_mul (&size, dataset->n, dataset->sample_size)
       || !(dataset->bytes = g_try_malloc (size))) {
     g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY,
@@ -345,15 +426,12 @@ dataset_load (const char *dir, const DatasetOptions *options, const NnPreprocess
   for (guint i = 0; i < dataset->n; i++)
     g_thread_pool_push (pool, GUINT_TO_POINTER (i + 1), NULL);
   g_thread_pool_free (pool, FALSE, TRUE);
-  {
-    guint n = dataset->n;
-
-    drop_failures (dataset, decoding.failures);
-    for (guint i = 0; i < n; i++)
-      g_free (decoding.failures[i]);
-    g_free (decoding.failures);
-  }
-  if (!check_classes (dir, dataset, entries, error))
+  n = dataset->n;
+  drop_failures (dataset, decoding.failures);
+  for (guint i = 0; i < n; i++)
+    g_free (decoding.failures[i]);
+  g_free (decoding.failures);
+  if (!check_classes (dir, dataset, n, error))
     return NULL;
   return g_steal_pointer (&dataset);
 }

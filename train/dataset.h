@@ -17,7 +17,7 @@ typedef struct
   guint n_classes;
   guint n_unreadable; /* left out, each named in a warning */
   gsize sample_size; /* bytes: H * W * C */
-  guint8 *bytes;     /* (n, H, W, C) */
+  guint8 *bytes;     /* (n, H, W, C); NULL after dataset_list() */
 } Dataset;
 
 typedef struct
@@ -32,15 +32,33 @@ typedef struct
  * class, one class only), _NO_MEMORY. */
 Dataset *dataset_load (const char *dir, const DatasetOptions *options, const NnPreprocess *pre,
     GError **error);
+/* The same without decoding: paths, labels and classes of what the folder
+ * holds, unreadable pictures too. */
+Dataset *dataset_list (const char *dir, const DatasetOptions *options, GError **error);
 void dataset_free (Dataset *dataset);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Dataset, dataset_free)
 
-/* One picture file to (H, W, C) bytes. EXIF orientation is honoured, alpha
- * dropped. NN_ERROR_READ, _FORMAT, _SHAPE. */
+/* A decoded picture file, to be looked at in several sizes. EXIF orientation
+ * is honoured, alpha dropped. NN_ERROR_READ, _FORMAT. */
+typedef struct _Picture Picture;
+Picture *picture_open (const char *path, GError **error);
+void picture_free (Picture *picture);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Picture, picture_free)
+void picture_get_size (const Picture *picture, guint *width, guint *height);
+
+/* @dst: (H, W, C) bytes of @pre. NN_ERROR_SHAPE. */
+gboolean picture_sample (const Picture *picture, const NnPreprocess *pre, guint8 *dst,
+    GError **error);
+
+/* Opens and samples. */
 gboolean picture_load (const char *path, const NnPreprocess *pre, guint8 *dst, GError **error);
 
 /* Picture files of a folder, sorted, then those of its sub-folders (links to
  * folders are not followed); or NULL. (transfer full) */
 GPtrArray *pictures_list (const char *dir, GError **error);
+
+/* The class that a file's folder or the beginning of its name (cat.17.jpg)
+ * tells, as an index of @classes; FALSE where neither does, or each another. */
+gboolean picture_find_class (const char *path, const char *const *classes, guint *index);
 
 G_END_DECLS

@@ -31,6 +31,13 @@ shuffle (NnRng *rng, guint *values, guint n)
   }
 }
 
+/* every (stage, pass, place) has its own draw; 2^12 stages, 2^20 passes, 2^32 places */
+static guint64
+draw_of (guint stage, guint64 pass, guint place)
+{
+  return (guint64) stage << 52 | pass << 32 | place;
+}
+
 guint
 order_get_batch (const Order *order, guint stage, guint64 batch, guint *samples,
     guint64 *first_draw)
@@ -48,9 +55,23 @@ order_get_batch (const Order *order, guint stage, guint64 batch, guint *samples,
   first = batches[batch % n_batches] * order->batch_size;
   n = MIN (order->batch_size, order->n_samples - first);
   memcpy (samples, permutation + first, n * sizeof (guint));
-  /* every (stage, pass, place) has its own draw; 2^12 stages, 2^20 passes, 2^32 places */
-  *first_draw = (guint64) stage << 52 | (batch / n_batches) << 32 | first;
+  *first_draw = draw_of (stage, batch / n_batches, first);
   return n;
+}
+
+guint64
+order_get_draw (const Order *order, guint stage, guint64 pass, guint sample)
+{
+  g_autofree guint *permutation = g_new (guint, order->n_samples);
+  guint place = 0;
+  NnRng rng;
+
+  g_return_val_if_fail (sample < order->n_samples, 0);
+  nn_rng_init (&rng, order->seed, NN_STREAM_SHUFFLE, (guint64) stage << 32 | pass);
+  shuffle (&rng, permutation, order->n_samples);
+  while (permutation[place] != sample)
+    place++;
+  return draw_of (stage, pass, place);
 }
 
 /* --- feeder --------------------------------------------------------------------- */
@@ -69,7 +90,6 @@ struct _Feeder
   const NnPreprocess *pre;
   const NnAugment *augment;
   Order order;
-  gboolean is_plain;
   guint n_outputs, stage;
   guint64 next_used, next_queued, end; /* batch numbers */
   Slot slots[SLOTS];
@@ -77,6 +97,22 @@ struct _Feeder
   GMutex lock;
   GCond done;
 };
+
+void
+feeder_sample (const NnPreprocess *pre, const NnAugment *augment, guint64 seed, guint64 draw,
+    const guint8 *src, float *dst, NnAugmentParams *params)
+{
+  NnAugmentParams own;
+
+  if (!params)
+    params = &own;
+  nn_augment_draw (augment, seed, draw, pre->height, pre->width,
+      nn_preprocess_get_n_channels (pre), params);
+  if (nn_augment_is_identity (augment))
+    nn_preprocess_bytes (pre, src, FALSE, dst);
+  else
+    nn_augment_apply (augment, params, pre, src, dst);
+}
 
 static void
 feeder_task (gpointer item, gpointer user_data)
@@ -92,16 +128,8 @@ feeder_task (gpointer item, gpointer user_data)
     float *dst = slot->batch.input + i * feeder->data->sample_size;
     float *target = slot->batch.targets + i * feeder->n_outputs;
 
-    if (feeder->is_plain) {
-      nn_preprocess_bytes (feeder->pre, src, FALSE, dst);
-    } else {
-      NnAugmentParams params;
-
-      nn_augment_draw (feeder->augment, feeder->order.seed, slot->first_draw + i,
-          feeder->pre->height, feeder->pre->width, nn_preprocess_get_n_channels (feeder->pre),
-          &params);
-      nn_augment_apply (feeder->augment, &params, feeder->pre, src, dst);
-    }
+    feeder_sample (feeder->pre, feeder->augment, feeder->order.seed, slot->first_draw + i, src,
+        dst, NULL);
     if (feeder->n_outputs == 1) {
       target[0] = (float) label;
     } else {
@@ -141,7 +169,6 @@ feeder_new (const Dataset *data, const NnPreprocess *pre, const NnAugment *augme
   feeder->pre = pre;
   feeder->augment = augment;
   feeder->order = *order;
-  feeder->is_plain = nn_augment_is_identity (augment);
   feeder->n_outputs = n_outputs;
   feeder->stage = stage;
   feeder->next_used = feeder->next_queued = batch;

@@ -25,6 +25,15 @@ guint order_get_n_batches (const Order *order); /* of a pass */
 guint order_get_batch (const Order *order, guint stage, guint64 batch, guint *samples,
     guint64 *first_draw);
 
+/* The draw with which sample number @sample is augmented in pass @pass of
+ * @stage: what order_get_batch() tells of it, wherever in the pass it is. */
+guint64 order_get_draw (const Order *order, guint stage, guint64 pass, guint sample);
+
+/* One sample as training sees it: @src, bytes of @pre's size, augmented by
+ * @draw of @seed and pre-processed. @params (out, nullable): what was drawn. */
+void feeder_sample (const NnPreprocess *pre, const NnAugment *augment, guint64 seed, guint64 draw,
+    const guint8 *src, float *dst, NnAugmentParams *params);
+
 /* Prepares batches ahead of their use on threads of its own. */
 typedef struct _Feeder Feeder;
 

@@ -410,7 +410,6 @@ static gboolean
 prepare (Run *run, GError **error)
 {
   const Recipe *recipe = run->recipe;
-  const NnShape *shape;
   g_autofree char *dir = g_path_get_dirname (run->options->output);
   g_autofree char *description = NULL;
   NnPlanOptions options = {
@@ -432,17 +431,7 @@ prepare (Run *run, GError **error)
   run->model = nn_model_new_from_json_file (recipe->network, error);
   if (!run->model)
     return FALSE;
-  shape = nn_model_get_input_shape (run->model);
-  run->pre = recipe->preprocess;
-  run->pre.height = (guint) shape->dims[0];
-  run->pre.width = (guint) shape->dims[1];
-  if (shape->dims[2] != nn_preprocess_get_n_channels (&run->pre)) {
-    g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
-        "%s: the network takes %" G_GSIZE_FORMAT " channels, [preprocess] channels of %s gives %u",
-        recipe->network, shape->dims[2], recipe->path, nn_preprocess_get_n_channels (&run->pre));
-    return FALSE;
-  }
-  if (!load_data (run, error))
+  if (!recipe_get_preprocess (recipe, run->model, &run->pre, error) || !load_data (run, error))
     return FALSE;
   if (run->data->n_classes != nn_model_get_n_classes (run->model)
       && !nn_model_set_n_classes (run->model, run->data->n_classes, error))

@@ -406,6 +406,24 @@ recipe_load (const char *path, const char *data_dir, GError **error)
   return g_steal_pointer (&recipe);
 }
 
+gboolean
+recipe_get_preprocess (const Recipe *recipe, const NnModel *model, NnPreprocess *pre,
+    GError **error)
+{
+  const NnShape *shape = nn_model_get_input_shape (model);
+
+  *pre = recipe->preprocess;
+  pre->height = (guint) shape->dims[0];
+  pre->width = (guint) shape->dims[1];
+  if (shape->dims[2] != nn_preprocess_get_n_channels (pre)) {
+    g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
+        "%s: the network takes %" G_GSIZE_FORMAT " channels, [preprocess] channels of %s gives %u",
+        recipe->network, shape->dims[2], recipe->path, nn_preprocess_get_n_channels (pre));
+    return FALSE;
+  }
+  return TRUE;
+}
+
 void
 recipe_free (Recipe *recipe)
 {

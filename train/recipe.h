@@ -53,6 +53,11 @@ typedef struct
  * are errors. @data_dir (nullable) replaces the folders: DIR/train and
  * DIR/validate where they exist, else DIR itself for training. */
 Recipe *recipe_load (const char *path, const char *data_dir, GError **error);
+
+/* The recipe's pre-processing for its network, a model of recipe->network: with
+ * the size of its input. NN_ERROR_SHAPE where the channels do not fit. */
+gboolean recipe_get_preprocess (const Recipe *recipe, const NnModel *model, NnPreprocess *pre,
+    GError **error);
 void recipe_free (Recipe *recipe);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Recipe, recipe_free)
 
