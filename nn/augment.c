@@ -277,29 +277,31 @@ nn_augment_describe (const NnAugment *augment, const NnAugmentParams *p)
 {
   GString *text = g_string_new (NULL);
   /* the matrix leads from the output to the input, so the picture moves the
-   * other way; a rotation in (row, column) is one clockwise on the screen */
+   * other way; a rotation in (row, column) is one clockwise on the screen. A
+   * flip comes last but is told first: the others are mirrored by it. */
   const gboolean swap = augment->swap_axes;
-  const double angle = (swap ? -p->theta : p->theta) * 180 / G_PI;
-  const double right = -(swap ? p->tx : p->ty), down = -(swap ? p->ty : p->tx);
-  const double *shift = p->channel_shift;
+  const double x = p->hflip ? -1 : 1, y = p->vflip ? -1 : 1;
+  const double angle = (swap ? -p->theta : p->theta) * x * y * 180 / G_PI;
+  const double right = -(swap ? p->tx : p->ty) * x, down = -(swap ? p->ty : p->tx) * y;
+  const double shear = p->shear * x * y, *shift = p->channel_shift;
 
+  if (p->hflip)
+    append_item (text, "flip");
+  if (p->vflip)
+    append_item (text, "v-flip");
   if (p->theta != 0)
     append_item (text, "rot %+.0f°", round_to (angle, 1));
   if (p->tx != 0 || p->ty != 0)
     append_item (text, "shift %+.0f,%+.0f px", round_to (right, 1), round_to (down, 1));
   if (p->shear != 0 && augment->shear_in_degrees)
-    append_item (text, "shear %+.1f°", round_to (p->shear * 180 / G_PI, 0.1));
+    append_item (text, "shear %+.1f°", round_to (shear * 180 / G_PI, 0.1));
   else if (p->shear != 0)
-    append_item (text, "shear %+.2f rad", round_to (p->shear, 0.01));
+    append_item (text, "shear %+.2f rad", round_to (shear, 0.01));
   if (p->zx != 1 || p->zy != 1)
     append_item (text, "zoom %.2f,%.2f", swap ? p->zx : p->zy, swap ? p->zy : p->zx);
   if (shift[0] != 0 || shift[1] != 0 || shift[2] != 0)
     append_item (text, "color %+.0f,%+.0f,%+.0f", round_to (shift[0], 1), round_to (shift[1], 1),
         round_to (shift[2], 1));
-  if (p->hflip)
-    append_item (text, "flip");
-  if (p->vflip)
-    append_item (text, "v-flip");
   if (text->len == 0)
     append_item (text, "unchanged");
   return g_string_free (text, FALSE);

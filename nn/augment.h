@@ -67,11 +67,11 @@ void nn_augment_matrix (const NnAugment *augment, guint height, guint width,
 void nn_augment_apply (const NnAugment *augment, const NnAugmentParams *params,
     const NnPreprocess *pre, const guint8 *src, float *dst);
 
-/* What was drawn, in short words and in the order of its effect, two blanks
- * between: "rot -12°  shift +8,-3 px  shear +0.05 rad  zoom 0.90,1.12
- * color +9,-4,+0  flip  v-flip", or "unchanged". As it looks: rotation
- * clockwise, shift to the right and down. Zoom (x, y) is the recipe's number,
- * below 1 enlarges. (transfer full) */
+/* What was drawn, in short words with two blanks between: "flip  v-flip
+ * rot -12°  shift +8,-3 px  shear +0.05 rad  zoom 0.90,1.12  color +9,-4,+0",
+ * or "unchanged". As it looks, one after the other: rotation clockwise, shift
+ * to the right and down. Zoom (x, y) is the recipe's number, below 1 enlarges.
+ * (transfer full) */
 char *nn_augment_describe (const NnAugment *augment, const NnAugmentParams *params);
 
 G_END_DECLS
