@@ -33,7 +33,7 @@ LIBRARIES = [
     (r'gmodule', r'nn/backend\.c|cuda/module\.c|tests/.*'),
     (r'orc/|.*-orc\.h', r'nn/sampler-kernels\.c|tests/.*'),
     (r'gst/.*', r'(gst|pipelines|tests)/.*'),
-    (r'gdk-pixbuf/|cairo', r'(train|tests)/.*'),
+    (r'gdk-pixbuf/|cairo|pango/', r'(train|tests)/.*'),
     (r'cuda|cudnn|cublas|nvrtc|nvtx', r'(cuda|tests)/.*'),
     (r'json-glib/', r'(nn|train|tests)/.*'),
     (r'gio/', r'(nn|train|gst|tests)/.*'),

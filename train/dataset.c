@@ -16,6 +16,23 @@ struct _Picture
   GdkPixbuf *pixbuf;
 };
 
+/* gdk-pixbuf's words without the path, which every message of ours begins with */
+static char *
+without_path (const char *path, const char *message)
+{
+  g_autofree char *name = g_filename_display_name (path);
+  g_autofree char *quoted = g_strdup_printf ("“%s”", name);
+  const char *at = strstr (message, quoted), *after;
+
+  if (!at)
+    return g_strdup (message);
+  after = at + strlen (quoted);
+  if (g_str_has_prefix (after, ": ")) /* Failed to load image “x”: the reason */
+    return g_strdup (after + 2);
+  return g_strdup_printf ("%.*s%s", (int) (at - message), message,
+      after[0] == ' ' ? after + 1 : after);
+}
+
 Picture *
 picture_open (const char *path, GError **error)
 {
@@ -25,9 +42,10 @@ picture_open (const char *path, GError **error)
 
   pixbuf = gdk_pixbuf_new_from_file (path, &local);
   if (!pixbuf) {
-    g_set_error (error, NN_ERROR,
-        local->domain == G_FILE_ERROR ? NN_ERROR_READ : NN_ERROR_FORMAT, "%s: %s", path,
-        local->message);
+    g_autofree char *reason = without_path (path, local->message);
+
+    g_set_error_literal (error, NN_ERROR,
+        local->domain == G_FILE_ERROR ? NN_ERROR_READ : NN_ERROR_FORMAT, reason);
     return NULL;
   }
   picture = g_new (Picture, 1);
@@ -75,9 +93,7 @@ picture_load (const char *path, const NnPreprocess *pre, guint8 *dst, GError **e
 {
   g_autoptr (Picture) picture = picture_open (path, error);
 
-  if (!picture)
-    return FALSE;
-  if (!picture_sample (picture, pre, dst, error)) {
+  if (!picture || !picture_sample (picture, pre, dst, error)) {
     g_prefix_error (error, "%s: ", path);
     return FALSE;
   }

@@ -39,18 +39,19 @@ void dataset_free (Dataset *dataset);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Dataset, dataset_free)
 
 /* A decoded picture file, to be looked at in several sizes. EXIF orientation
- * is honoured, alpha dropped. NN_ERROR_READ, _FORMAT. */
+ * is honoured, alpha dropped. NN_ERROR_READ, _FORMAT, _SHAPE; the messages tell
+ * the reason without the path. */
 typedef struct _Picture Picture;
 Picture *picture_open (const char *path, GError **error);
 void picture_free (Picture *picture);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Picture, picture_free)
 void picture_get_size (const Picture *picture, guint *width, guint *height);
 
-/* @dst: (H, W, C) bytes of @pre. NN_ERROR_SHAPE. */
+/* @dst: (H, W, C) bytes of @pre. */
 gboolean picture_sample (const Picture *picture, const NnPreprocess *pre, guint8 *dst,
     GError **error);
 
-/* Opens and samples. */
+/* Opens and samples; messages begin with the path. */
 gboolean picture_load (const char *path, const NnPreprocess *pre, guint8 *dst, GError **error);
 
 /* Picture files of a folder, sorted, then those of its sub-folders (links to

@@ -14,6 +14,7 @@
 #include "train/curve.h"
 #include "train/loop.h"
 #include "train/predict.h"
+#include "train/preview.h"
 #include "train/progress.h"
 
 enum
@@ -124,6 +125,18 @@ get_layout (Layout *value)
   return TRUE;
 }
 
+/* so that no picture is overwritten because an argument was forgotten */
+static gboolean
+check_png_name (const char *option, const char *path)
+{
+  g_autofree char *lower = g_ascii_strdown (path, -1);
+
+  if (g_str_has_suffix (lower, ".png"))
+    return TRUE;
+  usage_error ("%s %s: a sheet is a PNG file: choose a name that ends in .png", option, path);
+  return FALSE;
+}
+
 /* NULL after an error message; @status tells the exit code */
 static Classifier *
 open_classifier (const char *model, int *status)
@@ -219,6 +232,66 @@ command_train (int argc, char **argv)
     default:
       return fail (error);
   }
+}
+
+static int
+command_preview (int argc, char **argv)
+{
+  g_autofree char *data = NULL, *output = NULL, *class_name = NULL;
+  int pictures = 6, variants = 5;
+  gint64 seed = -1;
+  const GOptionEntry entries[] = {
+    { "data", 'd', 0, G_OPTION_ARG_FILENAME, &data,
+        "Pictures, instead of the recipe's: DIR/train, or DIR", "DIR" },
+    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
+        "PNG file to write (default: preview.png, in this folder)", "FILE" },
+    { "pictures", 'n', 0, G_OPTION_ARG_INT, &pictures,
+        "Rows: pictures, evenly of all classes, 1 to 50 (default 6)", "N" },
+    { "variants", 'm', 0, G_OPTION_ARG_INT, &variants,
+        "Columns: random variants of each, 1 to 16 (default 5)", "M" },
+    { "seed", 's', 0, G_OPTION_ARG_INT64, &seed,
+        "Decides pictures and variants (default: the recipe's)", "S" },
+    { "class", 'c', 0, G_OPTION_ARG_STRING, &class_name, "Only pictures of this class", "LABEL" },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+  const GOptionEntry *const all[] = { entries, NULL };
+  g_autoptr (Recipe) recipe = NULL;
+  g_autoptr (GError) error = NULL;
+  PreviewOptions options;
+
+  if (!parse ("preview RECIPE",
+          "Draws pictures of a recipe's training folder as its [augmentation] makes them: a sheet\n"
+          "(PNG) to look at while tinkering with the values.",
+          "Columns: the picture as the network gets it without augmentation, then as the first\n"
+          "passes of a training with this recipe and seed show it. Under each tile: what was\n"
+          "drawn; rotation clockwise, shift to the right and down in pixels of the network's\n"
+          "input, zoom along x and y (below 1 enlarges).",
+          all, &argc, &argv))
+    return EXIT_USAGE;
+  if (argc != 2)
+    return usage_error ("preview wants one recipe; see classify preview --help");
+  if (pictures < 1 || pictures > PREVIEW_MAX_PICTURES)
+    return usage_error ("--pictures %d: expected 1 to %d", pictures, PREVIEW_MAX_PICTURES);
+  if (variants < 1 || variants > PREVIEW_MAX_VARIANTS)
+    return usage_error ("--variants %d: expected 1 to %d", variants, PREVIEW_MAX_VARIANTS);
+  if (output && !check_png_name ("--output", output))
+    return EXIT_USAGE;
+  if (seed < -1)
+    return usage_error ("--seed %" G_GINT64_FORMAT ": expected 0 or more", seed);
+  recipe = recipe_load (argv[1], data, &error);
+  if (!recipe)
+    return fail (error);
+  options = (PreviewOptions) {
+    .output = output ? output : "preview.png",
+    .pictures = (guint) pictures,
+    .variants = (guint) variants,
+    .seed = seed >= 0 ? (guint64) seed : recipe->seed,
+    .class_name = class_name,
+  };
+  if (!preview_run (recipe, &options, &error))
+    return fail (error);
+  printf ("saved %s\n", options.output);
+  return EXIT_OK;
 }
 
 static int
@@ -365,6 +438,7 @@ static const struct
   const char *what;
 } commands[] = {
   { "train", command_train, "train a network as a recipe says" },
+  { "preview", command_preview, "draw what a recipe's augmentation makes of its pictures" },
   { "evaluate", command_evaluate, "measure a model on labelled pictures" },
   { "predict", command_predict, "label pictures" },
   { "summary", command_summary, "print the layers of a model" },
