@@ -6,11 +6,14 @@
 
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nn/error.h"
+#include "nn/keras-file.h"
 #include "nn/log.h"
 #include "tests/pictures.h"
 #include "train/feeder.h"
+#include "train/predict.h"
 #include "train/preview.h"
 #include "train/sheet.h"
 
@@ -302,6 +305,27 @@ make_noise (guint width, guint height, guint seed)
   return rgb;
 }
 
+/* of the words above a tile of @width at (x, y) */
+static SheetTone
+find_tone (const GdkPixbuf *sheet, int x, int y, int width)
+{
+  int counts[3] = { 0 };
+
+  for (int r = y - 20; r < y; r++) {
+    for (int c = x; c < x + width; c++) {
+      const guint8 *p = pixel (sheet, c, r);
+
+      counts[SHEET_RIGHT] += p[1] > p[0] + 60 && p[1] > p[2] + 40;
+      counts[SHEET_WRONG] += p[0] > p[1] + 100 && p[0] > p[2] + 100;
+      counts[SHEET_NEUTRAL] += p[0] < 60 && p[0] == p[1] && p[1] == p[2];
+    }
+  }
+  for (guint tone = 0; tone < 3; tone++)
+    if (counts[tone] > 20 && counts[(tone + 1) % 3] + counts[(tone + 2) % 3] == 0)
+      return tone;
+  g_assert_not_reached ();
+}
+
 /* titles in the colour of their tone, and inside their column however long */
 static void
 test_sheet_titles (void)
@@ -330,22 +354,13 @@ test_sheet_titles (void)
   g_assert_no_error (error);
   png = read_sheet (path);
   for (guint i = 0; i < 4; i++) {
-    int y = 0, counts[3] = { 0 };
+    int y = 0;
 
     g_assert_true (find_block (png, blocks[i], 140, 90, 0, &xs[i], &y));
     g_assert_true (i == 0 || (y == top && xs[i] > xs[i - 1] + 140));
     top = y;
-    for (int r = y - 20; r < y; r++) {
-      for (int x = xs[i]; x < xs[i] + 140; x++) {
-        const guint8 *p = pixel (png, x, r);
-
-        counts[SHEET_RIGHT] += p[1] > p[0] + 60 && p[1] > p[2] + 40;
-        counts[SHEET_WRONG] += p[0] > p[1] + 100 && p[0] > p[2] + 100;
-        counts[SHEET_NEUTRAL] += p[0] < 60 && p[0] == p[1] && p[1] == p[2];
-      }
-    }
-    for (guint tone = 0; tone < 3; tone++)
-      g_assert_true ((counts[tone] > 20) == (tone == (i < 3 ? i : SHEET_NEUTRAL)));
+    g_assert_cmpint (
+        find_tone (png, xs[i], y, 140), ==, i < 3 ? (SheetTone) i : SHEET_NEUTRAL);
     g_free (blocks[i]);
   }
   /* nothing leaves its column, nothing touches a border */
@@ -776,6 +791,204 @@ test_preview_errors (void)
   remove_dir (dir);
 }
 
+/* --- predict ---------------------------------------------------------------------------------- */
+
+/* red is a dog, blue a cat: one sigmoid over the sums of the channels of 4x4 pixels */
+static Classifier *
+make_classifier (const char *dir)
+{
+  static const char *const labels[] = { "cat", "dog", NULL };
+  g_autofree char *path = g_build_filename (dir, "model.h5", NULL);
+  g_autoptr (NnModel) model = NULL;
+  const ClassifierOptions options = { .model = path, .device = "cpu", .threads = 1 };
+  GError *error = NULL;
+  Classifier *classifier;
+
+  model = nn_model_new_from_json (
+      "{\"class_name\": \"Sequential\", \"config\": {\"name\": \"s\", \"layers\": ["
+      "{\"class_name\": \"Flatten\", \"config\": {\"name\": \"f\", \"batch_input_shape\": "
+      "[null, 4, 4, 3]}},"
+      "{\"class_name\": \"Dense\", \"config\": {\"name\": \"d\", \"units\": 1,"
+      "\"activation\": \"sigmoid\"}}]}}",
+      -1, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_true (nn_model_init_params (model, 1, &error));
+  for (guint i = 0; i < 48; i++)
+    model->layers[2].params[0].data[i] = i % 3 == 0 ? 0.5f : i % 3 == 2 ? -0.5f : 0;
+  g_assert_true (nn_model_set_labels (model, labels, &error));
+  g_assert_true (nn_model_save (model, path, NULL, NULL, &error));
+  g_assert_no_error (error);
+  classifier = classifier_new (&options, &error);
+  g_assert_no_error (error);
+  return classifier;
+}
+
+/* what is printed is none of this test's business */
+static Sheet *
+run_predict (Classifier *classifier, const char *what, guint limit, guint *n_bad)
+{
+  char *paths[] = { (char *) what, NULL };
+  Sheet *sheet = sheet_new (PREDICT_TILE, PREDICT_TILE);
+  const PredictOptions options = { FORMAT_TEXT, 1, sheet, limit };
+  GError *error = NULL;
+  int kept;
+
+  sheet->captions_are_names = TRUE;
+  fflush (stdout);
+  kept = dup (STDOUT_FILENO);
+  g_assert_nonnull (freopen ("/dev/null", "w", stdout));
+  g_assert_true (predict_run (classifier, paths, &options, n_bad, &error));
+  fflush (stdout);
+  g_assert_cmpint (dup2 (kept, STDOUT_FILENO), ==, STDOUT_FILENO);
+  close (kept);
+  g_assert_no_error (error);
+  return sheet;
+}
+
+/* pictures as they are, titles in the colour that folder or name decide */
+static void
+test_predict_titles (void)
+{
+  static const struct
+  {
+    const char *name;
+    gboolean is_red;
+    const char *label, *suffix;
+    SheetTone tone;
+  } rows[] = {
+    { "a/cat.1.png", FALSE, "cat", "", SHEET_RIGHT },
+    { "a/cat.2.png", TRUE, "dog", ", is cat", SHEET_WRONG },
+    { "a/more.png", FALSE, "cat", "", SHEET_NEUTRAL },
+    { "a/none.png", TRUE, "dog", "", SHEET_NEUTRAL },
+    { "cat/1.png", TRUE, "dog", ", is cat", SHEET_WRONG },
+    { "dog/1.png", TRUE, "dog", "", SHEET_RIGHT },
+    { "dog/cat.1.png", TRUE, "dog", "", SHEET_NEUTRAL },
+  };
+  g_autofree char *dir = make_dir (), *pictures = g_build_filename (dir, "p", NULL);
+  g_autofree char *path = g_build_filename (dir, "sheet.png", NULL);
+  g_autofree char *bad = g_build_filename (pictures, "dog", "z.png", NULL);
+  g_autoptr (Classifier) classifier = make_classifier (dir);
+  g_autoptr (Sheet) sheet = NULL;
+  g_autoptr (GdkPixbuf) png = NULL;
+  g_autoptr (GError) error = NULL;
+  const SheetTile *empty;
+  guint n_bad;
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    g_free (make_picture (
+        pictures, rows[i].name, 200, 200, rows[i].is_red ? 0xb04060 : 0x6040b0, i));
+  g_assert_true (g_file_set_contents (bad, "no picture", -1, NULL));
+  sheet = run_predict (classifier, pictures, 100, &n_bad);
+  g_assert_cmpuint (n_bad, ==, 1);
+  g_assert_cmpuint (sheet->tiles->len, ==, 8);
+  g_assert_cmpstr (sheet->title, ==, "model.h5");
+  g_assert_cmpstr (g_ptr_array_index (sheet->lines, 0), ==, "8 pictures · 1 unreadable");
+  g_assert_true (g_str_has_prefix (g_ptr_array_index (sheet->lines, 1), "2 right of 4 "));
+  g_assert_true (sheet_write (sheet, path, &error));
+  g_assert_no_error (error);
+  png = read_sheet (path);
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    const SheetTile *tile = g_ptr_array_index (sheet->tiles, i);
+    g_autofree char *file = g_build_filename (pictures, rows[i].name, NULL);
+    g_autofree char *name = g_path_get_basename (file);
+    g_autofree guint8 *rgb = g_malloc (200 * 200 * 3);
+    g_autoptr (GdkPixbuf) picture = read_sheet (file);
+    char label[4];
+    double probability;
+    int x = 0, y = 0, end = 0;
+
+    for (int r = 0; r < 200; r++)
+      memcpy (rgb + r * 600, pixel (picture, 0, r), 600);
+    g_assert_true (find_block (png, rgb, 200, 200, 0, &x, &y));
+    g_assert_cmpint (find_tone (png, x, y, 200), ==, rows[i].tone);
+    g_assert_false (is_white (png, x, y + 200, 200, 20)); /* the name */
+    g_assert_cmpstr (tile->caption, ==, name);
+    g_assert_cmpint (sscanf (tile->title, "%3s %lf%n", label, &probability, &end), ==, 2);
+    g_assert_cmpstr (label, ==, rows[i].label);
+    /* 16 pixels, half the difference of red and blue */
+    g_assert_cmpfloat_with_epsilon (
+        probability, 1 / (1 + exp (-8 * (0xb0 - 0x60) / 255.)), 0.2);
+    g_assert_cmpstr (tile->title + end, ==, rows[i].suffix);
+  }
+  empty = g_ptr_array_index (sheet->tiles, 7);
+  g_assert_null (empty->rgb);
+  g_assert_null (empty->title);
+  g_assert_nonnull (empty->note);
+  g_assert_null (strstr (empty->note, bad)); /* the name is beneath */
+  g_assert_cmpstr (empty->caption, ==, "z.png");
+  remove_dir (dir);
+}
+
+/* more than the sheet may hold: so many from all over, and it says so */
+static void
+test_predict_limit (void)
+{
+  g_autofree char *dir = make_dir (), *pictures = g_build_filename (dir, "p", NULL);
+  g_autoptr (Classifier) classifier = make_classifier (dir);
+  guint n_bad;
+
+  for (guint i = 10; i < 50; i++) { /* more than two runs of the classifier */
+    g_autofree char *name = g_strdup_printf ("%u.png", i);
+
+    g_free (make_picture (pictures, name, 20, 20, 0xb04060, i));
+  }
+  for (guint limit = 1; limit < 50; limit += 3) {
+    g_autoptr (Sheet) sheet = run_predict (classifier, pictures, limit, &n_bad);
+    g_autofree char *line = limit < 40
+        ? g_strdup_printf ("40 pictures, %u of them shown, evenly spaced", limit)
+        : g_strdup ("40 pictures");
+    int last = -1;
+
+    g_assert_cmpuint (sheet->tiles->len, ==, MIN (limit, 40));
+    g_assert_cmpuint (sheet->lines->len, ==, 1); /* nothing is known of their classes */
+    g_assert_cmpstr (g_ptr_array_index (sheet->lines, 0), ==, line);
+    for (guint i = 0; i < sheet->tiles->len; i++) {
+      const SheetTile *tile = g_ptr_array_index (sheet->tiles, i);
+      int at = atoi (tile->caption) - 10, step = at - last;
+
+      g_assert_nonnull (tile->title);
+      g_assert_true (fabs (step - 40.0 / MIN (limit, 40)) < 1 || limit == 1);
+      last = at;
+    }
+  }
+  remove_dir (dir);
+}
+
+/* upright as the camera meant it, the proportion kept, however long the label */
+static void
+test_predict_tiles (void)
+{
+  g_autofree char *dir = make_dir (), *wide = NULL, *expected = NULL, *label = NULL;
+  g_autoptr (Classifier) classifier = make_classifier (dir);
+  g_autoptr (Sheet) upright = NULL, small = NULL;
+  const char *labels[] = { NULL, "dog", NULL };
+  const SheetTile *tile;
+  gsize size;
+  guint n_bad;
+
+  upright = run_predict (classifier, SOURCE_ROOT "/tests/data/pictures/sideways.jpg", 9, &n_bad);
+  g_assert_cmpuint (n_bad, ==, 0);
+  tile = g_ptr_array_index (upright->tiles, 0);
+  g_assert_true (g_file_get_contents (
+      SOURCE_ROOT "/tests/data/pictures/sideways.jpg.rgb", &expected, &size, NULL));
+  g_assert_cmpuint (tile->width * tile->height * 3, ==, size);
+  for (gsize i = 0; i < size; i++)
+    g_assert_cmpint (ABS ((int) tile->rgb[i] - (guint8) expected[i]), <=, 2);
+
+  label = g_strnfill (3000, 'W');
+  labels[0] = label;
+  g_assert_true (nn_model_set_labels (classifier->model, labels, NULL));
+  wide = make_picture (dir, "wide.png", 640, 90, 0x6040b0, 1);
+  small = run_predict (classifier, wide, 9, &n_bad);
+  tile = g_ptr_array_index (small->tiles, 0);
+  g_assert_cmpuint (tile->width, ==, 200);
+  g_assert_cmpuint (tile->height, ==, 28);
+  g_assert_cmpint (strlen (tile->title), <, 60);
+  g_assert_nonnull (strstr (tile->title, "W…W"));
+  g_assert_nonnull (strstr (tile->title, " 0."));
+  remove_dir (dir);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -798,6 +1011,9 @@ main (int argc, char **argv)
   g_test_add_func ("/preview/large", test_preview_large);
   g_test_add_func ("/preview/unreadable", test_preview_unreadable);
   g_test_add_func ("/preview/errors", test_preview_errors);
+  g_test_add_func ("/predict/titles", test_predict_titles);
+  g_test_add_func ("/predict/limit", test_predict_limit);
+  g_test_add_func ("/predict/tiles", test_predict_tiles);
   status = g_test_run ();
   g_ptr_array_unref (warnings);
   return status;

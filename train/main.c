@@ -329,21 +329,30 @@ static int
 command_predict (int argc, char **argv)
 {
   static const char *const names[] = { "text", "csv", "json" };
-  g_autofree char *format = NULL;
-  int top_k = 1, status;
+  g_autofree char *format = NULL, *sheet_path = NULL;
+  int top_k = 1, limit = 100, status;
   const GOptionEntry entries[] = {
     { "top-k", 'k', 0, G_OPTION_ARG_INT, &top_k, "Labels to print, best first (default 1)", "K" },
     { "format", 'f', 0, G_OPTION_ARG_STRING, &format,
         "text (default), csv, or json: one object a line", "FORMAT" },
+    { "sheet", 0, 0, G_OPTION_ARG_FILENAME, &sheet_path,
+        "Draw the pictures with their labels into a PNG file", "FILE.png" },
+    { "sheet-limit", 0, 0, G_OPTION_ARG_INT, &limit,
+        "Pictures on the sheet, 1 to 500 (default 100); of more, so many evenly spaced", "N" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   const GOptionEntry *const all[] = { entries, model_entries, device_entries, NULL };
   g_autoptr (Classifier) classifier = NULL;
+  g_autoptr (Sheet) sheet = NULL;
   g_autoptr (GError) error = NULL;
+  PredictOptions options;
   guint choice = 0, n_bad;
 
   if (!parse ("predict MODEL PICTURE...",
           "Prints label and probability of each picture; a folder stands for all pictures in it.",
+          "On a sheet a label is green where the picture's folder, or the beginning of its name,\n"
+          "is that class (dog/17.jpg, dog.17.jpg), and red where it is another class of the\n"
+          "model.\n"
           "Exit status: 2 if a picture could not be read (it is named on standard error, the\n"
           "others are classified all the same).",
           all, &argc, &argv))
@@ -356,10 +365,22 @@ command_predict (int argc, char **argv)
     return usage_error ("--format %s: expected text, csv or json", format);
   if (top_k < 1)
     return usage_error ("--top-k %d: expected 1 or more", top_k);
+  if (limit < 1 || limit > PREDICT_MAX_TILES)
+    return usage_error ("--sheet-limit %d: expected 1 to %d", limit, PREDICT_MAX_TILES);
+  if (sheet_path) {
+    if (!check_png_name ("--sheet", sheet_path))
+      return EXIT_USAGE;
+    if (!sheet_check_path (sheet_path, &error))
+      return fail (error);
+    sheet = sheet_new (PREDICT_TILE, PREDICT_TILE);
+    sheet->captions_are_names = TRUE;
+  }
   classifier = open_classifier (argv[1], &status);
   if (!classifier)
     return status;
-  if (!predict_run (classifier, argv + 2, (Format) choice, (guint) top_k, &n_bad, &error))
+  options = (PredictOptions) { (Format) choice, (guint) top_k, sheet, (guint) limit };
+  if (!predict_run (classifier, argv + 2, &options, &n_bad, &error)
+      || (sheet && !sheet_write (sheet, sheet_path, &error)))
     return fail (error);
   return n_bad ? EXIT_DATA : EXIT_OK;
 }

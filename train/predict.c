@@ -175,59 +175,193 @@ print_result (const Classifier *c, const char *path, const float *p, Format form
   }
 }
 
-static gboolean
-flush_batch (Classifier *c, const guint8 *bytes, GPtrArray *names, Format format, guint top_k,
-    GError **error)
+typedef struct
 {
-  const float *p;
+  const char *path;
+  SheetTile *tile; /* or NULL */
+} Item;
 
-  if (names->len == 0)
+typedef struct
+{
+  Classifier *c;
+  const PredictOptions *options;
+  guint8 *bytes;
+  guint n_items; /* of the batch at hand */
+  Item *items;
+  guint n_known, n_right; /* of those whose class their folder or name tells */
+} Prediction;
+
+/* a name that leaves room for what follows it */
+static char *
+shorten (const char *text)
+{
+  g_autofree char *valid = g_utf8_make_valid (text, -1), *begin = NULL, *end = NULL;
+  glong n = g_utf8_strlen (valid, -1);
+
+  if (n <= 40)
+    return g_steal_pointer (&valid);
+  begin = g_utf8_substring (valid, 0, 25);
+  end = g_utf8_substring (valid, n - 14, n);
+  return g_strconcat (begin, "…", end, NULL);
+}
+
+static void
+add_title (Prediction *p, const Item *item, const float *probabilities)
+{
+  const NnModel *model = p->c->model;
+  guint best, truth = 0;
+  gboolean is_known = model->labels
+      && picture_find_class (item->path, (const char *const *) model->labels, &truth);
+
+  nn_top_k (probabilities, p->c->n_classes, 1, &best);
+  p->n_known += is_known;
+  p->n_right += is_known && truth == best;
+  if (item->tile) {
+    g_autofree char *label = shorten (nn_model_get_label (model, best));
+    g_autofree char *right = shorten (nn_model_get_label (model, truth));
+    const gboolean is_wrong = is_known && truth != best;
+
+    item->tile->title = g_strdup_printf ("%s %.3f%s%s", label, probabilities[best],
+        is_wrong ? ", is " : "", is_wrong ? right : "");
+    if (is_known)
+      item->tile->tone = is_wrong ? SHEET_WRONG : SHEET_RIGHT;
+  }
+}
+
+static gboolean
+flush_batch (Prediction *p, GError **error)
+{
+  const float *probabilities;
+
+  if (p->n_items == 0)
     return TRUE;
-  p = classifier_run (c, bytes, names->len, error);
-  if (!p)
+  probabilities = classifier_run (p->c, p->bytes, p->n_items, error);
+  if (!probabilities)
     return FALSE;
-  for (guint i = 0; i < names->len; i++)
-    print_result (c, g_ptr_array_index (names, i), p + i * c->n_classes, format, top_k);
-  g_ptr_array_set_size (names, 0);
+  for (guint i = 0; i < p->n_items; i++, probabilities += p->c->n_classes) {
+    print_result (p->c, p->items[i].path, probabilities, p->options->format, p->options->top_k);
+    if (p->options->sheet)
+      add_title (p, &p->items[i], probabilities);
+  }
+  p->n_items = 0;
   return TRUE;
 }
 
-gboolean
-predict_run (Classifier *c, char **paths, Format format, guint top_k, guint *n_bad, GError **error)
+static gboolean
+add_thumbnail (Sheet *sheet, SheetTile *tile, const Picture *picture, GError **error)
 {
-  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
-  g_autofree guint8 *bytes = g_malloc (c->sample_size * c->n_pictures);
+  g_autofree guint8 *rgb = NULL;
+  guint width, height;
+  NnPreprocess pre;
 
-  *n_bad = 0;
+  picture_get_size (picture, &width, &height);
+  sheet_fit (sheet->tile_width, sheet->tile_height, &width, &height);
+  nn_preprocess_init (&pre, width, height);
+  pre.resize = NN_RESIZE_AREA;
+  rgb = g_malloc ((gsize) width * height * 3);
+  if (!picture_sample (picture, &pre, rgb, error))
+    return FALSE;
+  sheet_tile_take_rgb (sheet, tile, g_steal_pointer (&rgb), width, height);
+  return TRUE;
+}
+
+/* one more picture of the batch; FALSE where it cannot be read */
+static gboolean
+add_picture (Prediction *p, const char *path, SheetTile *tile)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Picture) picture = picture_open (path, &error);
+
+  if (tile) {
+    g_autofree char *name = g_path_get_basename (path);
+
+    tile->caption = g_filename_display_name (name);
+  }
+  if (!picture
+      || !picture_sample (picture, &p->c->model->preprocess,
+          p->bytes + p->n_items * p->c->sample_size, &error)
+      || (tile && !add_thumbnail (p->options->sheet, tile, picture, &error))) {
+    nn_warning ("%s: %s", path, error->message);
+    if (tile)
+      tile->note = g_strdup (error->message);
+    return FALSE;
+  }
+  p->items[p->n_items++] = (Item) { path, tile };
+  return TRUE;
+}
+
+/* the files of @paths and of the folders among them; or NULL */
+static GPtrArray *
+list_files (char **paths, GError **error)
+{
+  g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (g_free);
+
   for (guint i = 0; paths[i]; i++) {
-    g_autoptr (GPtrArray) files = NULL;
-
     if (g_file_test (paths[i], G_FILE_TEST_IS_DIR)) {
-      files = pictures_list (paths[i], error);
-      if (!files)
-        return FALSE;
-      if (files->len == 0)
+      GPtrArray *inner = pictures_list (paths[i], error);
+
+      if (!inner)
+        return NULL;
+      if (inner->len == 0)
         nn_warning ("%s: no picture in this folder", paths[i]);
+      g_ptr_array_extend_and_steal (files, inner);
     } else {
-      files = g_ptr_array_new_with_free_func (g_free);
       g_ptr_array_add (files, g_strdup (paths[i]));
     }
-    for (guint f = 0; f < files->len; f++) {
-      const char *path = g_ptr_array_index (files, f);
-      g_autoptr (GError) local = NULL;
-
-      if (!picture_load (
-              path, &c->model->preprocess, bytes + names->len * c->sample_size, &local)) {
-        nn_warning ("%s", local->message);
-        ++*n_bad;
-        continue;
-      }
-      g_ptr_array_add (names, g_strdup (path));
-      if (names->len == c->n_pictures && !flush_batch (c, bytes, names, format, top_k, error))
-        return FALSE;
-    }
   }
-  return flush_batch (c, bytes, names, format, top_k, error);
+  return g_steal_pointer (&files);
+}
+
+static void
+add_header (const Prediction *p, guint n_files, guint n_bad)
+{
+  Sheet *sheet = p->options->sheet;
+  const guint n_shown = sheet->tiles->len;
+  GString *text = g_string_new (NULL);
+
+  if (p->c->model->origin)
+    sheet->title = g_filename_display_basename (p->c->model->origin);
+  g_string_append_printf (text, "%u picture%s", n_files, n_files == 1 ? "" : "s");
+  if (n_shown < n_files)
+    g_string_append_printf (text, ", %u of them shown, evenly spaced", n_shown);
+  if (n_bad > 0)
+    g_string_append_printf (text, " · %u unreadable", n_bad);
+  sheet_add_line (sheet, "%s", text->str);
+  g_string_free (text, TRUE);
+  if (p->n_known > 0)
+    sheet_add_line (sheet,
+        "%u right of %u whose folder or name tells the class (%.3f) · green: right, red: wrong",
+        p->n_right, p->n_known, (double) p->n_right / p->n_known);
+}
+
+gboolean
+predict_run (Classifier *c, char **paths, const PredictOptions *options, guint *n_bad,
+    GError **error)
+{
+  g_autoptr (GPtrArray) files = list_files (paths, error);
+  g_autofree guint8 *bytes = g_malloc (c->sample_size * c->n_pictures);
+  g_autofree Item *items = g_new (Item, c->n_pictures);
+  Prediction p = { .c = c, .options = options, .bytes = bytes, .items = items };
+
+  *n_bad = 0;
+  if (!files)
+    return FALSE;
+  for (guint i = 0; i < files->len; i++) {
+    const guint64 limit = MIN (options->sheet_limit, files->len);
+    gboolean is_shown
+        = options->sheet && (i + 1) * limit / files->len > i * limit / files->len;
+
+    if (!add_picture (&p, g_ptr_array_index (files, i),
+            is_shown ? sheet_add_tile (options->sheet) : NULL))
+      ++*n_bad;
+    if (p.n_items == c->n_pictures && !flush_batch (&p, error))
+      return FALSE;
+  }
+  if (!flush_batch (&p, error))
+    return FALSE;
+  if (options->sheet)
+    add_header (&p, files->len, *n_bad);
+  return TRUE;
 }
 
 /* --- evaluate ----------------------------------------------------------------------------- */

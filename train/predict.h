@@ -4,6 +4,7 @@
 
 #include "nn/backend.h"
 #include "train/dataset.h"
+#include "train/sheet.h"
 
 G_BEGIN_DECLS
 
@@ -48,9 +49,20 @@ typedef enum
   FORMAT_JSON, /* one object a line */
 } Format;
 
+#define PREDICT_TILE 200      /* of a sheet; pixels */
+#define PREDICT_MAX_TILES 500
+
+typedef struct
+{
+  Format format;
+  guint top_k;
+  Sheet *sheet;      /* NULL, or gets header and tiles; not written */
+  guint sheet_limit; /* more pictures: so many of them, evenly spaced */
+} PredictOptions;
+
 /* Prints a line for each picture of @paths (files and folders) to stdout.
  * @n_bad: (out): files that could not be read, each named on stderr. */
-gboolean predict_run (Classifier *classifier, char **paths, Format format, guint top_k,
+gboolean predict_run (Classifier *classifier, char **paths, const PredictOptions *options,
     guint *n_bad, GError **error);
 
 /* Prints loss, accuracy and the confusion matrix over a labelled folder. */

@@ -314,6 +314,7 @@ put_row (const Sheet *sheet, Canvas *canvas, guint first, int y)
     /* a title of fewer lines than its neighbour's stays at its picture */
     put_text (canvas, tile->title, TEXT_TITLE, tile->tone, x, y + top - GAP_TEXT - above, width, 0);
     if (tile->rgb) {
+      put_rectangle (canvas, x, y + top, (int) sheet->tile_width, tile_height, 0.95);
       put_picture (sheet, canvas, tile, x, y + top);
     } else if (tile->note) {
       put_rectangle (canvas, x, y + top, (int) sheet->tile_width, tile_height, 0.9);

@@ -22,7 +22,7 @@ typedef struct
 {
   guint8 *rgb;                 /* (height, width, 3), owned; NULL: an empty tile */
   guint width, height;
-  char *note;                  /* in an empty tile: why it is empty; without it nothing is drawn */
+  char *note;                 /* in an empty tile: why it is empty; without it nothing is drawn */
   char *title, *caption;       /* above and below */
   SheetTone tone;              /* the title's colour */
   char *row_title, *row_text;  /* of a row's first tile: at the left of the row */
