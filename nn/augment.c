@@ -20,7 +20,16 @@ nn_augment_init (NnAugment *augment)
     .zoom_range = { 1, 1 },
     .fill_mode = NN_FILL_NEAREST,
     .center_offset = 0.5,
+    .crop_scale = { 1, 1 },
+    .crop_ratio = { 3. / 4, 4. / 3 },
+    .erasing_area = { 0.02, 1. / 3 },
   };
+}
+
+static gboolean
+has_crop (const NnAugment *a)
+{
+  return a->crop_scale[0] != 1 || a->crop_scale[1] != 1;
 }
 
 gboolean
@@ -28,7 +37,9 @@ nn_augment_is_identity (const NnAugment *a)
 {
   return a->rotation_range == 0 && a->height_shift_range == 0 && a->width_shift_range == 0
       && a->shear_range == 0 && a->zoom_range[0] == 1 && a->zoom_range[1] == 1
-      && a->channel_shift_range == 0 && !a->horizontal_flip && !a->vertical_flip;
+      && a->channel_shift_range == 0 && !a->horizontal_flip && !a->vertical_flip && !has_crop (a)
+      && a->brightness == 0 && a->contrast == 0 && a->saturation == 0 && a->grayscale == 0
+      && a->erasing == 0 && a->source_height == 0;
 }
 
 /* --- the matrix ------------------------------------------------------------------ */
@@ -99,7 +110,57 @@ nn_augment_matrix (const NnAugment *augment, guint height, guint width, NnAugmen
 
     m = s;
   }
+  if (has_crop (augment) || augment->source_height != 0) {
+    /* pixel centres of the output to those of the window in the source */
+    const double source_height = augment->source_height ? augment->source_height : height;
+    const double source_width = augment->source_width ? augment->source_width : width;
+    const double sy = (p->crop[2] != 0 ? p->crop[2] : 1) * source_height / height;
+    const double sx = (p->crop[3] != 0 ? p->crop[3] : 1) * source_width / width;
+    Matrix c = { { { sy, 0, p->crop[0] * source_height + 0.5 * sy - 0.5 },
+        { 0, sx, p->crop[1] * source_width + 0.5 * sx - 0.5 }, { 0, 0, 1 } } };
+
+    m = multiply (&c, &m);
+    p->is_identity = FALSE;
+  }
   memcpy (p->matrix, m.m, sizeof p->matrix);
+}
+
+/* A window of @area parts of a whole of @aspect (width / height), of @ratio,
+ * cut down to what there is; somewhere: y, x, height, width. */
+static void
+draw_window (NnRng *rng, double area, double ratio, double aspect, double window[4])
+{
+  window[2] = MIN (sqrt (area / ratio * aspect), 1);
+  window[3] = MIN (sqrt (area * ratio / aspect), 1);
+  window[0] = nn_rng_uniform (rng, 0, 1 - window[2]);
+  window[1] = nn_rng_uniform (rng, 0, 1 - window[3]);
+}
+
+static void
+draw_more (const NnAugment *a, double aspect, NnRng *rng, NnAugmentParams *p)
+{
+  if (has_crop (a)) {
+    double area = nn_rng_uniform (rng, a->crop_scale[0], a->crop_scale[1]);
+    double ratio = exp (nn_rng_uniform (rng, log (a->crop_ratio[0]), log (a->crop_ratio[1])));
+
+    draw_window (rng, area, ratio, aspect, p->crop);
+  }
+  if (a->brightness != 0)
+    p->brightness = nn_rng_uniform (rng, -a->brightness, a->brightness);
+  if (a->contrast != 0)
+    p->contrast = nn_rng_uniform (rng, -a->contrast, a->contrast);
+  if (a->saturation != 0)
+    p->saturation = nn_rng_uniform (rng, -a->saturation, a->saturation);
+  if (a->grayscale != 0)
+    p->grayscale = nn_rng_double (rng) < a->grayscale;
+  if (a->erasing != 0 && nn_rng_double (rng) < a->erasing) {
+    double area = nn_rng_uniform (rng, a->erasing_area[0], a->erasing_area[1]);
+    double ratio = exp (nn_rng_uniform (rng, log (0.3), log (3.3)));
+
+    draw_window (rng, area, ratio, aspect, p->erase);
+    for (guint c = 0; c < 3; c++)
+      p->erase_color[c] = nn_rng_uniform (rng, 0, 255);
+  }
 }
 
 void
@@ -138,6 +199,7 @@ nn_augment_draw (const NnAugment *a, guint64 seed, guint64 draw, guint height, g
     p->hflip = nn_rng_double (&rng) < 0.5;
   if (a->vertical_flip)
     p->vflip = nn_rng_double (&rng) < 0.5;
+  draw_more (a, (double) width / height, &rng, p);
   nn_augment_matrix (a, height, width, p);
 }
 
@@ -147,7 +209,8 @@ typedef struct
 {
   const NnAugment *augment;
   const guint8 *src;
-  int height, width, channels;
+  int height, width, channels; /* of the source */
+  int out_width;
   double *col_y, *col_x; /* matrix[1] * column, matrix[4] * column: SciPy's own products */
 } Warp;
 
@@ -161,7 +224,7 @@ warp_row (const Warp *w, const double *matrix, int row, float *dst)
   const int channels = w->channels;
   const gsize line = (gsize) w->width * channels;
 
-  for (int c = 0; c < w->width; c++, dst += channels) {
+  for (int c = 0; c < w->out_width; c++, dst += channels) {
     double y = nn_warp_coordinate (y0 + w->col_y[c], w->height, fill);
     double x = nn_warp_coordinate (x0 + w->col_x[c], w->width, fill);
 
@@ -212,19 +275,74 @@ shift_channels (const NnAugmentParams *params, gsize n_pixels, guint channels, f
           = CLAMP (x[i * channels + c] + (float) params->channel_shift[c], lowest, highest);
 }
 
+/* the weights of ITU-R BT.601, as torchvision's rgb_to_grayscale has them; the
+ * middle channel is green in RGB and BGR alike */
+static float
+luma (const float *pixel, guint channels, gboolean bgr)
+{
+  if (channels == 1)
+    return pixel[0];
+  return 0.299f * pixel[bgr ? 2 : 0] + 0.587f * pixel[1] + 0.114f * pixel[bgr ? 0 : 2];
+}
+
+static void
+jitter_colors (const NnAugmentParams *p, gsize n_pixels, guint channels, gboolean bgr, float *x)
+{
+  const gsize n = n_pixels * channels;
+
+  if (p->brightness != 0)
+    for (gsize i = 0; i < n; i++)
+      x[i] = CLAMP (x[i] * (float) (1 + p->brightness), 0, 255);
+  if (p->contrast != 0) {
+    const float factor = (float) (1 + p->contrast);
+    double sum = 0;
+    float mean;
+
+    for (gsize i = 0; i < n_pixels; i++)
+      sum += luma (x + i * channels, channels, bgr);
+    mean = (float) (sum / (double) n_pixels);
+    for (gsize i = 0; i < n; i++)
+      x[i] = CLAMP (mean + (x[i] - mean) * factor, 0, 255);
+  }
+  if (channels == 3 && (p->saturation != 0 || p->grayscale)) {
+    const float factor = p->grayscale ? 0 : (float) (1 + p->saturation);
+
+    for (gsize i = 0; i < n; i += 3) {
+      const float gray = luma (x + i, 3, bgr);
+
+      for (guint c = 0; c < 3; c++)
+        x[i + c] = CLAMP (gray + (x[i + c] - gray) * factor, 0, 255);
+    }
+  }
+}
+
+static void
+erase (const NnAugmentParams *p, guint height, guint width, guint channels, float *x)
+{
+  const guint top = (guint) (p->erase[0] * height), left = (guint) (p->erase[1] * width);
+  const guint bottom = MIN ((guint) ((p->erase[0] + p->erase[2]) * height + 0.5), height);
+  const guint right = MIN ((guint) ((p->erase[1] + p->erase[3]) * width + 0.5), width);
+
+  for (guint r = top; r < bottom; r++)
+    for (guint c = left; c < right; c++)
+      for (guint ch = 0; ch < channels; ch++)
+        x[((gsize) r * width + c) * channels + ch] = (float) p->erase_color[ch];
+}
+
 void
 nn_augment_apply (const NnAugment *augment, const NnAugmentParams *params,
     const NnPreprocess *pre, const guint8 *src, float *dst)
 {
   const guint channels = nn_preprocess_get_n_channels (pre);
-  const gsize line = (gsize) pre->width * channels;
+  const gsize line = (gsize) pre->width * channels, n_pixels = (gsize) pre->height * pre->width;
   const double *m = params->matrix;
   g_autofree double *columns = g_new (double, 2 * (gsize) pre->width);
   g_autofree float *row = g_new (float, line);
   gboolean shift = params->channel_shift[0] != 0 || params->channel_shift[1] != 0
       || params->channel_shift[2] != 0;
-  Warp warp = { augment, src, (int) pre->height, (int) pre->width, (int) channels, columns,
-    columns + pre->width };
+  Warp warp = { augment, src, (int) (augment->source_height ? augment->source_height : pre->height),
+    (int) (augment->source_width ? augment->source_width : pre->width), (int) channels,
+    (int) pre->width, columns, columns + pre->width };
 
   for (guint c = 0; c < pre->width; c++) {
     warp.col_y[c] = c * m[1];
@@ -245,8 +363,11 @@ nn_augment_apply (const NnAugment *augment, const NnAugmentParams *params,
             channels * sizeof (float));
   }
   if (shift)
-    shift_channels (params, (gsize) pre->height * pre->width, channels, dst);
-  for (gsize i = 0; i < (gsize) pre->height * line; i += channels)
+    shift_channels (params, n_pixels, channels, dst);
+  jitter_colors (params, n_pixels, channels, pre->channels == NN_CHANNELS_BGR, dst);
+  if (params->erase[2] > 0)
+    erase (params, pre->height, pre->width, channels, dst);
+  for (gsize i = 0; i < n_pixels * channels; i += channels)
     for (guint c = 0; c < channels; c++)
       dst[i + c] = (dst[i + c] - pre->mean[c]) * pre->scale[c];
 }
@@ -302,6 +423,18 @@ nn_augment_describe (const NnAugment *augment, const NnAugmentParams *p)
   if (shift[0] != 0 || shift[1] != 0 || shift[2] != 0)
     append_item (text, "color %+.0f,%+.0f,%+.0f", round_to (shift[0], 1), round_to (shift[1], 1),
         round_to (shift[2], 1));
+  if (p->crop[2] != 0)
+    append_item (text, "crop %.0f x %.0f %%", p->crop[3] * 100, p->crop[2] * 100);
+  if (p->brightness != 0)
+    append_item (text, "bright %+.0f %%", round_to (p->brightness * 100, 1));
+  if (p->contrast != 0)
+    append_item (text, "contrast %+.0f %%", round_to (p->contrast * 100, 1));
+  if (p->grayscale)
+    append_item (text, "gray");
+  else if (p->saturation != 0)
+    append_item (text, "sat %+.0f %%", round_to (p->saturation * 100, 1));
+  if (p->erase[2] > 0)
+    append_item (text, "erased %.0f %%", p->erase[2] * p->erase[3] * 100);
   if (text->len == 0)
     append_item (text, "unchanged");
   return g_string_free (text, FALSE);

@@ -9,9 +9,12 @@
 G_BEGIN_DECLS
 
 /* Keras's ImageDataGenerator: random affine transforms, flips and shifts, to
- * the bit of its sampling rule. Formulae: keras.preprocessing.image as of
- * 2.1.2 (order 0, shear in radians, centre + 0.5) and later versions, one
- * switch per difference. */
+ * the bit of its sampling rule; and what came after it: random resized crop
+ * (Szegedy et al. 2015, as torchvision's RandomResizedCrop), colour jitter (as
+ * torchvision's ColorJitter, always in the order brightness, contrast,
+ * saturation), random erasing (Zhong et al. 2020). Formulae of the former:
+ * keras.preprocessing.image as of 2.1.2 (order 0, shear in radians, centre +
+ * 0.5) and later versions, one switch per difference. */
 
 typedef enum
 {
@@ -36,6 +39,15 @@ typedef struct
   gboolean shear_in_degrees; /* Keras >= 2.1.3 */
   double center_offset;      /* +0.5 up to keras_preprocessing 1.1.2, -0.5 later */
   gboolean swap_axes;        /* tf.keras >= 2.9: P M P */
+
+  /* Drawn after the above, in this order. */
+  double crop_scale[2]; /* part of the area, U(lo, hi); {1, 1} = none */
+  double crop_ratio[2]; /* width / height, log-uniform */
+  double brightness, contrast, saturation; /* factors U(1 - x, 1 + x); 0 = none */
+  double grayscale;     /* probability */
+  double erasing;       /* probability of one rectangle in one random colour */
+  double erasing_area[2]; /* part of the area, U(lo, hi); its ratio is log-uniform in 0.3..3.3 */
+  guint source_height, source_width; /* pixels of the pictures; 0: as large as what is made */
 } NnAugment;
 
 /* One sample's draw. The matrix maps an output (row, column, 1) to the input. */
@@ -44,6 +56,12 @@ typedef struct
   double theta, tx, ty, shear, zx, zy; /* theta and shear in radians, tx in rows, ty in columns */
   double channel_shift[3];
   gboolean hflip, vflip;
+  double crop[4];       /* y, x, height, width of the window as parts of the source; height 0:
+                         * the whole */
+  double brightness, contrast, saturation; /* factors minus 1: 0 = unchanged */
+  gboolean grayscale;
+  double erase[4];      /* y, x, height, width as parts of the output; height 0: none */
+  double erase_color[3]; /* 0..255 */
   gboolean is_identity; /* no warp */
   double matrix[6];     /* row-major 2x3, centre applied */
 } NnAugmentParams;
@@ -53,8 +71,9 @@ void nn_augment_init (NnAugment *augment);
 gboolean nn_augment_is_identity (const NnAugment *augment);
 
 /* Draws in Keras's order (theta, tx, ty, shear, zx, zy, channel shift, h-flip,
- * v-flip; what has no range draws nothing) from the stream
- * (@seed, NN_STREAM_AUGMENT, @draw). */
+ * v-flip; what has no range draws nothing), then crop, colours and rectangle,
+ * from the stream (@seed, NN_STREAM_AUGMENT, @draw). @height, @width: of what
+ * is made. */
 void nn_augment_draw (const NnAugment *augment, guint64 seed, guint64 draw, guint height,
     guint width, guint n_channels, NnAugmentParams *params);
 
@@ -62,8 +81,8 @@ void nn_augment_draw (const NnAugment *augment, guint64 seed, guint64 draw, guin
 void nn_augment_matrix (const NnAugment *augment, guint height, guint width,
     NnAugmentParams *params);
 
-/* Warp, channel shift, flips, then (p - mean) * scale of @pre, in Keras's
- * order. @src: (H, W, C) bytes of pre's size; @dst: the same in floats. */
+/* Warp, channel shift, flips, colours, rectangle, then (p - mean) * scale of
+ * @pre. @src: (H, W, C) bytes of the source's size; @dst: floats of @pre's. */
 void nn_augment_apply (const NnAugment *augment, const NnAugmentParams *params,
     const NnPreprocess *pre, const guint8 *src, float *dst);
 

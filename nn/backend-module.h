@@ -53,8 +53,9 @@ struct _NnBackendClass
   char *(*plan_describe) (gpointer plan);
 
   /* Training; NULL in a back end that only infers. */
-  gboolean (*plan_train_step) (gpointer plan, guint n, const float *targets,
-      NnOptimizer *optimizer, guint64 seed, NnStepResult *result, GError **error);
+  gboolean (*plan_train_step) (gpointer plan, const NnStep *step, NnOptimizer *optimizer,
+      NnStepResult *result, GError **error);
+  void (*plan_params_changed) (gpointer plan); /* on the host */
   /* NULL where the host's memory always is up to date. */
   gboolean (*plan_sync) (gpointer plan, NnOptimizer *optimizer, GError **error);
 };

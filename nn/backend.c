@@ -371,12 +371,19 @@ nn_plan_run (NnPlan *plan, guint n, GError **error)
 }
 
 gboolean
-nn_plan_train_step (NnPlan *plan, guint n, const float *targets, NnOptimizer *optimizer,
-    guint64 seed, NnStepResult *result, GError **error)
+nn_plan_train_step (NnPlan *plan, const NnStep *step, NnOptimizer *optimizer,
+    NnStepResult *result, GError **error)
 {
-  g_return_val_if_fail (plan->training && n >= 1 && n <= plan->batch, FALSE);
-  return plan->backend->klass->plan_train_step (
-      plan->handle, n, targets, optimizer, seed, result, error);
+  g_return_val_if_fail (plan->training && step->n >= 1 && step->n <= plan->batch, FALSE);
+  g_return_val_if_fail (step->n_measured <= step->n, FALSE);
+  return plan->backend->klass->plan_train_step (plan->handle, step, optimizer, result, error);
+}
+
+void
+nn_plan_params_changed (NnPlan *plan)
+{
+  g_return_if_fail (plan->training);
+  plan->backend->klass->plan_params_changed (plan->handle);
 }
 
 gboolean

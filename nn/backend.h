@@ -86,21 +86,19 @@ float *nn_plan_get_input (NnPlan *plan);
  * with the present parameters and moving statistics (validation). */
 const float *nn_plan_run (NnPlan *plan, guint n, GError **error);
 
-typedef struct
-{
-  double sum_loss;   /* loss * n, regularization included */
-  guint n_correct;
-} NnStepResult;
-
-/* One training step on the first @n samples of the input: forward with batch
- * statistics and dropout, loss against @targets (n, n_outputs), backward,
- * optimizer, moving statistics; optimizer->iterations is incremented. The
+/* One training step on the first step->n samples of the input: forward with
+ * batch statistics and dropout, loss, backward, optimizer, moving statistics;
+ * optimizer->iterations is incremented. The
  * model's parameters and @optimizer's slots are up to date on the host only
  * after nn_plan_sync() (at once on the CPU).
- * Dropout draws from (@seed, NN_STREAM_DROPOUT, (iterations << 8) | layer).
+ * Dropout draws from (step->seed, NN_STREAM_DROPOUT, (iterations << 8) | layer).
  * Bitwise reproducible on the CPU for any number of threads. */
-gboolean nn_plan_train_step (NnPlan *plan, guint n, const float *targets, NnOptimizer *optimizer,
-    guint64 seed, NnStepResult *result, GError **error);
+gboolean nn_plan_train_step (NnPlan *plan, const NnStep *step, NnOptimizer *optimizer,
+    NnStepResult *result, GError **error);
+
+/* To be called when the host's parameters were changed by something other than
+ * the plan: by nn_ema_swap(), say. Training plans only. */
+void nn_plan_params_changed (NnPlan *plan);
 
 /* Brings the host's parameters and optimizer slots up to date. */
 gboolean nn_plan_sync (NnPlan *plan, NnOptimizer *optimizer, GError **error);

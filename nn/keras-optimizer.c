@@ -26,6 +26,15 @@ fail (GError **error, NnErrorCode code, const char *path, const char *format, ..
 
 /* --- writing ------------------------------------------------------------ */
 
+/* Keras's class */
+static const char *
+get_name (const NnOptimizer *optimizer)
+{
+  static const char *const names[] = { "Adam", "SGD", "AdamW" };
+
+  return names[optimizer->kind];
+}
+
 /* {"optimizer_config": {...}, "loss": ..}, with the keys that tf.keras 2.x and
  * Keras 3 both take; without "is_legacy_optimizer" tf.keras 2.11 and later
  * take the optimizer that matches the order of optimizer_weights below. */
@@ -34,22 +43,27 @@ format_training_config (const NnOptimizer *optimizer, const char *loss)
 {
   g_autoptr (JsonBuilder) builder = json_builder_new ();
   g_autoptr (JsonNode) root = NULL;
-  gboolean is_adam = optimizer->kind == NN_OPTIMIZER_ADAM;
+  gboolean is_adam = optimizer->kind != NN_OPTIMIZER_SGD;
+  const char *name = get_name (optimizer);
 
   json_builder_begin_object (builder);
   json_builder_set_member_name (builder, "optimizer_config");
   json_builder_begin_object (builder);
   json_builder_set_member_name (builder, "class_name");
-  json_builder_add_string_value (builder, is_adam ? "Adam" : "SGD");
+  json_builder_add_string_value (builder, name);
   json_builder_set_member_name (builder, "config");
   json_builder_begin_object (builder);
   json_builder_set_member_name (builder, "name");
-  json_builder_add_string_value (builder, is_adam ? "Adam" : "SGD");
+  json_builder_add_string_value (builder, name);
   json_builder_set_member_name (builder, "learning_rate");
   json_builder_add_double_value (builder, optimizer->learning_rate);
   if (optimizer->decay != 0) { /* Keras 3 warns of it */
     json_builder_set_member_name (builder, "decay");
     json_builder_add_double_value (builder, optimizer->decay);
+  }
+  if (optimizer->weight_decay != 0) {
+    json_builder_set_member_name (builder, "weight_decay");
+    json_builder_add_double_value (builder, optimizer->weight_decay);
   }
   if (is_adam) {
     json_builder_set_member_name (builder, "beta_1");
@@ -64,7 +78,7 @@ format_training_config (const NnOptimizer *optimizer, const char *loss)
     json_builder_set_member_name (builder, "momentum");
     json_builder_add_double_value (builder, optimizer->momentum);
     json_builder_set_member_name (builder, "nesterov");
-    json_builder_add_boolean_value (builder, FALSE);
+    json_builder_add_boolean_value (builder, optimizer->nesterov);
   }
   json_builder_end_object (builder);
   json_builder_end_object (builder);
@@ -95,8 +109,8 @@ write_state (NnH5Writer *writer, const NnModel *model, const NnOptimizer *optimi
     GError **error)
 {
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
-  gboolean is_adam = optimizer->kind == NN_OPTIMIZER_ADAM;
-  const char *name = is_adam ? "Adam" : "SGD";
+  gboolean is_adam = optimizer->kind != NN_OPTIMIZER_SGD;
+  const char *name = get_name (optimizer);
   guint n_kinds = is_adam ? 2 : optimizer->momentum != 0 ? 1 : 0;
   static const char group[] = "/optimizer_weights";
   g_autofree char *first = NULL;
@@ -134,6 +148,10 @@ write_state (NnH5Writer *writer, const NnModel *model, const NnOptimizer *optimi
       (const char *const *) names->pdata, error);
 }
 
+/* The moving average, which has no place in Keras's files: in the order and
+ * layout of the model's own block. */
+#define EMA "/classify_ema"
+
 gboolean
 nn_keras_write_optimizer (NnH5Writer *writer, const NnModel *model, const NnOptimizer *optimizer,
     const char *loss, GError **error)
@@ -141,7 +159,10 @@ nn_keras_write_optimizer (NnH5Writer *writer, const NnModel *model, const NnOpti
   g_autofree char *config = format_training_config (optimizer, loss);
 
   return nn_h5_writer_set_string (writer, "/", "training_config", config, FALSE, error)
-      && write_state (writer, model, optimizer, error);
+      && write_state (writer, model, optimizer, error)
+      && (!optimizer->ema
+          || nn_h5_writer_add_floats (writer, EMA, &(NnShape) { 1, { optimizer->ema->n_values } },
+              optimizer->ema->values, error));
 }
 
 /* --- reading ------------------------------------------------------------ */
@@ -197,6 +218,21 @@ load_slots (NnH5 *h5, char **names, gboolean interleaved, GPtrArray *params, gui
   return TRUE;
 }
 
+static gboolean
+load_ema (NnH5 *h5, const NnEma *ema, float **values, GError **error)
+{
+  NnShape shape = { 0 };
+
+  if (!ema)
+    return TRUE;
+  shape = (NnShape) { 1, { ema->n_values } };
+  if (!(*values = g_try_new (float, ema->n_values))) {
+    g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY, "no memory for '" EMA "'");
+    return FALSE;
+  }
+  return nn_h5_read_floats (h5, EMA, &shape, *values, error);
+}
+
 gboolean
 nn_optimizer_load (NnOptimizer *optimizer, const NnModel *model, const char *path, GError **error)
 {
@@ -206,7 +242,7 @@ nn_optimizer_load (NnOptimizer *optimizer, const NnModel *model, const char *pat
   g_autofree char *first = NULL;
   float **slots;
   char **rest;
-  guint n = params->len, n_rest, n_kinds = optimizer->kind == NN_OPTIMIZER_ADAM ? 2 : 1;
+  guint n = params->len, n_rest, n_kinds = optimizer->kind == NN_OPTIMIZER_SGD ? 1 : 2;
   gint64 iterations;
   gboolean ok;
 
@@ -242,8 +278,9 @@ nn_optimizer_load (NnOptimizer *optimizer, const NnModel *model, const char *pat
         " another network or optimizer",
         n_kinds * n, n_rest);
 
-  slots = g_new0 (float *, 2 * (gsize) n + 1);
-  ok = load_slots (h5, rest, n_rest == 2 * n && is_interleaved (rest, n_rest), params, n_kinds,
+  slots = g_new0 (float *, 2 * (gsize) n + 2);
+  ok = load_ema (h5, optimizer->ema, &slots[2 * n], error)
+      && load_slots (h5, rest, n_rest == 2 * n && is_interleaved (rest, n_rest), params, n_kinds,
       slots, error);
   for (guint i = 0; i < n_kinds * n; i++) {
     if (ok)
@@ -251,6 +288,9 @@ nn_optimizer_load (NnOptimizer *optimizer, const NnModel *model, const char *pat
           optimizer->sizes[i % n] * sizeof (float));
     g_free (slots[i]);
   }
+  if (ok && optimizer->ema)
+    memcpy (optimizer->ema->values, slots[2 * n], optimizer->ema->n_values * sizeof (float));
+  g_free (slots[2 * n]);
   g_free (slots);
   if (ok)
     optimizer->iterations = iterations;

@@ -118,7 +118,7 @@ estimate_size (const NnModel *model, const NnOptimizer *optimizer)
   g_hash_table_iter_init (&iter, model->extra);
   while (g_hash_table_iter_next (&iter, NULL, &value))
     texts += strlen (value);
-  return nn_model_get_n_values (model) * sizeof (float) * (optimizer ? 3 : 1)
+  return nn_model_get_n_values (model) * sizeof (float) * (optimizer ? 4 : 1)
       + (gsize) model->n_layers * 8192 + 2 * texts + 2 * n * longest;
 }
 

@@ -18,15 +18,17 @@ argmax (const float *x, gsize n)
 }
 
 void
-nn_loss_compute (NnLoss loss, const float *outputs, const float *targets, gsize n,
-    gsize n_outputs, float *gradient, double *sum_loss, guint *n_correct)
+nn_loss_compute (NnLoss loss, const float *outputs, const NnStep *step, gsize n_outputs,
+    float *gradient, NnStepResult *result)
 {
+  const float *targets = step->targets;
+  const gsize n_measured = step->n_measured ? step->n_measured : step->n;
   const double scale
-      = 1. / (double) (loss == NN_LOSS_BINARY_CROSSENTROPY ? n * n_outputs : n);
+      = 1. / (double) (loss == NN_LOSS_BINARY_CROSSENTROPY ? step->n * n_outputs : step->n);
 
-  *sum_loss = 0;
-  *n_correct = 0;
-  for (gsize s = 0; s < n; s++, outputs += n_outputs, targets += n_outputs) {
+  *result = (NnStepResult) { 0 };
+  for (gsize s = 0; s < step->n; s++, outputs += n_outputs, targets += n_outputs) {
+    const double weight = step->weights ? step->weights[s] : 1;
     double sum = 0;
     gboolean is_right = TRUE;
 
@@ -42,11 +44,15 @@ nn_loss_compute (NnLoss loss, const float *outputs, const float *targets, gsize 
     }
     if (loss == NN_LOSS_CATEGORICAL_CROSSENTROPY)
       is_right = argmax (outputs, n_outputs) == argmax (targets, n_outputs);
-    *sum_loss += sum;
-    *n_correct += is_right;
+    if (s < n_measured) {
+      result->sum_loss += weight * sum;
+      result->sum_weights += weight;
+      result->n_correct += is_right;
+    }
     if (gradient) {
       for (gsize i = 0; i < n_outputs; i++)
-        gradient[s * n_outputs + i] = (float) (((double) outputs[i] - targets[i]) * scale);
+        gradient[s * n_outputs + i]
+            = (float) (weight * ((double) outputs[i] - targets[i]) * scale);
     }
   }
 }

@@ -46,6 +46,8 @@ nn_model_unref (NnModel *model)
   g_strfreev (model->labels);
   g_strfreev (model->numbers);
   g_hash_table_unref (model->extra);
+  if (model->owner)
+    nn_model_unref (model->owner);
   free (model->values);
   g_free (model);
 }
@@ -123,7 +125,7 @@ nn_model_alloc_params (NnModel *model, GError **error)
 {
   float *values;
 
-  if (model->values != NULL)
+  if (model->values != NULL || model->owner != NULL)
     return TRUE;
   values = nn_model_new_values (model, error);
   if (values == NULL)
@@ -138,6 +140,95 @@ nn_model_alloc_params (NnModel *model, GError **error)
     }
   }
   return TRUE;
+}
+
+NnModel *
+nn_model_new_resized (NnModel *model, gsize height, gsize width, GError **error)
+{
+  NnModel *view = nn_model_new_from_json (model->json, -1, model->origin, error);
+  g_autofree char *size = NULL;
+
+  g_return_val_if_fail (model->values != NULL, NULL);
+  if (!view)
+    return NULL;
+  size = g_strdup_printf ("at %" G_GSIZE_FORMAT "x%" G_GSIZE_FORMAT " pixels", height, width);
+  view->owner = nn_model_ref (model);
+  view->has_weights = model->has_weights;
+  view->layers[0].in_shape.dims[0] = height;
+  view->layers[0].in_shape.dims[1] = width;
+  if (!nn_model_infer_shapes (view, 0, error)) {
+    g_prefix_error (error, "%s: ", size);
+    nn_model_unref (view);
+    return NULL;
+  }
+  for (guint i = 0; i < view->n_layers; i++) {
+    view->layers[i].trainable = model->layers[i].trainable;
+    for (guint k = 0; k < view->layers[i].n_params; k++) {
+      NnParam *param = &view->layers[i].params[k], *owned = &model->layers[i].params[k];
+
+      if (!nn_shape_equal (&param->shape, &owned->shape)) {
+        g_autofree char *found = nn_shape_to_string (&param->shape);
+        g_autofree char *expected = nn_shape_to_string (&owned->shape);
+
+        g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
+            "%s: %s of layer '%s' would be %s, it is %s: the network cannot take another size",
+            size, param->name, view->layers[i].name, found, expected);
+        nn_model_unref (view);
+        return NULL;
+      }
+      param->data = owned->data;
+      param->trainable = owned->trainable;
+    }
+  }
+  return view;
+}
+
+/* --- moving average ----------------------------------------------------- */
+
+NnEma *
+nn_ema_new (const NnModel *model, double decay, GError **error)
+{
+  float *values = nn_model_new_values (model, error);
+  NnEma *ema;
+
+  if (!values)
+    return NULL;
+  ema = g_new0 (NnEma, 1);
+  ema->decay = decay;
+  ema->n_values = nn_model_get_n_values (model);
+  ema->values = values;
+  memcpy (values, model->values, ema->n_values * sizeof (float));
+  return ema;
+}
+
+void
+nn_ema_free (NnEma *ema)
+{
+  if (!ema)
+    return;
+  free (ema->values);
+  g_free (ema);
+}
+
+void
+nn_ema_update (NnEma *ema, const NnModel *model, gint64 iterations)
+{
+  const double t = (double) iterations;
+  const float rate = (float) (1 - MIN (ema->decay, (1 + t) / (10 + t)));
+
+  for (gsize i = 0; i < ema->n_values; i++)
+    ema->values[i] += rate * (model->values[i] - ema->values[i]);
+}
+
+void
+nn_ema_swap (NnEma *ema, NnModel *model)
+{
+  for (gsize i = 0; i < ema->n_values; i++) {
+    float value = model->values[i];
+
+    model->values[i] = ema->values[i];
+    ema->values[i] = value;
+  }
 }
 
 gboolean

@@ -35,6 +35,7 @@ typedef enum
   NN_LAYER_DENSE,
   NN_LAYER_BATCH_NORMALIZATION,
   NN_LAYER_MAX_POOLING2D,
+  NN_LAYER_GLOBAL_AVERAGE_POOLING2D,
   NN_LAYER_FLATTEN,
   NN_LAYER_DROPOUT,
   NN_LAYER_ACTIVATION,
@@ -134,6 +135,11 @@ typedef struct
 
 typedef struct
 {
+  gboolean keepdims; /* the output is (1, 1, C), not (C) */
+} NnGlobalPoolConfig;
+
+typedef struct
+{
   float rate; /* [0, 1) */
 } NnDropoutConfig;
 
@@ -160,6 +166,7 @@ typedef struct
     NnDenseConfig dense;
     NnBatchNormConfig batch_norm;
     NnPoolConfig pool;
+    NnGlobalPoolConfig global_pool;
     NnDropoutConfig dropout;
     NnActivationConfig activation;
   } config;
@@ -189,6 +196,7 @@ typedef struct
                             * nearest, 1/255 */
   GHashTable *extra;       /* char* -> char*: root attributes "classify_..." to keep */
 
+  gpointer owner; /* private: the model whose parameters a resized view shares */
   float *values;  /* private: the one block that every NnParam.data points into */
   char **numbers; /* private: names of classes without labels, made when first asked for */
 } NnModel;
@@ -219,6 +227,29 @@ gboolean nn_model_init_params (NnModel *model, guint64 seed, GError **error);
 /* Allocates all parameters (zeroed) if they are not yet.
  * NN_ERROR_NO_MEMORY tells how much was asked for. */
 gboolean nn_model_alloc_params (NnModel *model, GError **error);
+
+/* The same network for inputs of @height x @width, sharing @model's parameters,
+ * which must be allocated. What it holds of JSON, labels and pre-processing is
+ * the original's: it is for plans, not for saving. NN_ERROR_SHAPE where a
+ * layer's parameters depend on the size (a Flatten before a Dense layer, a
+ * BatchNormalization over rows) or a window no longer fits. (transfer full) */
+NnModel *nn_model_new_resized (NnModel *model, gsize height, gsize width, GError **error);
+
+/* Exponential moving average of all parameters, moving statistics included
+ * (Polyak & Juditsky 1992; decay warmed up as in TensorFlow's):
+ * average += (1 - d) * (value - average), d = min (decay, (1 + t) / (10 + t)). */
+typedef struct
+{
+  double decay;
+  gsize n_values;
+  float *values; /* laid out as the model's own block, 64-byte aligned */
+} NnEma;
+
+NnEma *nn_ema_new (const NnModel *model, double decay, GError **error); /* starts as the model */
+void nn_ema_free (NnEma *ema);
+void nn_ema_update (NnEma *ema, const NnModel *model, gint64 iterations);
+void nn_ema_swap (NnEma *ema, NnModel *model); /* average and values change places */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NnEma, nn_ema_free)
 
 /* --- questions ---------------------------------------------------------- */
 

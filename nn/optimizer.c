@@ -29,7 +29,8 @@ nn_optimizer_new (NnOptimizerKind kind, const NnModel *model, GError **error)
   guint slot = 0;
 
   optimizer->kind = kind;
-  optimizer->learning_rate = kind == NN_OPTIMIZER_ADAM ? 1e-3 : 1e-2;
+  optimizer->learning_rate = kind == NN_OPTIMIZER_SGD ? 1e-2 : 1e-3;
+  optimizer->weight_decay = kind == NN_OPTIMIZER_ADAMW ? 4e-3 : 0;
   optimizer->beta_1 = 0.9;
   optimizer->beta_2 = 0.999;
   optimizer->epsilon = 1e-7;
@@ -38,7 +39,7 @@ nn_optimizer_new (NnOptimizerKind kind, const NnModel *model, GError **error)
       optimizer->n_slots += model->layers[l].params[p].trainable;
   optimizer->sizes = g_new0 (gsize, optimizer->n_slots);
   optimizer->m = g_new0 (float *, optimizer->n_slots);
-  if (kind == NN_OPTIMIZER_ADAM)
+  if (kind != NN_OPTIMIZER_SGD)
     optimizer->v = g_new0 (float *, optimizer->n_slots);
   for (guint l = 0; l < model->n_layers; l++) {
     for (guint p = 0; p < model->layers[l].n_params; p++) {
@@ -71,15 +72,27 @@ nn_optimizer_free (NnOptimizer *optimizer)
   g_free (optimizer->sizes);
   g_free (optimizer->m);
   g_free (optimizer->v);
+  nn_ema_free (optimizer->ema);
   g_free (optimizer);
+}
+
+double
+nn_optimizer_plain_rate (const NnOptimizer *optimizer)
+{
+  return optimizer->learning_rate / (1 + optimizer->decay * (double) optimizer->iterations);
+}
+
+gboolean
+nn_param_decays (const NnParam *param)
+{
+  return strcmp (param->name, "kernel") == 0;
 }
 
 double
 nn_optimizer_step_rate (const NnOptimizer *optimizer)
 {
   const double t = (double) optimizer->iterations + 1;
-  const double rate
-      = optimizer->learning_rate / (1 + optimizer->decay * (double) optimizer->iterations);
+  const double rate = nn_optimizer_plain_rate (optimizer);
 
   if (optimizer->kind == NN_OPTIMIZER_SGD)
     return rate;

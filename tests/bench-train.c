@@ -41,6 +41,7 @@ main (int argc, char **argv)
   guint8 *picture;
   const NnShape *shape;
   gint64 start, augmenting = 0, training = 0;
+  const NnStep step = { .n = BATCH, .targets = targets, .seed = 1 };
   NnStepResult result;
   char line[64];
 
@@ -89,7 +90,7 @@ main (int argc, char **argv)
       augmenting += g_get_monotonic_time () - start;
     while (n-- > 0) {
       start = g_get_monotonic_time ();
-      if (!nn_plan_train_step (plan, BATCH, targets, optimizer, 1, &result, &error))
+      if (!nn_plan_train_step (plan, &step, optimizer, &result, &error))
         goto fail;
       start = g_get_monotonic_time () - start;
       if (s >= 0)

@@ -391,6 +391,14 @@ reference_forward (Reference *r, const double *input, guint n, gboolean training
         for (gsize i = 0; i < total; i++)
           y[i] = x[pool_argmax (layer, x, i / out_size (layer), i % out_size (layer))];
         break;
+      case NN_LAYER_GLOBAL_AVERAGE_POOLING2D:
+        for (gsize i = 0; i < r->n * in_size (layer); i++) {
+          gsize channels = out_size (layer);
+
+          y[i / in_size (layer) * channels + i % channels]
+              += x[i] * (double) channels / (double) in_size (layer);
+        }
+        break;
       case NN_LAYER_DROPOUT:
         for (gsize i = 0; i < total; i++)
           y[i] = x[i] * dropout_factor (r, l, i);
@@ -418,11 +426,12 @@ reference_loss (const Reference *r, NnLoss loss, const float *targets)
 
   for (gsize i = 0; i < r->n * outputs; i++) {
     double q = fmin (fmax (p[i], 1e-7), 1 - 1e-7), t = targets[i];
+    double weight = r->weights ? r->weights[i / outputs] : 1;
 
     if (loss == NN_LOSS_BINARY_CROSSENTROPY)
-      sum -= (t * log (q) + (1 - t) * log (1 - q)) / (double) outputs;
+      sum -= weight * (t * log (q) + (1 - t) * log (1 - q)) / (double) outputs;
     else
-      sum -= t * log (q);
+      sum -= weight * t * log (q);
   }
   sum /= r->n;
   for (guint l = 0; l < r->model->n_layers; l++)
@@ -448,12 +457,12 @@ reference_backward (Reference *r, NnLoss loss, const float *targets)
       memset (r->gradients[l][q], 0, r->model->layers[l].params[q].n_values * sizeof (double));
   /* d loss / d probability; the activation's own derivative follows in its layer */
   for (gsize i = 0; i < r->n * outputs; i++) {
-    double t = targets[i];
+    double t = targets[i], weight = r->weights ? r->weights[i / outputs] : 1;
 
     if (loss == NN_LOSS_BINARY_CROSSENTROPY)
-      dy[i] = (p[i] - t) / (p[i] * (1 - p[i])) / (double) (r->n * outputs);
+      dy[i] = weight * (p[i] - t) / (p[i] * (1 - p[i])) / (double) (r->n * outputs);
     else
-      dy[i] = -t / p[i] / r->n;
+      dy[i] = -weight * t / p[i] / r->n;
   }
   for (guint k = r->n_chain - 1; k > 0; k--) {
     const guint l = r->chain[k];
@@ -492,6 +501,11 @@ reference_backward (Reference *r, NnLoss loss, const float *targets)
       case NN_LAYER_MAX_POOLING2D:
         for (gsize i = 0; i < total; i++)
           dx[pool_argmax (layer, x, i / out_size (layer), i % out_size (layer))] += dy[i];
+        break;
+      case NN_LAYER_GLOBAL_AVERAGE_POOLING2D:
+        for (gsize i = 0; i < r->n * in_size (layer); i++)
+          dx[i] = dy[i / in_size (layer) * out_size (layer) + i % out_size (layer)]
+              * (double) out_size (layer) / (double) in_size (layer);
         break;
       case NN_LAYER_DROPOUT:
         for (gsize i = 0; i < total; i++)
@@ -533,14 +547,16 @@ reference_update (Reference *r, const NnOptimizer *s, gboolean bessel)
       for (gsize i = 0; i < info->n_values && info->trainable; i++) {
         double g = r->gradients[l][q][i], *m = &r->m[l][q][i], *v = &r->v[l][q][i];
 
-        if (s->kind == NN_OPTIMIZER_ADAM) {
+        if (strcmp (info->name, "kernel") == 0)
+          r->params[l][q][i] *= 1 - rate * s->weight_decay;
+        if (s->kind != NN_OPTIMIZER_SGD) {
           *m = s->beta_1 * *m + (1 - s->beta_1) * g;
           *v = s->beta_2 * *v + (1 - s->beta_2) * g * g;
           r->params[l][q][i] -= rate * sqrt (1 - pow (s->beta_2, t)) / (1 - pow (s->beta_1, t)) * *m
               / (sqrt (*v) + s->epsilon);
         } else {
           *m = s->momentum * *m - rate * g;
-          r->params[l][q][i] += *m;
+          r->params[l][q][i] += s->nesterov ? s->momentum * *m - rate * g : *m;
         }
       }
     }

@@ -22,6 +22,7 @@ typedef struct
   double **y;                          /* output of each layer of the chain, (n, size) */
   double **mean, **variance;           /* BatchNormalization: statistics used */
   guint64 seed;
+  const float *weights;                /* of each sample, may be NULL; of loss and gradients */
 } Reference;
 
 Reference *reference_new (NnModel *model);

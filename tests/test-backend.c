@@ -345,7 +345,8 @@ test_thread_count (void)
     g_assert_no_error (error);
     g_assert_cmpuint (nn_plan_get_threads (plan), ==, n);
     nn_plan_run (plan, 4, &error);
-    nn_plan_train_step (plan, 4, targets, optimizer, 1, &result, &error);
+    nn_plan_train_step (plan, &(NnStep) { .n = 4, .targets = targets, .seed = 1 }, optimizer,
+        &result, &error);
     g_assert_no_error (error);
     g_assert_cmpuint (count_threads (), ==, before + n - 1);
     nn_optimizer_free (optimizer);

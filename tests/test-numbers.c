@@ -68,21 +68,32 @@ test_binary (void)
 {
   const float p[] = { 0.9f, 0.2f, 0.5f, 1.0f }, t[] = { 1, 0, 1, 0 };
   float gradient[4];
-  double loss;
-  guint right;
+  const float weights[] = { 2, 0, 0.5f, 1 };
+  NnStepResult r;
 
-  nn_loss_compute (NN_LOSS_BINARY_CROSSENTROPY, p, t, 4, 1, gradient, &loss, &right);
+  nn_loss_compute (
+      NN_LOSS_BINARY_CROSSENTROPY, p, &(NnStep) { .n = 4, .targets = t }, 1, gradient, &r);
   /* a half counts as 0; certainty of the wrong class is clipped at 1e-7 */
-  g_assert_cmpuint (right, ==, 2);
+  g_assert_cmpuint (r.n_correct, ==, 2);
+  g_assert_cmpfloat (r.sum_weights, ==, 4);
   g_assert_cmpfloat_with_epsilon (
-      loss, -log (0.9) - log (0.8) - log (0.5) - log (1e-7), 1e-5);
+      r.sum_loss, -log (0.9) - log (0.8) - log (0.5) - log (1e-7), 1e-5);
   g_assert_cmpfloat_with_epsilon (gradient[0], (0.9 - 1) / 4, 1e-7);
   g_assert_cmpfloat_with_epsilon (gradient[2], (0.5 - 1) / 4, 1e-7);
 
-  nn_loss_compute (NN_LOSS_BINARY_CROSSENTROPY, p, t, 2, 2, gradient, &loss, &right);
-  g_assert_cmpuint (right, ==, 1); /* every output of a sample */
+  nn_loss_compute (NN_LOSS_BINARY_CROSSENTROPY, p,
+      &(NnStep) { .n = 4, .targets = t, .weights = weights, .n_measured = 3 }, 1, gradient, &r);
+  g_assert_cmpuint (r.n_correct, ==, 2);
+  g_assert_cmpfloat (r.sum_weights, ==, 2.5);
+  g_assert_cmpfloat_with_epsilon (r.sum_loss, -2 * log (0.9) - 0.5 * log (0.5), 1e-6);
+  g_assert_cmpfloat_with_epsilon (gradient[0], 2 * (0.9 - 1) / 4, 1e-7);
+  g_assert_cmpfloat_with_epsilon (gradient[3], (1.0 - 0) / 4, 1e-7); /* learnt from all the same */
+
+  nn_loss_compute (
+      NN_LOSS_BINARY_CROSSENTROPY, p, &(NnStep) { .n = 2, .targets = t }, 2, gradient, &r);
+  g_assert_cmpuint (r.n_correct, ==, 1); /* every output of a sample */
   g_assert_cmpfloat_with_epsilon (
-      loss, (-log (0.9) - log (0.8) - log (0.5) - log (1e-7)) / 2, 1e-5);
+      r.sum_loss, (-log (0.9) - log (0.8) - log (0.5) - log (1e-7)) / 2, 1e-5);
   g_assert_cmpfloat_with_epsilon (gradient[0], (0.9 - 1) / 4, 1e-7);
 }
 
@@ -92,13 +103,13 @@ test_categorical (void)
   const float p[] = { 0.7f, 0.2f, 0.1f, 0.3f, 0.3f, 0.4f };
   const float t[] = { 1, 0, 0, 0.1f, 0.8f, 0.1f };
   float gradient[6];
-  double loss;
-  guint right;
+  NnStepResult r;
 
-  nn_loss_compute (NN_LOSS_CATEGORICAL_CROSSENTROPY, p, t, 2, 3, gradient, &loss, &right);
-  g_assert_cmpuint (right, ==, 1);
+  nn_loss_compute (
+      NN_LOSS_CATEGORICAL_CROSSENTROPY, p, &(NnStep) { .n = 2, .targets = t }, 3, gradient, &r);
+  g_assert_cmpuint (r.n_correct, ==, 1);
   g_assert_cmpfloat_with_epsilon (
-      loss, -log (0.7) - 0.9 * log (0.3) - 0.1 * log (0.4), 1e-6);
+      r.sum_loss, -log (0.7) - 0.9 * log (0.3) - 0.1 * log (0.4), 1e-6);
   g_assert_cmpfloat_with_epsilon (gradient[4], (0.3 - 0.8) / 2, 1e-7);
 }
 

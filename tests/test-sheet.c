@@ -501,8 +501,9 @@ feed (const Recipe *recipe, const Dataset *data, const NnPreprocess *pre, guint6
   g_autoptr (GError) error = NULL;
   guint n_found = 0;
 
-  feeder = feeder_new (data, pre, &recipe->augment, &order, 1, 2, 0, pass * n_batches,
-      (pass + 1) * n_batches, &error);
+  feeder = feeder_new (&(FeederOptions) { .data = data, .pre = pre, .augment = &recipe->augment,
+                           .order = order, .n_outputs = 1, .threads = 2 },
+      0, pass * n_batches, (pass + 1) * n_batches, &error);
   g_assert_no_error (error);
   for (guint64 b = pass * n_batches; b < (pass + 1) * n_batches; b++) {
     const Batch *batch = feeder_next (feeder);

@@ -825,7 +825,8 @@ test_feeder_epochs (void)
   for (guint stage = 0; stage < 2; stage++) {
     guint count[N] = { 0 }, fed = 0;
     Feeder *feeder
-        = feeder_new (data, &pre, &augment, &order, 1, 3, stage, 0, 3 * STEPS, &error);
+        = feeder_new (&(FeederOptions) { .data = data, .pre = &pre, .augment = &augment,
+              .order = order, .n_outputs = 1, .threads = 3 }, stage, 0, 3 * STEPS, &error);
 
     g_assert_no_error (error);
     for (guint epoch = 0; epoch < 3; epoch++) {
@@ -872,7 +873,8 @@ test_feeder_threads (void)
   for (guint threads = 1; threads <= 5; threads += 2) {
     for (guint start = 0; start < 20; start += threads == 1 ? 20 : 7) {
       Feeder *feeder
-          = feeder_new (data, &pre, &augment, &order, 3, threads, 1, start, 20, &error);
+          = feeder_new (&(FeederOptions) { .data = data, .pre = &pre, .augment = &augment,
+                .order = order, .n_outputs = 3, .threads = threads }, 1, start, 20, &error);
 
       g_assert_no_error (error);
       for (guint b = start; b < 20; b++) {
@@ -912,7 +914,8 @@ test_feeder_early_end (void)
   augment.rotation_range = 30;
   plain_pre (&pre);
   for (guint i = 0; i < 50; i++) {
-    Feeder *feeder = feeder_new (data, &pre, &augment, &order, 1, 4, 0, 0, 1000, &error);
+    Feeder *feeder = feeder_new (&(FeederOptions) { .data = data, .pre = &pre, .augment = &augment,
+        .order = order, .n_outputs = 1, .threads = 4 }, 0, 0, 1000, &error);
 
     g_assert_no_error (error);
     for (guint b = 0; b < i % 4; b++)

@@ -333,6 +333,37 @@ drop_failures (Dataset *dataset, char **failures)
   dataset->n = n;
 }
 
+/* Takes the memory for dataset->paths and fills it; what cannot be read is left out. */
+static gboolean
+decode (const char *dir, Dataset *dataset, guint threads, const NnPreprocess *pre, GError **error)
+{
+  const guint n = dataset->n;
+  Decoding decoding;
+  GThreadPool *pool;
+  gsize size;
+
+  dataset->height = pre->height;
+  dataset->width = pre->width;
+  dataset->sample_size
+      = (gsize) pre->width * pre->height * nn_preprocess_get_n_channels (pre);
+  if (!g_size_checked_mul (&size, n, dataset->sample_size)
+      || !(dataset->bytes = g_try_malloc (size))) {
+    g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY,
+        "%s: not enough memory for %u pictures of %ux%u pixels", dir, n, pre->width, pre->height);
+    return FALSE;
+  }
+  decoding = (Decoding) { dataset, pre, g_new0 (char *, n + 1) };
+  pool = g_thread_pool_new (decode_task, &decoding, (int) MAX (threads, 1), FALSE, NULL);
+  for (guint i = 0; i < n; i++)
+    g_thread_pool_push (pool, GUINT_TO_POINTER (i + 1), NULL);
+  g_thread_pool_free (pool, FALSE, TRUE);
+  drop_failures (dataset, decoding.failures);
+  for (guint i = 0; i < n; i++)
+    g_free (decoding.failures[i]);
+  g_free (decoding.failures);
+  return TRUE;
+}
+
 static gboolean
 check_classes (const char *dir, Dataset *dataset, guint n_found, GError **error)
 {
@@ -420,35 +451,36 @@ dataset_load (const char *dir, const DatasetOptions *options, const NnPreprocess
     GError **error)
 {
   g_autoptr (Dataset) dataset = dataset_list (dir, options, error);
-  Decoding decoding;
-  GThreadPool *pool;
-  gsize size;
   guint n;
 
   if (!dataset)
     return NULL;
-  dataset->sample_size
-      = (gsize) pre->width * pre->height * nn_preprocess_get_n_channels (pre);
-  if (!g_size_checked_mul (&size, dataset->n, dataset->sample_size)
-      || !(dataset->bytes = g_try_malloc (size))) {
-    g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY,
-        "%s: not enough memory for %u pictures of %ux%u pixels", dir, dataset->n, pre->width,
-        pre->height);
+  n = dataset->n;
+  if (!decode (dir, dataset, options->threads, pre, error)
+      || !check_classes (dir, dataset, n, error))
+    return NULL;
+  return g_steal_pointer (&dataset);
+}
+
+Dataset *
+dataset_load_unlabelled (const char *dir, guint threads, const NnPreprocess *pre, GError **error)
+{
+  g_autoptr (Dataset) dataset = g_new0 (Dataset, 1);
+  g_autoptr (GPtrArray) paths = pictures_list (dir, error);
+
+  if (!paths)
+    return NULL;
+  dataset->n = paths->len;
+  dataset->labels = g_new0 (guint, paths->len + 1);
+  g_ptr_array_add (paths, NULL);
+  g_ptr_array_set_free_func (paths, NULL);
+  dataset->paths = (char **) g_ptr_array_steal (paths, NULL);
+  if (!decode (dir, dataset, threads, pre, error))
+    return NULL;
+  if (dataset->n == 0) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT, "%s: no picture that can be read", dir);
     return NULL;
   }
-
-  decoding = (Decoding) { dataset, pre, g_new0 (char *, dataset->n + 1) };
-  pool = g_thread_pool_new (decode_task, &decoding, (int) MAX (options->threads, 1), FALSE, NULL);
-  for (guint i = 0; i < dataset->n; i++)
-    g_thread_pool_push (pool, GUINT_TO_POINTER (i + 1), NULL);
-  g_thread_pool_free (pool, FALSE, TRUE);
-  n = dataset->n;
-  drop_failures (dataset, decoding.failures);
-  for (guint i = 0; i < n; i++)
-    g_free (decoding.failures[i]);
-  g_free (decoding.failures);
-  if (!check_classes (dir, dataset, n, error))
-    return NULL;
   return g_steal_pointer (&dataset);
 }
 

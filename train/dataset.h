@@ -3,9 +3,14 @@
 #pragma once
 
 #include "nn/image.h"
-#include "train/recipe.h"
 
 G_BEGIN_DECLS
+
+typedef enum
+{
+  LAYOUT_FOLDERS, /* one folder a class */
+  LAYOUT_PREFIX,  /* one flat folder, the class is the beginning of the name: cat.17.jpg */
+} Layout;
 
 /* Labelled pictures, decoded and resized once, kept as bytes. */
 typedef struct
@@ -16,6 +21,7 @@ typedef struct
   char **classes;    /* NULL-terminated, sorted by code points */
   guint n_classes;
   guint n_unreadable; /* left out, each named in a warning */
+  guint height, width;
   gsize sample_size; /* bytes: H * W * C */
   guint8 *bytes;     /* (n, H, W, C); NULL after dataset_list() */
 } Dataset;
@@ -37,6 +43,11 @@ Dataset *dataset_load (const char *dir, const DatasetOptions *options, const NnP
 Dataset *dataset_list (const char *dir, const DatasetOptions *options, GError **error);
 void dataset_free (Dataset *dataset);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Dataset, dataset_free)
+
+/* Pictures without labels: all of @dir, sorted by path, those in sub-folders too.
+ * labels are 0, classes NULL. */
+Dataset *dataset_load_unlabelled (const char *dir, guint threads, const NnPreprocess *pre,
+    GError **error);
 
 /* A decoded picture file, to be looked at in several sizes. EXIF orientation
  * is honoured, alpha dropped. NN_ERROR_READ, _FORMAT, _SHAPE; the messages tell

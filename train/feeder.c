@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "train/feeder.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "nn/error.h"
@@ -86,11 +87,9 @@ typedef struct
 
 struct _Feeder
 {
-  const Dataset *data;
-  const NnPreprocess *pre;
-  const NnAugment *augment;
-  Order order;
-  guint n_outputs, stage;
+  FeederOptions options;
+  gsize input_size; /* floats of a sample */
+  guint stage;
   guint64 next_used, next_queued, end; /* batch numbers */
   Slot slots[SLOTS];
   GThreadPool *pool;
@@ -115,31 +114,134 @@ feeder_sample (const NnPreprocess *pre, const NnAugment *augment, guint64 seed, 
 }
 
 static void
+make_target (const FeederOptions *options, guint label, float *target)
+{
+  const float smoothing = (float) options->label_smoothing;
+
+  if (options->n_outputs == 1) {
+    target[0] = (float) label * (1 - smoothing) + smoothing / 2;
+    return;
+  }
+  for (guint i = 0; i < options->n_outputs; i++)
+    target[i] = (i == label) * (1 - smoothing) + smoothing / (float) options->n_outputs;
+}
+
+static void
+make_sample (const Feeder *feeder, Slot *slot, guint i)
+{
+  const FeederOptions *options = &feeder->options;
+  const guint sample = slot->samples[i], label = options->data->labels[sample];
+  const guint8 *src = options->data->bytes + sample * options->data->sample_size;
+  float *dst = slot->batch.input + i * feeder->input_size;
+
+  feeder_sample (options->pre, options->augment, options->order.seed, slot->first_draw + i, src,
+      dst, NULL);
+  if (options->weak) /* draws of its own */
+    feeder_sample (options->pre, options->weak, options->order.seed,
+        G_GUINT64_CONSTANT (1) << 63 | (slot->first_draw + i), src,
+        slot->batch.weak + i * feeder->input_size, NULL);
+  make_target (options, label, slot->batch.targets + (gsize) i * options->n_outputs);
+  if (options->class_weights)
+    slot->batch.weights[i] = (float) options->class_weights[label];
+}
+
+/* Beta (alpha, alpha), 0 < alpha <= 1: Joehnk 1964 */
+static double
+draw_beta (NnRng *rng, double alpha)
+{
+  double u, v;
+
+  do {
+    u = pow (nn_rng_double (rng), 1 / alpha);
+    v = pow (nn_rng_double (rng), 1 / alpha);
+  } while (u + v > 1 || u + v == 0);
+  return u / (u + v);
+}
+
+static void
+blend (float lambda, gsize n, float *a, float *b)
+{
+  for (gsize i = 0; i < n; i++) {
+    float x = a[i], y = b[i];
+
+    a[i] = lambda * x + (1 - lambda) * y;
+    b[i] = lambda * y + (1 - lambda) * x;
+  }
+}
+
+/* Exchanges a rectangle of 1 - lambda of the area; returns the part that stays. */
+static float
+exchange (NnRng *rng, double lambda, const NnPreprocess *pre, float *a, float *b)
+{
+  const guint channels = nn_preprocess_get_n_channels (pre);
+  const double side = sqrt (1 - lambda), y = nn_rng_double (rng), x = nn_rng_double (rng);
+  const guint top = (guint) (CLAMP (y - side / 2, 0, 1) * pre->height);
+  const guint bottom = (guint) (CLAMP (y + side / 2, 0, 1) * pre->height);
+  const guint left = (guint) (CLAMP (x - side / 2, 0, 1) * pre->width);
+  const guint right = (guint) (CLAMP (x + side / 2, 0, 1) * pre->width);
+
+  for (guint r = top; r < bottom; r++) {
+    gsize at = ((gsize) r * pre->width + left) * channels;
+
+    blend (0, (gsize) (right - left) * channels, a + at, b + at);
+  }
+  return 1 - (float) ((bottom - top) * (right - left)) / (float) (pre->height * pre->width);
+}
+
+/* When a batch's samples are there. */
+static void
+mix (const Feeder *feeder, Slot *slot)
+{
+  const FeederOptions *options = &feeder->options;
+  const Mixing *m = &options->mixing;
+
+  for (guint i = 0; i < slot->batch.n / 2; i++) {
+    const guint j = slot->batch.n - 1 - i;
+    float *a = slot->batch.input + i * feeder->input_size;
+    float *b = slot->batch.input + j * feeder->input_size;
+    gboolean cut;
+    float lambda;
+    NnRng rng;
+
+    nn_rng_init (&rng, options->order.seed, NN_STREAM_MIX, slot->first_draw + i);
+    if (nn_rng_double (&rng) >= m->probability)
+      continue;
+    cut = m->mixup == 0 || (m->cutmix != 0 && nn_rng_double (&rng) < 0.5);
+    lambda = (float) draw_beta (&rng, cut ? m->cutmix : m->mixup);
+    if (cut)
+      lambda = exchange (&rng, lambda, options->pre, a, b);
+    else
+      blend (lambda, feeder->input_size, a, b);
+    blend (lambda, options->n_outputs, slot->batch.targets + (gsize) i * options->n_outputs,
+        slot->batch.targets + (gsize) j * options->n_outputs);
+    if (options->class_weights)
+      blend (lambda, 1, &slot->batch.weights[i], &slot->batch.weights[j]);
+  }
+}
+
+static void
 feeder_task (gpointer item, gpointer user_data)
 {
   Feeder *feeder = user_data;
   guint task = GPOINTER_TO_UINT (item) - 1;
   Slot *slot = &feeder->slots[task % SLOTS];
   guint first = task / SLOTS * CHUNK, end = MIN (first + CHUNK, slot->batch.n);
+  gboolean is_last;
 
-  for (guint i = first; i < end; i++) {
-    guint sample = slot->samples[i], label = feeder->data->labels[sample];
-    const guint8 *src = feeder->data->bytes + sample * feeder->data->sample_size;
-    float *dst = slot->batch.input + i * feeder->data->sample_size;
-    float *target = slot->batch.targets + i * feeder->n_outputs;
-
-    feeder_sample (feeder->pre, feeder->augment, feeder->order.seed, slot->first_draw + i, src,
-        dst, NULL);
-    if (feeder->n_outputs == 1) {
-      target[0] = (float) label;
-    } else {
-      memset (target, 0, feeder->n_outputs * sizeof (float));
-      target[label] = 1;
-    }
-  }
+  for (guint i = first; i < end; i++)
+    make_sample (feeder, slot, i);
   g_mutex_lock (&feeder->lock);
-  if (--slot->n_pending == 0)
-    g_cond_signal (&feeder->done);
+  is_last = slot->n_pending == 1;
+  if (!is_last)
+    slot->n_pending--;
+  g_mutex_unlock (&feeder->lock);
+  if (!is_last)
+    return;
+  if (feeder->options.mixing.mixup != 0 || feeder->options.mixing.cutmix != 0)
+    mix (feeder, slot);
+  g_mutex_lock (&feeder->lock);
+  slot->n_pending = 0;
+  g_cond_signal (&feeder->done);
   g_mutex_unlock (&feeder->lock);
 }
 
@@ -149,8 +251,8 @@ queue_batch (Feeder *feeder)
   guint at = feeder->next_queued % SLOTS, n_tasks;
   Slot *slot = &feeder->slots[at];
 
-  slot->batch.n = order_get_batch (
-      &feeder->order, feeder->stage, feeder->next_queued, slot->samples, &slot->first_draw);
+  slot->batch.n = order_get_batch (&feeder->options.order, feeder->stage, feeder->next_queued,
+      slot->samples, &slot->first_draw);
   n_tasks = (slot->batch.n + CHUNK - 1) / CHUNK;
   slot->n_pending = n_tasks;
   for (guint i = 0; i < n_tasks; i++)
@@ -158,33 +260,41 @@ queue_batch (Feeder *feeder)
   feeder->next_queued++;
 }
 
+static gboolean
+slot_init (const Feeder *feeder, Slot *slot)
+{
+  const FeederOptions *o = &feeder->options;
+  const gsize n = o->order.batch_size;
+
+  slot->samples = g_new (guint, n);
+  slot->batch.input = g_try_new (float, feeder->input_size * n);
+  slot->batch.targets = g_try_new (float, o->n_outputs * n);
+  if (o->class_weights)
+    slot->batch.weights = g_new (float, n);
+  if (o->weak)
+    slot->batch.weak = g_try_new (float, feeder->input_size * n);
+  return slot->batch.input && slot->batch.targets && (slot->batch.weak || !o->weak);
+}
+
 Feeder *
-feeder_new (const Dataset *data, const NnPreprocess *pre, const NnAugment *augment,
-    const Order *order, guint n_outputs, guint threads, guint stage, guint64 batch, guint64 end,
-    GError **error)
+feeder_new (const FeederOptions *options, guint stage, guint64 batch, guint64 end, GError **error)
 {
   Feeder *feeder = g_new0 (Feeder, 1);
 
-  feeder->data = data;
-  feeder->pre = pre;
-  feeder->augment = augment;
-  feeder->order = *order;
-  feeder->n_outputs = n_outputs;
+  feeder->options = *options;
+  feeder->input_size = (gsize) options->pre->height * options->pre->width
+      * nn_preprocess_get_n_channels (options->pre);
   feeder->stage = stage;
   feeder->next_used = feeder->next_queued = batch;
   feeder->end = end;
   g_mutex_init (&feeder->lock);
   g_cond_init (&feeder->done);
-  feeder->pool = g_thread_pool_new (feeder_task, feeder, (int) MAX (threads, 1), FALSE, NULL);
+  feeder->pool
+      = g_thread_pool_new (feeder_task, feeder, (int) MAX (options->threads, 1), FALSE, NULL);
   for (guint i = 0; i < SLOTS; i++) {
-    Slot *slot = &feeder->slots[i];
-
-    slot->samples = g_new (guint, order->batch_size);
-    slot->batch.input = g_try_new (float, data->sample_size * order->batch_size);
-    slot->batch.targets = g_try_new (float, (gsize) n_outputs * order->batch_size);
-    if (!slot->batch.input || !slot->batch.targets) {
+    if (!slot_init (feeder, &feeder->slots[i])) {
       g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY,
-          "not enough memory for batches of %u pictures", order->batch_size);
+          "not enough memory for batches of %u pictures", options->order.batch_size);
       feeder_free (feeder);
       return NULL;
     }
@@ -204,6 +314,8 @@ feeder_free (Feeder *feeder)
     g_free (feeder->slots[i].samples);
     g_free (feeder->slots[i].batch.input);
     g_free (feeder->slots[i].batch.targets);
+    g_free (feeder->slots[i].batch.weights);
+    g_free (feeder->slots[i].batch.weak);
   }
   g_mutex_clear (&feeder->lock);
   g_cond_clear (&feeder->done);

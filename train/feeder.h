@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "nn/augment.h"
 #include "train/dataset.h"
 
 G_BEGIN_DECLS
@@ -29,10 +30,21 @@ guint order_get_batch (const Order *order, guint stage, guint64 batch, guint *sa
  * @stage: what order_get_batch() tells of it, wherever in the pass it is. */
 guint64 order_get_draw (const Order *order, guint stage, guint64 pass, guint sample);
 
-/* One sample as training sees it: @src, bytes of @pre's size, augmented by
+/* One sample as training sees it: @src, bytes of the size that @augment
+ * takes, augmented by
  * @draw of @seed and pre-processed. @params (out, nullable): what was drawn. */
 void feeder_sample (const NnPreprocess *pre, const NnAugment *augment, guint64 seed, guint64 draw,
     const guint8 *src, float *dst, NnAugmentParams *params);
+
+/* Pairs of samples made one: mixup (Zhang et al. 2018) and CutMix (Yun et al.
+ * 2019), alphas of their Beta distributions, 0 = not used; where both are, a
+ * coin decides. Sample i of a batch is paired with sample n - 1 - i, each pair
+ * draws from (seed, NN_STREAM_MIX, draw of sample i). */
+typedef struct
+{
+  double mixup, cutmix; /* alpha, 0..1 */
+  double probability;   /* of a pair to be mixed */
+} Mixing;
 
 /* Prepares batches ahead of their use on threads of its own. */
 typedef struct _Feeder Feeder;
@@ -42,13 +54,26 @@ typedef struct
   guint n;
   float *input;   /* (n, H, W, C) */
   float *targets; /* (n, n_outputs) */
+  float *weights; /* (n): of the samples' classes; NULL: all 1 */
+  float *weak;    /* (n, H, W, C): the same pictures under the weak augmentation; NULL: none */
 } Batch;
 
-/* @data, @pre and @augment must outlive the feeder. @n_outputs: 1 = the class
- * as 0 or 1, else one-hot. Starts at batch @batch of @stage, goes to batch
- * @end (not included). */
-Feeder *feeder_new (const Dataset *data, const NnPreprocess *pre, const NnAugment *augment,
-    const Order *order, guint n_outputs, guint threads, guint stage, guint64 batch, guint64 end,
+typedef struct
+{
+  const Dataset *data;      /* what is pointed to must outlive the feeder */
+  const NnPreprocess *pre;  /* of the network's input */
+  const NnAugment *augment; /* source_height and _width are the data's */
+  const NnAugment *weak;    /* NULL: none */
+  Mixing mixing;
+  double label_smoothing;   /* target = t (1 - s) + s / n_classes */
+  const double *class_weights; /* of each class; NULL: all 1 */
+  Order order;
+  guint n_outputs;          /* 1 = the class as 0 or 1, else one-hot */
+  guint threads;
+} FeederOptions;
+
+/* Starts at batch @batch of @stage, goes to batch @end (not included). */
+Feeder *feeder_new (const FeederOptions *options, guint stage, guint64 batch, guint64 end,
     GError **error);
 void feeder_free (Feeder *feeder);
 

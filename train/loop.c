@@ -3,6 +3,7 @@
 #include "train/loop.h"
 
 #include <glib/gstdio.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,14 +16,19 @@
 #include "nn/log.h"
 #include "train/feeder.h"
 #include "train/progress.h"
+#include "train/schedule.h"
 
 /* NnModel.extra of a checkpoint: where the run stands. Sums are written as
  * hexadecimal floats, so that a resumed run goes on with the same bits. */
 #define EXTRA_RECIPE "classify_recipe"
-#define EXTRA_POSITION "classify_position" /* stage epoch step sum_loss n_correct n_seen */
+#define EXTRA_POSITION "classify_position" /* as Position has it */
 #define EXTRA_HISTORY "classify_history"   /* CSV lines without the header */
 
-#define CSV_HEADER "epoch,stage,learning_rate,loss,accuracy,val_loss,val_accuracy,seconds\n"
+#define CSV_HEADER \
+  "epoch,stage,learning_rate,loss,accuracy,val_loss,val_accuracy,unlabelled_used,seconds\n"
+
+#define VALIDATION_BATCH 32
+#define WEAK_SHIFT 0.125 /* FixMatch's weak augmentation: flips and shifts by an eighth */
 
 typedef struct
 {
@@ -30,6 +36,7 @@ typedef struct
   guint step;         /* in the epoch */
   double sum_loss;    /* of this epoch so far */
   guint64 n_correct, n_seen;
+  guint64 n_used, n_offered; /* unlabelled pictures learnt from, looked at */
 } Position;
 
 typedef struct
@@ -40,16 +47,21 @@ typedef struct
   NnModel *model;
   NnOptimizer *optimizer;
   NnBackend *backend;
-  NnPlan *plan;
-  NnPreprocess pre;
+  NnModel *view; /* the network at the size of the present stage */
+  NnPlan *plan;  /* of it */
+  NnPreprocess pre, stage_pre;
   NnLoss loss;
   const char *loss_name;
   gsize n_outputs;
-  Dataset *data, *validation;
+  Dataset *data, *validation, *unlabelled;
+  NnAugment augment, weak, strong; /* the recipe's, from the size of the pictures */
+  double *class_weights;
+  float *targets, *weights;        /* of a step that has unlabelled pictures too */
   Order order;
   Position at;
   GString *history;
-  guint n_epochs;        /* of all stages */
+  GArray *results; /* of the epochs done */
+  guint n_epochs;  /* of all stages */
 } Run;
 
 /* --- signals --------------------------------------------------------------------- */
@@ -79,14 +91,21 @@ catch_signals (gboolean catch)
 
 /* --- checkpoints -------------------------------------------------------------------- */
 
-char *
-train_checkpoint_path (const char *output)
+/* OUTPUT minus .h5 + @ending */
+static char *
+beside (const char *output, const char *ending)
 {
   g_autofree char *stem = g_strdup (output);
 
   if (g_str_has_suffix (stem, ".h5"))
     stem[strlen (stem) - 3] = '\0';
-  return g_strconcat (stem, ".checkpoint.h5", NULL);
+  return g_strconcat (stem, ending, NULL);
+}
+
+char *
+train_checkpoint_path (const char *output)
+{
+  return beside (output, ".checkpoint.h5");
 }
 
 static void
@@ -100,13 +119,15 @@ save_checkpoint (Run *run, GError **error)
 {
   char loss[64];
 
-  if (!nn_plan_sync (run->plan, run->optimizer, error))
+  if (run->plan && !nn_plan_sync (run->plan, run->optimizer, error))
     return FALSE;
   g_snprintf (loss, sizeof loss, "%a", run->at.sum_loss);
   set_extra (run->model, EXTRA_RECIPE, g_strdup (run->recipe->fingerprint));
   set_extra (run->model, EXTRA_POSITION,
-      g_strdup_printf ("%u %u %u %s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, run->at.stage,
-          run->at.epoch, run->at.step, loss, run->at.n_correct, run->at.n_seen));
+      g_strdup_printf ("%u %u %u %s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT
+                       " %" G_GUINT64_FORMAT,
+          run->at.stage, run->at.epoch, run->at.step, loss, run->at.n_correct, run->at.n_seen,
+          run->at.n_used, run->at.n_offered));
   set_extra (run->model, EXTRA_HISTORY, g_strdup (run->history->str));
   return nn_model_save (run->model, run->checkpoint, run->optimizer, run->loss_name, error);
 }
@@ -135,9 +156,13 @@ load_checkpoint (Run *run, GError **error)
         run->checkpoint, run->recipe->path);
     return FALSE;
   }
-  if (sscanf (position, "%u %u %u %la %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, &run->at.stage,
-          &run->at.epoch, &run->at.step, &run->at.sum_loss, &run->at.n_correct, &run->at.n_seen)
-      != 6) {
+  if (sscanf (position,
+          "%u %u %u %la %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT
+          " %" G_GUINT64_FORMAT,
+          &run->at.stage, &run->at.epoch, &run->at.step, &run->at.sum_loss, &run->at.n_correct,
+          &run->at.n_seen, &run->at.n_used, &run->at.n_offered)
+          != 8
+      || run->at.stage > run->recipe->n_stages) {
     g_set_error (error, NN_ERROR, NN_ERROR_FORMAT, "%s: its attribute %s is damaged: \"%s\"",
         run->checkpoint, EXTRA_POSITION, position);
     return FALSE;
@@ -146,6 +171,8 @@ load_checkpoint (Run *run, GError **error)
       || !nn_optimizer_load (run->optimizer, run->model, run->checkpoint, error))
     return FALSE;
   g_string_assign (run->history, history);
+  g_array_unref (run->results);
+  run->results = schedule_parse_history (history);
   return TRUE;
 }
 
@@ -234,59 +261,197 @@ fill_target (const Run *run, guint label, float *target)
   }
 }
 
+/* With the weights that the model file will have, at the network's own size. */
 static gboolean
 validate (Run *run, double *loss, double *accuracy, GError **error)
 {
   const Dataset *data = run->validation;
-  g_autofree float *targets = g_new (float, run->n_outputs * run->recipe->batch_size);
+  const NnPlanOptions options = { .batch = VALIDATION_BATCH, .threads = run->options->threads };
+  g_autofree float *targets = g_new (float, run->n_outputs * VALIDATION_BATCH);
+  g_autoptr (NnPlan) plan = nn_plan_new (run->backend, run->model, &options, error);
   double sum_loss = 0;
   guint n_correct = 0;
 
-  for (guint first = 0; first < data->n; first += run->recipe->batch_size) {
-    guint n = MIN (run->recipe->batch_size, data->n - first), correct;
+  if (!plan)
+    return FALSE;
+  for (guint first = 0; first < data->n; first += VALIDATION_BATCH) {
+    const guint n = MIN (VALIDATION_BATCH, data->n - first);
     const float *outputs;
-    double sum;
+    NnStepResult result;
 
     for (guint i = 0; i < n; i++) {
       nn_preprocess_bytes (&run->pre, data->bytes + (first + i) * data->sample_size, FALSE,
-          nn_plan_get_input (run->plan) + i * data->sample_size);
+          nn_plan_get_input (plan) + i * data->sample_size);
       fill_target (run, data->labels[first + i], targets + i * run->n_outputs);
     }
-    outputs = nn_plan_run (run->plan, n, error);
+    outputs = nn_plan_run (plan, n, error);
     if (!outputs)
       return FALSE;
-    nn_loss_compute (run->loss, outputs, targets, n, run->n_outputs, NULL, &sum, &correct);
-    sum_loss += sum;
-    n_correct += correct;
+    nn_loss_compute (run->loss, outputs, &(NnStep) { .n = n, .targets = targets }, run->n_outputs,
+        NULL, &result);
+    sum_loss += result.sum_loss;
+    n_correct += result.n_correct;
   }
   *loss = sum_loss / data->n;
   *accuracy = (double) n_correct / data->n;
   return TRUE;
 }
 
+/* Puts the averaged weights, if there are any, into the model, or back. */
+static void
+swap_average (Run *run)
+{
+  if (run->optimizer->ema)
+    nn_ema_swap (run->optimizer->ema, run->model);
+}
+
+static gboolean
+learns_unlabelled (const Run *run)
+{
+  return run->unlabelled && epoch_number (run) > run->recipe->unlabelled_start;
+}
+
+/* What the averaged weights take the weakly changed pictures for, where they are
+ * sure: targets and weights of the strongly changed ones. */
+static gboolean
+guess_labels (Run *run, const Batch *batch, double weight, float *targets, float *weights,
+    GError **error)
+{
+  const double threshold = run->recipe->threshold;
+  const gsize n_outputs = run->n_outputs;
+  const float *outputs;
+
+  memcpy (nn_plan_get_input (run->plan), batch->weak,
+      batch->n * nn_shape_count (nn_model_get_input_shape (run->view)) * sizeof (float));
+  swap_average (run);
+  nn_plan_params_changed (run->plan);
+  outputs = nn_plan_run (run->plan, batch->n, error);
+  swap_average (run);
+  nn_plan_params_changed (run->plan);
+  if (!outputs)
+    return FALSE;
+  for (guint i = 0; i < batch->n; i++, outputs += n_outputs, targets += n_outputs) {
+    double sure;
+
+    if (n_outputs == 1) {
+      targets[0] = outputs[0] > 0.5f;
+      sure = MAX (outputs[0], 1 - outputs[0]);
+    } else {
+      guint best;
+
+      nn_top_k (outputs, (guint) n_outputs, 1, &best);
+      memset (targets, 0, n_outputs * sizeof (float));
+      targets[best] = 1;
+      sure = outputs[best];
+    }
+    weights[i] = sure >= threshold ? (float) weight : 0;
+    run->at.n_used += sure >= threshold;
+  }
+  run->at.n_offered += batch->n;
+  return TRUE;
+}
+
+/* One step on a labelled batch and, beside it, an unlabelled one (or NULL). The
+ * loss is the mean over the former plus weight times the mean over the latter. */
+static gboolean
+train_step (Run *run, const Batch *batch, const Batch *more, GError **error)
+{
+  const gsize size = nn_shape_count (nn_model_get_input_shape (run->view));
+  float *input = nn_plan_get_input (run->plan);
+  NnStep step = { batch->n, batch->targets, batch->weights, 0, run->recipe->seed };
+  NnStepResult result;
+
+  if (more) {
+    const guint n = batch->n + more->n;
+    const double since = (double) (epoch_number (run) - run->recipe->unlabelled_start);
+    const double ramp = MIN (since / (run->recipe->unlabelled_ramp + 1.), 1);
+
+    if (!guess_labels (run, more, run->recipe->unlabelled_weight * ramp * n / more->n,
+            run->targets + batch->n * run->n_outputs, run->weights + batch->n, error))
+      return FALSE;
+    memcpy (run->targets, batch->targets, batch->n * run->n_outputs * sizeof (float));
+    for (guint i = 0; i < batch->n; i++)
+      run->weights[i] = (batch->weights ? batch->weights[i] : 1) * (float) n / (float) batch->n;
+    memcpy (input + batch->n * size, more->input, more->n * size * sizeof (float));
+    step = (NnStep) { n, run->targets, run->weights, batch->n, run->recipe->seed };
+  }
+  memcpy (input, batch->input, batch->n * size * sizeof (float));
+  if (!nn_plan_train_step (run->plan, &step, run->optimizer, &result, error))
+    return FALSE;
+  if (run->optimizer->ema) {
+    if (!nn_plan_sync (run->plan, run->optimizer, error))
+      return FALSE;
+    nn_ema_update (run->optimizer->ema, run->model, run->optimizer->iterations);
+  }
+  run->at.sum_loss += step.weights ? result.sum_loss / MAX (result.sum_weights, 1e-30) * batch->n
+                                   : result.sum_loss;
+  run->at.n_correct += result.n_correct;
+  run->at.n_seen += batch->n;
+  return TRUE;
+}
+
+/* Batches from where the run stands to the end of the stage. */
+static Feeder *
+make_feeder (const Run *run, gboolean unlabelled, GError **error)
+{
+  const Recipe *recipe = run->recipe;
+  const guint64 steps = steps_per_epoch (run);
+  FeederOptions options = {
+    .data = run->data,
+    .pre = &run->stage_pre,
+    .augment = &run->augment,
+    .mixing = recipe->mixing,
+    .label_smoothing = recipe->label_smoothing,
+    .class_weights = run->class_weights,
+    .order = run->order,
+    .n_outputs = (guint) run->n_outputs,
+    .threads = nn_plan_get_threads (run->plan),
+  };
+
+  if (unlabelled) {
+    options.data = run->unlabelled;
+    options.augment = &run->strong;
+    options.weak = &run->weak;
+    options.mixing = (Mixing) { 0 };
+    options.class_weights = NULL;
+    /* other draws than the labelled pictures' */
+    options.order = (Order) { run->unlabelled->n, recipe->unlabelled_batch, ~recipe->seed };
+  }
+  return feeder_new (&options, run->at.stage, run->at.epoch * steps + run->at.step,
+      recipe->stages[run->at.stage].epochs * steps, error);
+}
+
 /* Steps until the end of the epoch or a signal. */
 static gboolean
-run_steps (Run *run, Feeder *feeder, GError **error)
+run_steps (Run *run, Feeder *feeder, Feeder **unlabelled, GError **error)
 {
   const guint steps = steps_per_epoch (run), first_step = run->at.step;
   const gint64 start = g_get_monotonic_time ();
 
+  if (learns_unlabelled (run) && !*unlabelled && !(*unlabelled = make_feeder (run, TRUE, error)))
+    return FALSE;
   while (run->at.step < steps && !stop_signal) {
-    const Batch *batch = feeder_next (feeder);
-    NnStepResult result;
-
-    memcpy (nn_plan_get_input (run->plan), batch->input,
-        batch->n * run->data->sample_size * sizeof (float));
-    if (!nn_plan_train_step (run->plan, batch->n, batch->targets, run->optimizer,
-            run->recipe->seed, &result, error))
+    run->optimizer->learning_rate = schedule_get_rate (run->recipe, run->at.stage,
+        (guint64) run->at.epoch * steps + run->at.step, steps, run->results);
+    if (!train_step (run, feeder_next (feeder), *unlabelled ? feeder_next (*unlabelled) : NULL,
+            error))
       return FALSE;
-    run->at.sum_loss += result.sum_loss;
-    run->at.n_correct += result.n_correct;
-    run->at.n_seen += batch->n;
     run->at.step++;
     show_progress (run, start, first_step);
   }
   return TRUE;
+}
+
+/* The weights of the best epoch so far are kept beside the model file. */
+static gboolean
+keep_best (Run *run, GError **error)
+{
+  g_autofree char *path = beside (run->options->output, ".best.h5");
+
+  if (run->recipe->keep != KEEP_BEST
+      || schedule_find_best (run->results) != (int) run->results->len - 1)
+    return TRUE;
+  return nn_model_save_weights (run->model, path, error);
 }
 
 static gboolean
@@ -294,12 +459,17 @@ end_epoch (Run *run, double seconds, GError **error)
 {
   const double loss = run->at.sum_loss / (double) run->at.n_seen;
   const double accuracy = (double) run->at.n_correct / (double) run->at.n_seen;
-  const double rate = run->recipe->stages[run->at.stage].learning_rate;
+  const double rate = run->optimizer->learning_rate;
   g_autofree char *time = NULL;
   char numbers[7][G_ASCII_DTOSTR_BUF_SIZE] = { "" };
   double val_loss = 0, val_accuracy = 0;
+  EpochResult epoch = { NAN, NAN };
   gint64 start = g_get_monotonic_time ();
+  gboolean ok;
 
+  if (!nn_plan_sync (run->plan, run->optimizer, error))
+    return FALSE;
+  swap_average (run);
   if (run->validation && !validate (run, &val_loss, &val_accuracy, error))
     return FALSE;
   seconds += (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
@@ -310,9 +480,22 @@ end_epoch (Run *run, double seconds, GError **error)
     g_ascii_formatd (numbers[3], sizeof numbers[3], "%.5f", val_loss);
     g_ascii_formatd (numbers[4], sizeof numbers[4], "%.5f", val_accuracy);
   }
-  g_ascii_formatd (numbers[5], sizeof numbers[5], "%.1f", seconds);
-  g_string_append_printf (run->history, "%u,%u,%s,%s,%s,%s,%s,%s\n", epoch_number (run),
-      run->at.stage + 1, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]);
+  if (run->at.n_offered)
+    g_ascii_formatd (numbers[5], sizeof numbers[5], "%.5f",
+        (double) run->at.n_used / (double) run->at.n_offered);
+  g_ascii_formatd (numbers[6], sizeof numbers[6], "%.1f", seconds);
+  g_string_append_printf (run->history, "%u,%u,%s,%s,%s,%s,%s,%s,%s\n", epoch_number (run),
+      run->at.stage + 1, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5],
+      numbers[6]);
+  if (run->validation) {
+    epoch.val_loss = g_ascii_strtod (numbers[3], NULL);
+    epoch.val_accuracy = g_ascii_strtod (numbers[4], NULL);
+  }
+  g_array_append_val (run->results, epoch);
+  ok = keep_best (run, error);
+  swap_average (run);
+  if (!ok)
+    return FALSE;
   if (!run->options->quiet) {
     progress_clear ();
     time = progress_format_time (seconds);
@@ -320,51 +503,103 @@ end_epoch (Run *run, double seconds, GError **error)
         accuracy);
     if (run->validation)
       printf ("  val_loss %.4f  val_accuracy %.4f", val_loss, val_accuracy);
+    if (run->at.n_offered)
+      printf ("  unlabelled %.0f %%", 100. * (double) run->at.n_used / (double) run->at.n_offered);
     printf ("  lr %g  %s  %.0f pictures/s\n", rate, time,
         (double) run->at.n_seen / MAX (seconds, 1e-6));
     fflush (stdout);
   }
 
   run->at.sum_loss = 0;
-  run->at.n_correct = run->at.n_seen = 0;
+  run->at.n_correct = run->at.n_seen = run->at.n_used = run->at.n_offered = 0;
   run->at.step = 0;
   run->at.epoch++;
   if (run->at.epoch == run->recipe->stages[run->at.stage].epochs) {
     run->at.epoch = 0;
     run->at.stage++;
   }
+  if (run->at.stage < run->recipe->n_stages && schedule_is_over (run->recipe, run->results)) {
+    if (!run->options->quiet)
+      printf ("stopped early: no better epoch than number %d in the last %u\n",
+          schedule_find_best (run->results) + 1, run->recipe->patience);
+    run->at.stage = run->recipe->n_stages;
+  }
   return save_checkpoint (run, error) && write_log (run, error);
 }
 
 /* --- the run --------------------------------------------------------------------------------- */
 
+/* The plan of the present stage. */
+static gboolean
+make_plan (Run *run, GError **error)
+{
+  const Recipe *recipe = run->recipe;
+  const guint size = recipe->stages[run->at.stage].size;
+  NnPreprocess stored;
+  g_autofree char *description = NULL;
+  NnPlanOptions options = {
+    .precision = NN_PRECISION_AUTO,
+    .batch = recipe->batch_size + (run->unlabelled ? recipe->unlabelled_batch : 0),
+    .training = TRUE,
+    .threads = run->options->threads,
+    .loss = run->loss,
+    .bessel_moving_variance = recipe->bessel_moving_variance,
+  };
+
+  g_clear_pointer (&run->plan, nn_plan_free);
+  g_clear_pointer (&run->view, nn_model_unref);
+  run->stage_pre = run->pre;
+  if (size && (size != run->pre.height || size != run->pre.width)) {
+    run->stage_pre.height = run->stage_pre.width = size;
+    run->view = nn_model_new_resized (run->model, size, size, error);
+    if (!run->view) {
+      g_prefix_error (error, "%s: [schedule] size: ", recipe->path);
+      return FALSE;
+    }
+  } else {
+    run->view = nn_model_ref (run->model);
+  }
+  recipe_get_stored (recipe, &run->pre, &stored, NULL);
+  run->augment.source_height = stored.height != run->stage_pre.height
+          || stored.width != run->stage_pre.width
+      ? stored.height
+      : 0;
+  run->augment.source_width = run->augment.source_height ? stored.width : 0;
+  run->strong.source_height = run->weak.source_height = run->augment.source_height;
+  run->strong.source_width = run->weak.source_width = run->augment.source_width;
+  run->plan = nn_plan_new (run->backend, run->view, &options, error);
+  if (!run->plan)
+    return FALSE;
+  description = nn_plan_describe (run->plan);
+  nn_info ("%s", description);
+  return TRUE;
+}
+
 static gboolean
 run_stages (Run *run, GError **error)
 {
-  const guint threads = nn_plan_get_threads (run->plan);
-
   while (run->at.stage < run->recipe->n_stages && !stop_signal) {
     const guint stage = run->at.stage;
-    const guint64 steps = steps_per_epoch (run);
-    Feeder *feeder = feeder_new (run->data, &run->pre, &run->recipe->augment, &run->order,
-        (guint) run->n_outputs, threads, stage, run->at.epoch * steps + run->at.step,
-        run->recipe->stages[stage].epochs * steps, error);
+    Feeder *feeder, *unlabelled = NULL;
+    gboolean ok = TRUE;
 
+    if (!run->plan || run->recipe->stages[stage].size != run->recipe->stages[stage - 1].size)
+      if (!make_plan (run, error))
+        return FALSE;
+    feeder = make_feeder (run, FALSE, error);
     if (!feeder)
       return FALSE;
-    run->optimizer->learning_rate = run->recipe->stages[stage].learning_rate;
-    while (run->at.stage == stage && !stop_signal) {
+    while (ok && run->at.stage == stage && !stop_signal) {
       gint64 start = g_get_monotonic_time ();
-      gboolean ok = run_steps (run, feeder, error);
 
-      if (ok && run->at.step == steps)
+      ok = run_steps (run, feeder, &unlabelled, error);
+      if (ok && run->at.step == steps_per_epoch (run))
         ok = end_epoch (run, (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC, error);
-      if (!ok) {
-        feeder_free (feeder);
-        return FALSE;
-      }
     }
     feeder_free (feeder);
+    feeder_free (unlabelled);
+    if (!ok)
+      return FALSE;
   }
   return TRUE;
 }
@@ -377,9 +612,15 @@ load_data (Run *run, GError **error)
   DatasetOptions options
       = { recipe->layout, recipe->limit, recipe->limit_per_class, NULL, threads };
   gint64 start = g_get_monotonic_time ();
+  NnPreprocess stored;
 
-  run->data = dataset_load (recipe->train_dir, &options, &run->pre, error);
+  recipe_get_stored (recipe, &run->pre, &stored, NULL);
+  run->data = dataset_load (recipe->train_dir, &options, &stored, error);
   if (!run->data)
+    return FALSE;
+  if (recipe->unlabelled_dir
+      && !(run->unlabelled
+             = dataset_load_unlabelled (recipe->unlabelled_dir, threads, &stored, error)))
     return FALSE;
   if (recipe->validate_dir) {
     options = (DatasetOptions) { recipe->layout, recipe->validate_limit, 0,
@@ -390,13 +631,16 @@ load_data (Run *run, GError **error)
   }
   if (!run->options->quiet) {
     guint bad
-        = run->data->n_unreadable + (run->validation ? run->validation->n_unreadable : 0);
+        = run->data->n_unreadable + (run->validation ? run->validation->n_unreadable : 0)
+        + (run->unlabelled ? run->unlabelled->n_unreadable : 0);
     g_autofree char *classes = g_strjoinv (", ", run->data->classes);
 
     printf ("Found %u images belonging to %u classes (%s)", run->data->n, run->data->n_classes,
         classes);
     if (run->validation)
       printf (", %u to validate with", run->validation->n);
+    if (run->unlabelled)
+      printf (", %u without labels", run->unlabelled->n);
     if (bad)
       printf ("; %u unreadable ones left out", bad);
     printf (", decoded in %.1f s\n",
@@ -406,19 +650,115 @@ load_data (Run *run, GError **error)
   return TRUE;
 }
 
+/* How many samples of a class weigh as much as one of the mean. */
+static gboolean
+make_class_weights (Run *run, GError **error)
+{
+  const Recipe *recipe = run->recipe;
+  const guint n_classes = run->data->n_classes;
+  g_autofree guint *counts = g_new0 (guint, n_classes);
+
+  if (recipe->class_weights && recipe->n_class_weights != n_classes) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s: [training] class_weights has %u numbers, there are %u classes", recipe->path,
+        recipe->n_class_weights, n_classes);
+    return FALSE;
+  }
+  if (!recipe->balance && !recipe->class_weights)
+    return TRUE;
+  for (guint i = 0; i < run->data->n; i++)
+    counts[run->data->labels[i]]++;
+  run->class_weights = g_new0 (double, n_classes);
+  for (guint c = 0; c < n_classes; c++)
+    run->class_weights[c] = recipe->class_weights
+        ? recipe->class_weights[c]
+        : run->data->n / ((double) n_classes * MAX (counts[c], 1));
+  return TRUE;
+}
+
+/* Takes the layers whose names match from training. */
+static gboolean
+freeze (Run *run, GError **error)
+{
+  char **patterns = run->recipe->freeze;
+
+  for (guint i = 0; patterns && patterns[i]; i++) {
+    guint n = 0;
+
+    for (guint l = 0; l < run->model->n_layers; l++) {
+      NnLayer *layer = &run->model->layers[l];
+
+      if (!g_pattern_match_simple (patterns[i], layer->name))
+        continue;
+      layer->trainable = FALSE;
+      for (guint p = 0; p < layer->n_params; p++)
+        layer->params[p].trainable = FALSE;
+      n++;
+    }
+    if (n == 0) {
+      g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+          "%s: [network] freeze: no layer is called \"%s\" (classify summary lists them)",
+          run->recipe->path, patterns[i]);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+static gboolean
+init_weights (Run *run, GError **error)
+{
+  const Recipe *recipe = run->recipe;
+  const TrainOptions *options = run->options;
+  const char *init = options->init ? options->init : recipe->init;
+  NnWeightsMatch match = recipe->init_match;
+  guint n_matched;
+
+  if (!nn_model_init_params (run->model, recipe->seed, error))
+    return FALSE;
+  if (!init || options->resume)
+    return TRUE;
+  if (options->init)
+    match = options->init_by_name ? NN_WEIGHTS_BY_NAME : NN_WEIGHTS_BY_ORDER;
+  if (!nn_model_load_weights (run->model, init, match, &n_matched, error))
+    return FALSE;
+  if (n_matched == 0) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s: no layer of it has the name of one of %s", init, recipe->network);
+    return FALSE;
+  }
+  if (!options->quiet)
+    printf ("Weights of %u layers from %s\n", n_matched, init);
+  return TRUE;
+}
+
+static gboolean
+make_optimizer (Run *run, GError **error)
+{
+  const Recipe *recipe = run->recipe;
+  NnOptimizer *optimizer = nn_optimizer_new (recipe->optimizer, run->model, error);
+
+  run->optimizer = optimizer;
+  if (!optimizer)
+    return FALSE;
+  optimizer->beta_1 = recipe->beta_1;
+  optimizer->beta_2 = recipe->beta_2;
+  optimizer->epsilon = recipe->epsilon;
+  optimizer->momentum = recipe->momentum;
+  optimizer->nesterov = recipe->nesterov;
+  optimizer->decay = recipe->decay;
+  optimizer->weight_decay = recipe->weight_decay;
+  optimizer->learning_rate = recipe->stages[0].learning_rate;
+  if (recipe->ema != 0)
+    optimizer->ema = nn_ema_new (run->model, recipe->ema, error);
+  return recipe->ema == 0 || optimizer->ema;
+}
+
 static gboolean
 prepare (Run *run, GError **error)
 {
   const Recipe *recipe = run->recipe;
   g_autofree char *dir = g_path_get_dirname (run->options->output);
-  g_autofree char *description = NULL;
-  NnPlanOptions options = {
-    .precision = NN_PRECISION_AUTO,
-    .batch = recipe->batch_size,
-    .training = TRUE,
-    .threads = run->options->threads,
-    .bessel_moving_variance = recipe->bessel_moving_variance,
-  };
 
   if (g_access (dir, W_OK) != 0) {
     g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: cannot write into folder %s",
@@ -436,7 +776,7 @@ prepare (Run *run, GError **error)
   if (run->data->n_classes != nn_model_get_n_classes (run->model)
       && !nn_model_set_n_classes (run->model, run->data->n_classes, error))
     return FALSE;
-  if (!nn_model_init_params (run->model, recipe->seed, error)
+  if (!init_weights (run, error) || !freeze (run, error) || !make_class_weights (run, error)
       || !nn_model_set_labels (run->model, (const char *const *) run->data->classes, error))
     return FALSE;
   run->model->preprocess = run->pre;
@@ -448,25 +788,23 @@ prepare (Run *run, GError **error)
   for (guint i = 0; i < recipe->n_stages; i++)
     run->n_epochs += recipe->stages[i].epochs;
 
-  run->optimizer = nn_optimizer_new (recipe->optimizer, run->model, error);
-  if (!run->optimizer)
+  run->augment = recipe->augment;
+  run->strong = recipe->strong;
+  nn_augment_init (&run->weak);
+  run->weak.horizontal_flip = recipe->strong.horizontal_flip;
+  run->weak.width_shift_range = run->weak.height_shift_range = WEAK_SHIFT;
+  run->weak.fill_mode = NN_FILL_REFLECT;
+  run->weak.interpolation_order = 1;
+  if (run->unlabelled) {
+    gsize n = recipe->batch_size + recipe->unlabelled_batch;
+
+    run->targets = g_new (float, n * run->n_outputs);
+    run->weights = g_new (float, n);
+  }
+  if (!make_optimizer (run, error) || (run->options->resume && !load_checkpoint (run, error)))
     return FALSE;
-  run->optimizer->beta_1 = recipe->beta_1;
-  run->optimizer->beta_2 = recipe->beta_2;
-  run->optimizer->epsilon = recipe->epsilon;
-  run->optimizer->momentum = recipe->momentum;
-  run->optimizer->decay = recipe->decay;
-  run->optimizer->learning_rate = recipe->stages[0].learning_rate;
-  if (run->options->resume && !load_checkpoint (run, error))
-    return FALSE;
-  options.loss = run->loss;
-  run->plan = nn_plan_new (run->backend, run->model, &options, error);
-  if (!run->plan)
-    return FALSE;
-  description = nn_plan_describe (run->plan);
   nn_info ("device %s: %s", nn_backend_get_device (run->backend),
       nn_backend_get_description (run->backend));
-  nn_info ("%s", description);
   return TRUE;
 }
 
@@ -475,12 +813,32 @@ run_clear (Run *run)
 {
   nn_plan_free (run->plan);
   nn_optimizer_free (run->optimizer);
-  nn_model_unref (run->model);
+  g_clear_pointer (&run->view, nn_model_unref);
+  g_clear_pointer (&run->model, nn_model_unref);
   nn_backend_unref (run->backend);
   dataset_free (run->data);
   dataset_free (run->validation);
+  dataset_free (run->unlabelled);
+  g_free (run->class_weights);
+  g_free (run->targets);
+  g_free (run->weights);
+  g_array_unref (run->results);
   g_free (run->checkpoint);
   g_string_free (run->history, TRUE);
+}
+
+/* The weights that the model file gets. */
+static gboolean
+take_result (Run *run, GError **error)
+{
+  g_autofree char *best = beside (run->options->output, ".best.h5");
+
+  if (run->plan && !nn_plan_sync (run->plan, run->optimizer, error))
+    return FALSE;
+  if (run->recipe->keep == KEEP_BEST && run->validation)
+    return nn_model_load_weights (run->model, best, NN_WEIGHTS_BY_ORDER, NULL, error);
+  swap_average (run);
+  return TRUE;
 }
 
 TrainStatus
@@ -490,6 +848,7 @@ train_run (const Recipe *recipe, const TrainOptions *options, GError **error)
   TrainStatus status = TRAIN_FAILED;
   int signal_number;
 
+  run.results = g_array_new (FALSE, FALSE, sizeof (EpochResult));
   run.history = g_string_new (NULL);
   run.checkpoint = train_checkpoint_path (options->output);
   if (!prepare (&run, error)) {
@@ -508,12 +867,16 @@ train_run (const Recipe *recipe, const TrainOptions *options, GError **error)
             signal_number, epoch_number (&run), run.n_epochs, run.checkpoint);
         status = TRAIN_INTERRUPTED;
       }
-    } else if (nn_plan_sync (run.plan, run.optimizer, error)) {
+    } else if (take_result (&run, error)) {
       g_hash_table_remove (run.model->extra, EXTRA_POSITION);
       set_extra (run.model, EXTRA_RECIPE, g_strdup (recipe->fingerprint));
       set_extra (run.model, EXTRA_HISTORY, history_without_seconds (&run));
       if (nn_model_save (run.model, options->output, NULL, NULL, error)) {
+        g_autofree char *best = beside (options->output, ".best.h5");
+
         g_unlink (run.checkpoint);
+        if (recipe->keep == KEEP_BEST)
+          g_unlink (best);
         if (!options->quiet)
           printf ("saved %s\n", options->output);
         status = TRAIN_DONE;

@@ -10,6 +10,8 @@ typedef struct
 {
   const char *output;     /* the model file; checkpoints go to OUTPUT minus .h5 + .checkpoint.h5 */
   const char *log;        /* CSV of the epochs, or NULL */
+  const char *init;       /* weights to begin with instead of the recipe's, or NULL */
+  gboolean init_by_name;  /* of init */
   const char *device;
   guint threads;          /* 0: all cores */
   gboolean resume;

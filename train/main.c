@@ -173,14 +173,19 @@ open_classifier (const char *model, int *status)
 static int
 command_train (int argc, char **argv)
 {
-  g_autofree char *data = NULL, *output = NULL, *log = NULL;
-  gboolean resume = FALSE, quiet = FALSE;
+  g_autofree char *data = NULL, *output = NULL, *log = NULL, *init = NULL;
+  gboolean resume = FALSE, quiet = FALSE, by_name = FALSE;
   const GOptionEntry entries[] = {
     { "data", 'd', 0, G_OPTION_ARG_FILENAME, &data,
         "Pictures, instead of the recipe's: DIR/train and DIR/validate, or DIR", "DIR" },
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
         "Model file to write (default: the recipe's name with .h5, in this folder)", "FILE" },
     { "log", 'l', 0, G_OPTION_ARG_FILENAME, &log, "CSV of the epochs", "FILE" },
+    { "init", 'i', 0, G_OPTION_ARG_FILENAME, &init,
+        "Keras weights or model file to begin with, instead of the recipe's", "FILE" },
+    { "init-by-name", 0, 0, G_OPTION_ARG_NONE, &by_name,
+        "Take from it the layers of equal name, as load_weights(by_name=True), not in order",
+        NULL },
     { "resume", 'r', 0, G_OPTION_ARG_NONE, &resume,
         "Go on from the checkpoint beside the model file: the result is the same as that of a run "
         "never interrupted",
@@ -221,6 +226,8 @@ command_train (int argc, char **argv)
     .log = log,
     .device = device ? device : "auto",
     .threads = (guint) threads,
+    .init = init,
+    .init_by_name = by_name,
     .resume = resume,
     .quiet = quiet,
   };

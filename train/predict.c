@@ -412,15 +412,15 @@ evaluate_run (Classifier *c, const char *dir, Layout layout, guint threads, GErr
     if (!p)
       return FALSE;
     for (guint i = 0; i < n; i++) {
-      guint label = data->labels[first + i], best, correct;
-      double loss;
+      guint label = data->labels[first + i], best;
+      NnStepResult result;
 
       memset (targets, 0, c->n_classes * sizeof (float));
       targets[label] = 1;
-      nn_loss_compute (NN_LOSS_CATEGORICAL_CROSSENTROPY, p + i * c->n_classes, targets, 1,
-          c->n_classes, NULL, &loss, &correct);
+      nn_loss_compute (NN_LOSS_CATEGORICAL_CROSSENTROPY, p + i * c->n_classes,
+          &(NnStep) { .n = 1, .targets = targets }, c->n_classes, NULL, &result);
       nn_top_k (p + i * c->n_classes, c->n_classes, 1, &best);
-      sum_loss += loss;
+      sum_loss += result.sum_loss;
       n_correct += best == label;
       confusion[label * c->n_classes + best]++;
     }

@@ -119,9 +119,10 @@ typedef struct
   const Recipe *recipe;
   const PreviewOptions *options;
   const Dataset *data;
-  const NnPreprocess *pre;
+  const NnPreprocess *pre, *stored; /* what the network takes, what is kept in memory */
+  const NnAugment *augment;
   Sheet *sheet;
-  guint8 *bytes;
+  guint8 *bytes; /* of either */
   float *values;
 } Preview;
 
@@ -154,6 +155,8 @@ add_row (Preview *p, guint index)
     sheet_tile_take_rgb (
         p->sheet, tile, to_rgb (p->pre, p->values), p->pre->width, p->pre->height);
   }
+  if (tile->rgb && !picture_sample (picture, p->stored, p->bytes, &error))
+    nn_warning ("%s: %s", path, error->message);
   for (guint v = 0; v < p->options->variants; v++) {
     SheetTile *variant = sheet_add_tile (p->sheet);
     g_autofree char *words = NULL;
@@ -161,11 +164,11 @@ add_row (Preview *p, guint index)
 
     if (is_first)
       variant->title = g_strdup_printf ("pass %u", v + 1);
-    if (!tile->rgb)
+    if (!tile->rgb || error)
       continue;
-    feeder_sample (p->pre, &p->recipe->augment, p->options->seed,
+    feeder_sample (p->pre, p->augment, p->options->seed,
         order_get_draw (&order, 0, v, index), p->bytes, p->values, &params);
-    words = nn_augment_describe (&p->recipe->augment, &params);
+    words = nn_augment_describe (p->augment, &params);
     variant->caption = keep_together (words);
     sheet_tile_take_rgb (
         p->sheet, variant, to_rgb (p->pre, p->values), p->pre->width, p->pre->height);
@@ -215,7 +218,8 @@ preview_run (const Recipe *recipe, const PreviewOptions *options, GError **error
   g_autoptr (GArray) chosen = NULL;
   g_autofree guint8 *bytes = NULL;
   g_autofree float *values = NULL;
-  NnPreprocess pre;
+  NnPreprocess pre, stored;
+  NnAugment augment = recipe->augment;
   Preview preview;
   int only = -1;
   guint width, height, n_there = 0, enlarge;
@@ -249,7 +253,9 @@ preview_run (const Recipe *recipe, const PreviewOptions *options, GError **error
   sheet = sheet_new (width * enlarge, height * enlarge);
   sheet->columns = options->variants + 1;
   sheet->has_row_names = TRUE;
-  size = (gsize) pre.width * pre.height * nn_preprocess_get_n_channels (&pre);
+  recipe_get_stored (recipe, &pre, &stored, &augment);
+  size = MAX ((gsize) pre.width * pre.height, (gsize) stored.width * stored.height)
+      * nn_preprocess_get_n_channels (&pre);
   bytes = g_try_malloc (size);
   values = g_try_new (float, size);
   if (!bytes || !values) {
@@ -259,7 +265,7 @@ preview_run (const Recipe *recipe, const PreviewOptions *options, GError **error
     return FALSE;
   }
   chosen = choose (data, options->seed, options->pictures, only);
-  preview = (Preview) { recipe, options, data, &pre, sheet, bytes, values };
+  preview = (Preview) { recipe, options, data, &pre, &stored, &augment, sheet, bytes, values };
   for (guint i = 0; i < chosen->len; i++)
     add_row (&preview, g_array_index (chosen, guint, i));
   add_header (&preview, chosen->len, n_there);

@@ -25,6 +25,13 @@ has (Reader *r, const char *group, const char *key)
   return !r->error && g_key_file_has_key (r->file, group, key, NULL);
 }
 
+static gboolean
+has_group (Reader *r, const char *group)
+{
+  g_hash_table_add (r->known, g_strdup (group));
+  return g_key_file_has_group (r->file, group);
+}
+
 static void
 fail (Reader *r, const char *group, const char *key, const char *expected)
 {
@@ -177,11 +184,20 @@ read_data (Reader *r, Recipe *recipe, const char *data_dir)
   static const char *const layouts[] = { "folders", "prefix", NULL };
   g_autofree char *train = get_string (r, "data", "train", NULL);
   g_autofree char *validate = get_string (r, "data", "validate", NULL);
+  g_autofree double *sizes = NULL;
+  guint n_sizes;
 
   recipe->layout = get_choice (r, "data", "layout", LAYOUT_FOLDERS, layouts);
   recipe->limit = (guint) get_uint (r, "data", "limit", 0, 1, G_MAXINT);
   recipe->limit_per_class = (guint) get_uint (r, "data", "limit_per_class", 0, 1, G_MAXINT);
   recipe->validate_limit = (guint) get_uint (r, "data", "validate_limit", 0, 1, G_MAXINT);
+  sizes = get_list (r, "data", "picture_size", 1, 65536, &n_sizes);
+  if (sizes && n_sizes > 2)
+    fail (r, "data", "picture_size", "pixels of a side, or \"height;width\"");
+  else if (sizes && n_sizes) {
+    recipe->picture_height = (guint) sizes[0];
+    recipe->picture_width = (guint) sizes[n_sizes - 1];
+  }
   if (data_dir) {
     g_autofree char *sub_train = g_build_filename (data_dir, "train", NULL);
     g_autofree char *sub_validate = g_build_filename (data_dir, "validate", NULL);
@@ -229,14 +245,27 @@ read_preprocess (Reader *r, Recipe *recipe)
   }
 }
 
+/* "low;high" into @range, which keeps what it has where the key is absent */
 static void
-read_augmentation (Reader *r, Recipe *recipe)
+get_range (Reader *r, const char *group, const char *key, double min, double max, double range[2])
+{
+  guint n;
+  g_autofree double *values = get_list (r, group, key, min, max, &n);
+
+  if (!values)
+    return;
+  if (n != 2 || values[0] > values[1])
+    fail (r, group, key, "two numbers \"low;high\"");
+  else
+    memcpy (range, values, 2 * sizeof (double));
+}
+
+static void
+read_augmentation (Reader *r, const char *group, NnAugment *a)
 {
   static const char *const fills[] = { "nearest", "constant", "reflect", "wrap", NULL };
   static const char *const versions[] = { "2.1.2", "2.1.3", "2.1.4", "2.2", "tf.keras", NULL };
   static const char *const units[] = { "radians", "degrees", NULL };
-  static const char *const group = "augmentation";
-  NnAugment *a = &recipe->augment;
   g_autofree double *zoom = NULL;
   guint n, version;
 
@@ -270,12 +299,100 @@ read_augmentation (Reader *r, Recipe *recipe)
   a->interpolation_order
       = (guint) get_uint (r, group, "interpolation_order", a->interpolation_order, 0, 1);
   a->shear_in_degrees = get_choice (r, group, "shear_unit", a->shear_in_degrees, units);
+  get_range (r, group, "random_resized_crop", 1e-3, 1, a->crop_scale);
+  get_range (r, group, "crop_ratio", 0.01, 100, a->crop_ratio);
+  a->brightness = get_double (r, group, "brightness", 0, 0, 1);
+  a->contrast = get_double (r, group, "contrast", 0, 0, 1);
+  a->saturation = get_double (r, group, "saturation", 0, 0, 1);
+  a->grayscale = get_double (r, group, "grayscale", 0, 0, 1);
+  a->erasing = get_double (r, group, "random_erasing", 0, 0, 1);
+  get_range (r, group, "erasing_area", 1e-3, 1, a->erasing_area);
+}
+
+static void
+read_mixing (Reader *r, Recipe *recipe)
+{
+  recipe->mixing.mixup = get_double (r, "mixing", "mixup", 0, 0, 1);
+  recipe->mixing.cutmix = get_double (r, "mixing", "cutmix", 0, 0, 1);
+  recipe->mixing.probability = get_double (r, "mixing", "probability", 1, 0, 1);
+}
+
+static void
+read_unlabelled (Reader *r, Recipe *recipe, const char *data_dir)
+{
+  g_autofree char *dir = get_string (r, "unlabelled", "folder", NULL);
+  gboolean wanted = has_group (r, "unlabelled");
+
+  recipe->unlabelled_batch
+      = (guint) get_uint (r, "unlabelled", "batch_size", recipe->batch_size, 1, 65536);
+  recipe->threshold = get_double (r, "unlabelled", "threshold", 0.95, 0, 1);
+  recipe->unlabelled_weight = get_double (r, "unlabelled", "weight", 1, 0, 1000);
+  recipe->unlabelled_start = (guint) get_uint (r, "unlabelled", "start_epoch", 0, 0, G_MAXINT);
+  recipe->unlabelled_ramp = (guint) get_uint (r, "unlabelled", "ramp_epochs", 0, 0, G_MAXINT);
+  recipe->strong = recipe->augment;
+  if (has_group (r, "strong_augmentation"))
+    read_augmentation (r, "strong_augmentation", &recipe->strong);
+  if (!wanted)
+    return;
+  if (data_dir) {
+    recipe->unlabelled_dir = g_build_filename (data_dir, "unlabelled", NULL);
+  } else if (!(recipe->unlabelled_dir = resolve (recipe, dir)) && !r->error) {
+    g_set_error (&r->error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s: [unlabelled] folder is missing: name the folder of pictures without labels there, or "
+        "with --data DIR (DIR/unlabelled)",
+        r->path);
+  }
+}
+
+static void
+read_training (Reader *r, Recipe *recipe)
+{
+  static const char *const variances[] = { "biased", "bessel", NULL };
+  static const char *const keeps[] = { "last", "best", NULL };
+  static const char *const group = "training";
+  g_autofree char *weights = NULL;
+
+  recipe->batch_size = (guint) get_uint (r, group, "batch_size", 32, 1, 65536);
+  recipe->seed = get_uint (r, group, "seed", 1, 0, G_MAXINT64);
+  recipe->bessel_moving_variance = get_choice (r, group, "moving_variance", 0, variances);
+  recipe->label_smoothing = get_double (r, group, "label_smoothing", 0, 0, 0.999);
+  recipe->ema = get_double (r, group, "ema", 0, 0, 0.9999999);
+  recipe->keep = (Keep) get_choice (r, group, "keep", KEEP_LAST, keeps);
+  recipe->patience = (guint) get_uint (r, group, "early_stopping", 0, 1, G_MAXINT);
+  weights = get_string (r, group, "class_weights", NULL);
+  if (g_strcmp0 (weights, "balanced") == 0)
+    recipe->balance = TRUE;
+  else if (weights)
+    recipe->class_weights
+        = get_list (r, group, "class_weights", 0, 1e6, &recipe->n_class_weights);
+}
+
+static void
+read_network (Reader *r, Recipe *recipe)
+{
+  static const char *const matches[] = { "order", "name", NULL };
+  g_autofree char *network = get_string (r, "network", "file", NULL);
+  g_autofree char *init = get_string (r, "network", "init", NULL);
+  g_autofree char *freeze = get_string (r, "network", "freeze", NULL);
+
+  recipe->network = resolve (recipe, network);
+  recipe->init = resolve (recipe, init);
+  recipe->init_match
+      = (NnWeightsMatch) get_choice (r, "network", "init_by", NN_WEIGHTS_BY_ORDER, matches);
+  if (freeze) {
+    recipe->freeze = g_strsplit (g_strdelimit (freeze, ",", ';'), ";", -1);
+    for (guint i = 0; recipe->freeze[i]; i++)
+      g_strstrip (recipe->freeze[i]);
+  }
+  if (!recipe->network && !r->error)
+    g_set_error (&r->error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s: [network] file is missing: name a Keras JSON file", r->path);
 }
 
 static void
 read_optimizer (Reader *r, Recipe *recipe)
 {
-  static const char *const names[] = { "adam", "sgd", NULL };
+  static const char *const names[] = { "adam", "sgd", "adamw", NULL };
 
   recipe->optimizer = get_choice (r, "optimizer", "name", NN_OPTIMIZER_ADAM, names);
   recipe->beta_1 = get_double (r, "optimizer", "beta_1", 0.9, 0, 0.999999);
@@ -283,6 +400,9 @@ read_optimizer (Reader *r, Recipe *recipe)
   recipe->epsilon = get_double (r, "optimizer", "epsilon", 1e-7, 1e-12, 1);
   recipe->momentum = get_double (r, "optimizer", "momentum", 0, 0, 1);
   recipe->decay = get_double (r, "optimizer", "decay", 0, 0, 1);
+  recipe->nesterov = get_bool (r, "optimizer", "nesterov", FALSE);
+  recipe->weight_decay = get_double (r, "optimizer", "weight_decay",
+      recipe->optimizer == NN_OPTIMIZER_ADAMW ? 4e-3 : 0, 0, 100);
 }
 
 static void
@@ -294,6 +414,15 @@ read_schedule (Reader *r, Recipe *recipe)
   g_autofree double *epochs = get_list (r, "schedule", "epochs", 1, 1e6, &n_epochs);
   g_autofree double *rates = get_list (r, "schedule", "learning_rate", 1e-12, 100, &n_rates);
   gboolean ignored = get_choice (r, "schedule", "learning_rate_changes", 0, changes) == 1;
+  static const char *const shapes[] = { "constant", "cosine", "one-cycle", "plateau", NULL };
+  guint n_sizes;
+  g_autofree double *sizes = get_list (r, "schedule", "size", 1, 65536, &n_sizes);
+
+  recipe->shape = (Shape) get_choice (r, "schedule", "shape", SHAPE_CONSTANT, shapes);
+  recipe->final_rate = get_double (r, "schedule", "final_rate", 0, 0, 1);
+  recipe->warmup = (guint) get_uint (r, "schedule", "warmup_epochs", 0, 0, G_MAXINT);
+  recipe->plateau_factor = get_double (r, "schedule", "plateau_factor", 0.1, 1e-6, 1);
+  recipe->plateau_patience = (guint) get_uint (r, "schedule", "plateau_patience", 10, 1, G_MAXINT);
 
   recipe->whole_passes = get_choice (r, "schedule", "steps_per_epoch", 0, steps) == 0;
   if (r->error)
@@ -307,12 +436,18 @@ read_schedule (Reader *r, Recipe *recipe)
     fail (r, "schedule", "learning_rate", "one number, or as many as there are in epochs");
     return;
   }
+  if (sizes && n_sizes != 1 && n_sizes != n_epochs) {
+    fail (r, "schedule", "size", "one number, or as many as there are in epochs");
+    return;
+  }
   recipe->n_stages = n_epochs;
   recipe->stages = g_new0 (Stage, n_epochs);
   for (guint i = 0; i < n_epochs; i++) {
     if (epochs[i] != floor (epochs[i]))
       fail (r, "schedule", "epochs", "whole numbers");
     recipe->stages[i].epochs = (guint) epochs[i];
+    if (sizes)
+      recipe->stages[i].size = (guint) sizes[n_sizes == 1 ? 0 : i];
     recipe->stages[i].learning_rate = rates[ignored || n_rates == 1 ? 0 : i];
   }
 }
@@ -339,28 +474,50 @@ check_unknown (Reader *r)
   }
 }
 
+static void
+append_augment (GString *text, const NnAugment *a)
+{
+  g_string_append_printf (text, "%a %a %a %a %a %a %a %d %d %d %a %u %d %a %d|", a->rotation_range,
+      a->height_shift_range, a->width_shift_range, a->shear_range, a->zoom_range[0],
+      a->zoom_range[1], a->channel_shift_range, a->horizontal_flip, a->vertical_flip, a->fill_mode,
+      a->cval, a->interpolation_order, a->shear_in_degrees, a->center_offset, a->swap_axes);
+  g_string_append_printf (text, "%a %a %a %a %a %a %a %a %a %a %a|", a->crop_scale[0],
+      a->crop_scale[1], a->crop_ratio[0], a->crop_ratio[1], a->brightness, a->contrast,
+      a->saturation, a->grayscale, a->erasing, a->erasing_area[0], a->erasing_area[1]);
+}
+
 /* What decides the numbers of a run, for --resume to compare. Neither the
  * data's path nor the thread count does. */
 static char *
 fingerprint (const Recipe *recipe)
 {
   GString *text = g_string_new (NULL);
-  const NnAugment *a = &recipe->augment;
   g_autofree char *pre = nn_preprocess_to_string (&recipe->preprocess);
 
   g_string_append_printf (text, "%d %u %u %u|%s|", recipe->layout, recipe->limit,
       recipe->limit_per_class, recipe->validate_limit, pre);
-  g_string_append_printf (text, "%a %a %a %a %a %a %a %d %d %d %a %u %d %a %d|", a->rotation_range,
-      a->height_shift_range, a->width_shift_range, a->shear_range, a->zoom_range[0],
-      a->zoom_range[1], a->channel_shift_range, a->horizontal_flip, a->vertical_flip, a->fill_mode,
-      a->cval, a->interpolation_order, a->shear_in_degrees, a->center_offset, a->swap_axes);
+  append_augment (text, &recipe->augment);
   g_string_append_printf (text, "%d %a %a %a %a %a|", recipe->optimizer, recipe->beta_1,
       recipe->beta_2, recipe->epsilon, recipe->momentum, recipe->decay);
   for (guint i = 0; i < recipe->n_stages; i++)
-    g_string_append_printf (
-        text, "%u %a|", recipe->stages[i].epochs, recipe->stages[i].learning_rate);
+    g_string_append_printf (text, "%u %a %u|", recipe->stages[i].epochs,
+        recipe->stages[i].learning_rate, recipe->stages[i].size);
   g_string_append_printf (text, "%d %u %" G_GUINT64_FORMAT " %d", recipe->whole_passes,
       recipe->batch_size, recipe->seed, recipe->bessel_moving_variance);
+  g_string_append_printf (text, "|%u %u|%a %a %a|%a %d|%d %a %a %u %u|%a %a %d %u %d",
+      recipe->picture_height, recipe->picture_width, recipe->mixing.mixup, recipe->mixing.cutmix,
+      recipe->mixing.probability, recipe->weight_decay, recipe->nesterov, recipe->shape,
+      recipe->final_rate, recipe->plateau_factor, recipe->warmup, recipe->plateau_patience,
+      recipe->label_smoothing, recipe->ema, recipe->keep, recipe->patience, recipe->balance);
+  for (guint i = 0; i < recipe->n_class_weights; i++)
+    g_string_append_printf (text, " %a", recipe->class_weights[i]);
+  for (guint i = 0; recipe->freeze && recipe->freeze[i]; i++)
+    g_string_append_printf (text, " %s", recipe->freeze[i]);
+  if (recipe->unlabelled_dir) {
+    g_string_append_printf (text, "|%u %a %a %u %u|", recipe->unlabelled_batch, recipe->threshold,
+        recipe->unlabelled_weight, recipe->unlabelled_start, recipe->unlabelled_ramp);
+    append_augment (text, &recipe->strong);
+  }
   return g_string_free (text, FALSE);
 }
 
@@ -370,8 +527,6 @@ recipe_load (const char *path, const char *data_dir, GError **error)
   g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autoptr (GError) local = NULL;
   g_autoptr (Recipe) recipe = g_new0 (Recipe, 1);
-  g_autofree char *network = NULL;
-  static const char *const variances[] = { "biased", "bessel", NULL };
   Reader r = { file, path, NULL, NULL };
 
   if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &local)) {
@@ -384,18 +539,14 @@ recipe_load (const char *path, const char *data_dir, GError **error)
   r.known = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   recipe->path = g_canonicalize_filename (path, NULL);
   read_data (&r, recipe, data_dir);
-  network = get_string (&r, "network", "file", NULL);
-  recipe->network = resolve (recipe, network);
-  if (!recipe->network && !r.error)
-    g_set_error (&r.error, NN_ERROR, NN_ERROR_FORMAT,
-        "%s: [network] file is missing: name a Keras JSON file", path);
+  read_network (&r, recipe);
   read_preprocess (&r, recipe);
-  read_augmentation (&r, recipe);
+  read_augmentation (&r, "augmentation", &recipe->augment);
+  read_mixing (&r, recipe);
   read_optimizer (&r, recipe);
   read_schedule (&r, recipe);
-  recipe->batch_size = (guint) get_uint (&r, "training", "batch_size", 32, 1, 65536);
-  recipe->seed = get_uint (&r, "training", "seed", 1, 0, G_MAXINT64);
-  recipe->bessel_moving_variance = get_choice (&r, "training", "moving_variance", 0, variances);
+  read_training (&r, recipe);
+  read_unlabelled (&r, recipe, data_dir);
   check_unknown (&r);
   g_hash_table_unref (r.known);
   if (r.error) {
@@ -425,6 +576,23 @@ recipe_get_preprocess (const Recipe *recipe, const NnModel *model, NnPreprocess 
 }
 
 void
+recipe_get_stored (const Recipe *recipe, const NnPreprocess *pre, NnPreprocess *stored,
+    NnAugment *augment)
+{
+  *stored = *pre;
+  if (recipe->picture_height) {
+    stored->height = recipe->picture_height;
+    stored->width = recipe->picture_width;
+  }
+  if (augment) {
+    gboolean same = stored->height == pre->height && stored->width == pre->width;
+
+    augment->source_height = same ? 0 : stored->height;
+    augment->source_width = same ? 0 : stored->width;
+  }
+}
+
+void
 recipe_free (Recipe *recipe)
 {
   if (!recipe)
@@ -433,7 +601,11 @@ recipe_free (Recipe *recipe)
   g_free (recipe->train_dir);
   g_free (recipe->validate_dir);
   g_free (recipe->network);
+  g_free (recipe->init);
+  g_strfreev (recipe->freeze);
   g_free (recipe->stages);
+  g_free (recipe->class_weights);
+  g_free (recipe->unlabelled_dir);
   g_free (recipe->fingerprint);
   g_free (recipe);
 }

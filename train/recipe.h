@@ -4,20 +4,34 @@
 
 #include "nn/augment.h"
 #include "nn/backend.h"
+#include "nn/keras-file.h"
+#include "train/feeder.h"
 
 G_BEGIN_DECLS
 
+/* How the learning rate goes within a stage. */
 typedef enum
 {
-  LAYOUT_FOLDERS, /* one folder a class */
-  LAYOUT_PREFIX,  /* one flat folder, the class is the beginning of the name: cat.17.jpg */
-} Layout;
+  SHAPE_CONSTANT,
+  SHAPE_COSINE,    /* from the rate down to final_rate times it (Loshchilov & Hutter 2017) */
+  SHAPE_ONE_CYCLE, /* 30 % up from a 25th, then down to final_rate times it, both by cosines
+                    * (Smith & Topin 2018, as PyTorch's OneCycleLR) */
+  SHAPE_PLATEAU,   /* times plateau_factor after plateau_patience epochs without a lower
+                    * validation loss: Keras's ReduceLROnPlateau */
+} Shape;
 
 typedef struct
 {
   guint epochs;
   double learning_rate;
+  guint size; /* pixels of a side; 0: the network's own */
 } Stage;
+
+typedef enum
+{
+  KEEP_LAST,
+  KEEP_BEST, /* the epoch with the highest validation accuracy, of these the lowest loss */
+} Keep;
 
 /* Everything that a training run depends on, read from a key file; the keys
  * are described in train/recipes/README.md. Paths are absolute. */
@@ -30,21 +44,45 @@ typedef struct
   guint limit, limit_per_class, validate_limit; /* 0: none */
 
   char *network;
+  char *init; /* weights to begin with, or NULL */
+  NnWeightsMatch init_match;
+  char **freeze; /* patterns of layer names that are not trained, or NULL */
   NnPreprocess preprocess; /* width and height come from the network */
 
+  guint picture_height, picture_width; /* kept in memory; 0: as the network takes them */
   NnAugment augment;
+  Mixing mixing;
 
   NnOptimizerKind optimizer;
-  double beta_1, beta_2, epsilon, momentum, decay;
+  double beta_1, beta_2, epsilon, momentum, decay, weight_decay;
+  gboolean nesterov;
 
   guint n_stages;
   Stage *stages;
+  Shape shape;
+  double final_rate, plateau_factor;
+  guint warmup, plateau_patience; /* epochs */
   gboolean whole_passes; /* steps an epoch: all batches of a pass, or n / batch_size as the post
                           * has it */
 
   guint batch_size;
   guint64 seed;
   gboolean bessel_moving_variance;
+  double label_smoothing, ema; /* ema: decay a step, 0: none */
+  Keep keep;
+  guint patience; /* of early stopping, epochs; 0: none */
+  gboolean balance; /* class weights n / (n_classes * n_class), scikit-learn's "balanced" */
+  double *class_weights; /* of each class in order, or NULL */
+  guint n_class_weights;
+
+  /* Consistency training on pictures without labels (FixMatch, Sohn et al. 2020): of each
+   * step's weakly changed ones those that the averaged weights are sure of are learnt from,
+   * strongly changed. */
+  char *unlabelled_dir;     /* NULL: none */
+  guint unlabelled_batch;   /* pictures a step */
+  double threshold, unlabelled_weight;
+  guint unlabelled_start, unlabelled_ramp; /* epochs before, and until the full weight */
+  NnAugment strong;         /* of the unlabelled; its own group of keys */
 
   char *fingerprint; /* of all that changes the numbers */
 } Recipe;
@@ -58,6 +96,11 @@ Recipe *recipe_load (const char *path, const char *data_dir, GError **error);
  * the size of its input. NN_ERROR_SHAPE where the channels do not fit. */
 gboolean recipe_get_preprocess (const Recipe *recipe, const NnModel *model, NnPreprocess *pre,
     GError **error);
+/* The pictures as they are kept in memory: @pre at the recipe's picture_size.
+ * @augment (nullable): its source is set to that, for inputs of @pre's size. */
+void recipe_get_stored (const Recipe *recipe, const NnPreprocess *pre, NnPreprocess *stored,
+    NnAugment *augment);
+
 void recipe_free (Recipe *recipe);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Recipe, recipe_free)
 

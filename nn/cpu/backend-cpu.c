@@ -158,13 +158,19 @@ cpu_plan_describe (gpointer data)
 }
 
 static gboolean
-cpu_plan_train_step (gpointer data, guint n, const float *targets, NnOptimizer *optimizer,
-    guint64 seed, NnStepResult *result, GError **error)
+cpu_plan_train_step (gpointer data, const NnStep *step, NnOptimizer *optimizer,
+    NnStepResult *result, GError **error)
 {
   CpuPlan *plan = data;
 
   plan->stale = TRUE;
-  return nn_cpu_train_step (plan->train, plan->input, n, targets, optimizer, seed, result, error);
+  return nn_cpu_train_step (plan->train, plan->input, step, optimizer, result, error);
+}
+
+static void
+cpu_plan_params_changed (gpointer data)
+{
+  ((CpuPlan *) data)->stale = TRUE;
 }
 
 const NnBackendClass nn_backend_cpu_class = {
@@ -182,4 +188,5 @@ const NnBackendClass nn_backend_cpu_class = {
   .plan_run = cpu_plan_run,
   .plan_describe = cpu_plan_describe,
   .plan_train_step = cpu_plan_train_step,
+  .plan_params_changed = cpu_plan_params_changed,
 };

@@ -743,6 +743,19 @@ build_pool (NnCpuInfer *infer, const NnLayer *layer, const Stage *before, GError
   return stage_finish (stage, error);
 }
 
+static void
+global_pool_task (gpointer data, guint sample, guint thread)
+{
+  Stage *stage = data;
+  const NnCpuKernels *k = stage->infer->k;
+  const gsize channels = stage->dst_size, n_pixels = stage->src_size / channels;
+  float *dst = stage->dst + sample * channels;
+
+  memset (dst, 0, channels * sizeof (float));
+  k->column_sums (n_pixels, channels, stage_src (stage) + sample * stage->src_size, dst);
+  k->affine (channels, dst, 1 / (float) n_pixels, 0, dst);
+}
+
 static gboolean
 build (NnCpuInfer *infer, GError **error)
 {
@@ -770,6 +783,13 @@ build (NnCpuInfer *infer, GError **error)
         break;
       case NN_LAYER_MAX_POOLING2D:
         if (!build_pool (infer, layer, before, error))
+          return FALSE;
+        break;
+      case NN_LAYER_GLOBAL_AVERAGE_POOLING2D:
+        stage = stage_new (infer, layer, before);
+        stage->task = global_pool_task;
+        stage->how = "mean";
+        if (!stage_finish (stage, error))
           return FALSE;
         break;
       case NN_LAYER_BATCH_NORMALIZATION:

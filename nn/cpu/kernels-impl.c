@@ -954,13 +954,13 @@ adam (gsize n, float *restrict w, float *restrict m, float *restrict v, const fl
 
 static void
 sgd (gsize n, float *restrict w, float *restrict m, const float *restrict g, float rate,
-    float momentum, float l1, float l2)
+    float momentum, gboolean nesterov, float l1, float l2)
 {
   for (gsize i = 0; i < n; i++) {
-    float mi = momentum * m[i] - rate * regularized (g[i], w[i], l1, l2);
+    float step = rate * regularized (g[i], w[i], l1, l2), mi = momentum * m[i] - step;
 
     m[i] = mi;
-    w[i] += mi;
+    w[i] += nesterov ? momentum * mi - step : mi;
   }
 }
 

@@ -132,8 +132,8 @@ typedef struct
   void (*to_bf16) (gsize n, const float *src, guint16 *dst);               /* to nearest even */
   void (*adam) (gsize n, float *w, float *m, float *v, const float *g, float rate, float beta_1,
       float beta_2, float epsilon, float l1, float l2);
-  void (*sgd) (gsize n, float *w, float *m, const float *g, float rate, float momentum, float l1,
-      float l2);
+  void (*sgd) (gsize n, float *w, float *m, const float *g, float rate, float momentum,
+      gboolean nesterov, float l1, float l2);
 } NnCpuKernels;
 
 /* The best table for this CPU; $CLASSIFY_CPU_ISA = "avx512", "avx2" or "c"

@@ -30,8 +30,8 @@ typedef struct _NnCpuTrain NnCpuTrain;
 NnCpuTrain *nn_cpu_train_new (const NnCpuKernels *k, NnCrew *crew, NnModel *model,
     const NnPlanOptions *options, GError **error);
 void nn_cpu_train_free (NnCpuTrain *train);
-gboolean nn_cpu_train_step (NnCpuTrain *train, const float *input, guint n, const float *targets,
-    NnOptimizer *optimizer, guint64 seed, NnStepResult *result, GError **error);
+gboolean nn_cpu_train_step (NnCpuTrain *train, const float *input, const NnStep *step,
+    NnOptimizer *optimizer, NnStepResult *result, GError **error);
 void nn_cpu_train_describe (const NnCpuTrain *train, GString *text);
 
 /* Indices of the layers from the input to the output: layers that lead nowhere

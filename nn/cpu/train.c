@@ -698,7 +698,7 @@ dense_backward (Op *op)
       train->crew, (guint) op->n_chunks * (op->dx ? 2 : 1), dense_backward_task, op);
 }
 
-/* --- pooling, activation, dropout ----------------------------------------------------- */
+/* --- poolings, activation, dropout ----------------------------------------------------- */
 
 static void
 pool_forward_task (gpointer data, guint sample, guint thread)
@@ -747,6 +747,45 @@ pool_backward (Op *op)
 {
   if (op->dx)
     nn_crew_run (op->train->crew, op->train->n, pool_backward_task, op);
+}
+
+static void
+global_pool_forward_task (gpointer data, guint sample, guint thread)
+{
+  Op *op = data;
+  const NnCpuKernels *k = op->train->k;
+  const gsize n_pixels = op->in_size / op->out_size;
+  float *y = op->y + sample * op->out_size;
+
+  memset (y, 0, op->out_size * sizeof (float));
+  k->column_sums (n_pixels, op->out_size, op_x (op) + sample * op->in_size, y);
+  k->affine (op->out_size, y, 1 / (float) n_pixels, 0, y);
+}
+
+static void
+global_pool_forward (Op *op)
+{
+  nn_crew_run (op->train->crew, op->train->n, global_pool_forward_task, op);
+}
+
+static void
+global_pool_backward_task (gpointer data, guint sample, guint thread)
+{
+  Op *op = data;
+  const gsize n_pixels = op->in_size / op->out_size;
+  float *dx = op->dx + sample * op->in_size;
+
+  op->train->k->affine (
+      op->out_size, op->dy + sample * op->out_size, 1 / (float) n_pixels, 0, dx);
+  for (gsize p = 1; p < n_pixels; p++)
+    memcpy (dx + p * op->out_size, dx, op->out_size * sizeof (float));
+}
+
+static void
+global_pool_backward (Op *op)
+{
+  if (op->dx)
+    nn_crew_run (op->train->crew, op->train->n, global_pool_backward_task, op);
 }
 
 static void
@@ -849,15 +888,25 @@ optimizer_task (gpointer data, guint task, guint thread)
   gsize first = train->chunk_first[task];
   NnParam *param = train->slot_param[slot];
   gsize n = MIN (OPTIMIZER_CHUNK, param->n_values - first);
+  float l1 = param->l1, l2 = param->l2;
 
-  if (o->kind == NN_OPTIMIZER_ADAM)
+  if (o->weight_decay != 0 && nn_param_decays (param)) {
+    float *w = param->data + first, *g = train->slot_gradient[slot] + first;
+
+    /* the regularizer's gradient is that of the weights before they decay */
+    for (gsize i = 0; (l1 != 0 || l2 != 0) && i < n; i++)
+      g[i] += 2 * l2 * w[i] + l1 * (float) ((w[i] > 0) - (w[i] < 0));
+    l1 = l2 = 0;
+    train->k->affine (n, w, (float) (1 - nn_optimizer_plain_rate (o) * o->weight_decay), 0, w);
+  }
+  if (o->kind != NN_OPTIMIZER_SGD)
     train->k->adam (n, param->data + first, o->m[slot] + first, o->v[slot] + first,
         train->slot_gradient[slot] + first, (float) train->rate, (float) o->beta_1,
-        (float) o->beta_2, (float) o->epsilon, param->l1, param->l2);
+        (float) o->beta_2, (float) o->epsilon, l1, l2);
   else
     train->k->sgd (n, param->data + first, o->m[slot] + first,
-        train->slot_gradient[slot] + first, (float) train->rate, (float) o->momentum, param->l1,
-        param->l2);
+        train->slot_gradient[slot] + first, (float) train->rate, (float) o->momentum, o->nesterov,
+        l1, l2);
 }
 
 static double
@@ -877,9 +926,10 @@ regularization_loss (const NnCpuTrain *train)
 }
 
 gboolean
-nn_cpu_train_step (NnCpuTrain *train, const float *input, guint n, const float *targets,
-    NnOptimizer *optimizer, guint64 seed, NnStepResult *result, GError **error)
+nn_cpu_train_step (NnCpuTrain *train, const float *input, const NnStep *step,
+    NnOptimizer *optimizer, NnStepResult *result, GError **error)
 {
+  const guint n = step->n;
   Op *last = &train->ops[train->n_ops - 1];
 
   for (guint i = 0; i < train->n_ops; i++)
@@ -888,16 +938,15 @@ nn_cpu_train_step (NnCpuTrain *train, const float *input, guint n, const float *
   train->n = n;
   train->input = input;
   train->optimizer = optimizer;
-  train->seed = seed;
+  train->seed = step->seed;
   train->rate = nn_optimizer_step_rate (optimizer);
   g_atomic_int_set (&train->failed, 0);
 
   nn_crew_enter (train->crew);
   for (guint i = 0; i < train->n_ops; i++)
     train->ops[i].forward (&train->ops[i]);
-  nn_loss_compute (train->loss, last->y, targets, n, last->out_size, last->dy, &result->sum_loss,
-      &result->n_correct);
-  result->sum_loss += n * regularization_loss (train);
+  nn_loss_compute (train->loss, last->y, step, last->out_size, last->dy, result);
+  result->sum_loss += result->sum_weights * regularization_loss (train);
   for (guint i = train->n_ops; i-- > 0;)
     train->ops[i].backward (&train->ops[i]);
   if (!g_atomic_int_get (&train->failed))
@@ -1044,6 +1093,10 @@ build_op (Op *op, GError **error)
       return build_dense (op, error);
     case NN_LAYER_MAX_POOLING2D:
       return build_pool (op, error);
+    case NN_LAYER_GLOBAL_AVERAGE_POOLING2D:
+      op->forward = global_pool_forward;
+      op->backward = global_pool_backward;
+      return TRUE;
     case NN_LAYER_ACTIVATION:
       op->forward = activation_forward;
       op->backward = activation_backward;

@@ -10,6 +10,7 @@ static const NnLayerClass *const classes[] = {
   &nn_dense_class,
   &nn_batch_normalization_class,
   &nn_max_pooling2d_class,
+  &nn_global_average_pooling2d_class,
   &nn_flatten_class,
   &nn_dropout_class,
   &nn_activation_class,
