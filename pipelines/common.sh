@@ -8,9 +8,10 @@ build=${CLASSIFY_BUILD:-$root/build}
 export CLASSIFY_BACKEND_PATH="$build/cuda"
 export GST_PLUGIN_PATH="$build/gst${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}"
 
-# MODEL from the environment, else the one that demo.sh trains.
-find_model() {
-  model=${MODEL:-$build/demo/patterns.h5}
+# MODEL from the environment, else the one named, else the cats and dogs that the
+# repository holds.
+find_model() { # [FILE]
+  model=${MODEL:-${1:-$root/pipelines/models/cats-dogs.h5}}
   if [ ! -f "$model" ]; then
     echo "$model: no such model: run pipelines/demo.sh first, or set MODEL=FILE.h5" >&2
     exit 1

@@ -7,8 +7,9 @@
 # on it, plays an H.264 video of patterns and prints the label as it changes.
 #
 #   pipelines/demo.sh           that; leaves build/demo/labelled.mp4 to look at
-#   pipelines/demo.sh FILE      classifies a video file of yours with the same
-#                               model, or with MODEL=FILE.h5 from the environment
+#   pipelines/demo.sh FILE      tells cats from dogs in a video file of yours with
+#                               models/cats-dogs.h5, or with MODEL=FILE.h5 from
+#                               the environment
 set -eu
 
 . "$(dirname "$0")/common.sh"
@@ -67,6 +68,12 @@ make_data() {
   done
 }
 
+if [ $# -ge 1 ]; then
+  find_model
+  echo "Classifying $1 with $model"
+  exec "$build/pipelines/embed" "$model" "$1"
+fi
+
 if [ -z "${MODEL:-}" ] && [ ! -f "$demo/patterns.h5" ]; then
   echo "Making pictures of test patterns ..."
   make_data
@@ -74,12 +81,7 @@ if [ -z "${MODEL:-}" ] && [ ! -f "$demo/patterns.h5" ]; then
   "$build/train/classify" train "$root/train/recipes/demo.ini" --data "$demo/data" \
     --output "$demo/patterns.h5" --log "$demo/patterns.csv" --device cpu
 fi
-find_model
-
-if [ $# -ge 1 ]; then
-  echo "Classifying $1 with $model"
-  exec "$build/pipelines/embed" "$model" "$1"
-fi
+find_model "$demo/patterns.h5"
 
 # two seconds each of patterns that come and go, as H.264
 if [ ! -f "$demo/feed.mp4" ]; then

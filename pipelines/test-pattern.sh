@@ -6,7 +6,7 @@
 #   [MODEL=FILE.h5] pipelines/test-pattern.sh [PATTERN]   (smpte, snow, ball, ...)
 
 . "$(dirname "$0")/common.sh"
-find_model
+find_model "$build/demo/patterns.h5"
 gst-launch-1.0 -m videotestsrc pattern="${1:-smpte}" num-buffers=120 ! \
   videoclassify model="$model" post-messages=all ! fakesink |
   grep --line-buffered ": videoclassify,"
