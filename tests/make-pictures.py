@@ -33,6 +33,16 @@ def smooth():
     return image
 
 
+def inks():
+    """Y, Cb, Cr and black of a printer's picture, as if they were four inks"""
+    image = Image.new('RGB', (N, N))
+    image.putdata([(200 - 12 * x, 70 + 10 * y, 120) for y in range(N) for x in range(N)])
+    black = Image.new('L', (N, N))
+    black.putdata([60 + 15 * ((x + y) // 2) for y in range(N) for x in range(N)])
+    return Image.merge('CMYK', [c.point(lambda v: 255 - v)
+                                for c in image.convert('YCbCr').split()] + [black])
+
+
 def save(name, data, reference):
     with open(os.path.join(HERE, name), 'wb') as file:
         file.write(data)
@@ -96,6 +106,9 @@ def main():
     save('gray.jpg', data, reopen(data))
     data = encode(smooth().convert('CMYK'), 'JPEG', quality=95)
     save('cmyk.jpg', data, reopen(data))
+    data = bytearray(encode(inks(), 'JPEG', quality=95))
+    data[data.index(b'Adobe') + 11] = 2  # as Photoshop writes: YCCK
+    save('ycck.jpg', data, reopen(data))
     data = encode(smooth(), 'JPEG', quality=95, subsampling=0, progressive=True)
     save('progressive.jpg', data, reopen(data))
 

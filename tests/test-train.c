@@ -312,8 +312,8 @@ test_picture_forms (void)
     int tolerance; /* JPEG: decoders round differently */
   } cases[] = { { "alpha.png", 0 }, { "rgb16.png", 0 }, { "gray16.png", 0 }, { "gray.png", 0 },
     { "palette.png", 0 }, { "bilevel.png", 0 }, { "plain.gif", 0 }, { "plain.bmp", 0 },
-    { "plain.ppm", 0 }, { "gray.jpg", 1 }, { "cmyk.jpg", 3 }, { "progressive.jpg", 2 },
-    { "sideways.jpg", 2 } };
+    { "plain.ppm", 0 }, { "gray.jpg", 1 }, { "cmyk.jpg", 3 }, { "ycck.jpg", 2 },
+    { "progressive.jpg", 2 }, { "sideways.jpg", 2 } };
   NnPreprocess pre;
 
   nn_preprocess_init (&pre, 8, 8);

@@ -4,12 +4,19 @@
 
 #include <errno.h>
 #include <gdk-pixbuf/gdk-pixbuf.h>
+#include <glib/gstdio.h>
 #include <string.h>
 
 #include "nn/error.h"
 #include "nn/log.h"
+#include "train/picture-scan.h"
 
 #define MAX_DEPTH 16 /* of folders in folders */
+#define MAX_FILE_SIZE ((gint64) 1 << 30)
+#define MAX_PIXELS ((guint64) 1 << 28)
+#define LARGE_PIXELS ((guint64) 1 << 25) /* more: decoded smaller where that can be, by turns */
+
+static GMutex large_lock; /* held while a large picture is decoded */
 
 struct _Picture
 {
@@ -33,14 +40,78 @@ without_path (const char *path, const char *message)
       after[0] == ' ' ? after + 1 : after);
 }
 
-Picture *
-picture_open (const char *path, GError **error)
+static char *
+read_file (const char *path, gsize *size, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  char *data = NULL;
+  GStatBuf st;
+  gboolean exists = g_stat (path, &st) == 0; /* else it is told below */
+
+  if (exists && !S_ISREG (st.st_mode)) { /* a pipe would be waited for */
+    g_set_error (error, NN_ERROR, NN_ERROR_READ, "expected a file, found %s",
+        S_ISDIR (st.st_mode) ? "a directory" : "a pipe or device");
+  } else if (exists && st.st_size > MAX_FILE_SIZE) {
+    g_set_error_literal (error, NN_ERROR, NN_ERROR_FORMAT, "more than 1 GiB: no picture");
+  } else if (!g_file_get_contents (path, &data, size, &local)) {
+    g_autofree char *reason = without_path (path, local->message);
+
+    g_set_error_literal (error, NN_ERROR, NN_ERROR_READ, reason);
+  }
+  return data;
+}
+
+/* libjpeg decodes at a half, a quarter and an eighth as it goes; other kinds
+ * have to be decoded whole */
+static GdkPixbuf *
+decode_large (const char *path, const PictureScan *scan, GError **error)
+{
+  const guint64 pixels = (guint64) scan->width * scan->height;
+  guint shift = 0;
+  GdkPixbuf *pixbuf;
+
+  if (pixels > MAX_PIXELS) {
+    g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
+        "%ux%u pixels: at most %" G_GUINT64_FORMAT " million are decoded: make it smaller",
+        scan->width, scan->height, MAX_PIXELS / 1000000);
+    return NULL;
+  }
+  while (scan->is_jpeg && shift < 3 && pixels >> (2 * shift) > LARGE_PIXELS)
+    shift++;
+  g_mutex_lock (&large_lock);
+  if (shift > 0)
+    pixbuf = gdk_pixbuf_new_from_file_at_scale (path,
+        (int) ((scan->width + (1u << shift) - 1) >> shift),
+        (int) ((scan->height + (1u << shift) - 1) >> shift), FALSE, error);
+  else
+    pixbuf = gdk_pixbuf_new_from_file (path, error);
+  g_mutex_unlock (&large_lock);
+  return pixbuf;
+}
+
+/* @digest: nullable */
+static Picture *
+open_picture (const char *path, PictureDigest *digest, GError **error)
 {
   g_autoptr (GdkPixbuf) pixbuf = NULL;
   g_autoptr (GError) local = NULL;
+  g_autofree char *data = NULL;
   Picture *picture;
+  PictureScan scan;
+  gsize size;
 
-  pixbuf = gdk_pixbuf_new_from_file (path, &local);
+  data = read_file (path, &size, error);
+  if (!data)
+    return NULL;
+  picture_scan ((const guint8 *) data, size, &scan);
+  if ((guint64) scan.width * scan.height > LARGE_PIXELS)
+    pixbuf = decode_large (path, &scan, &local);
+  else
+    pixbuf = gdk_pixbuf_new_from_file (path, &local);
+  if (!pixbuf && local->domain == NN_ERROR) {
+    g_propagate_error (error, g_steal_pointer (&local));
+    return NULL;
+  }
   if (!pixbuf) {
     g_autofree char *reason = without_path (path, local->message);
 
@@ -48,9 +119,26 @@ picture_open (const char *path, GError **error)
         local->domain == G_FILE_ERROR ? NN_ERROR_READ : NN_ERROR_FORMAT, reason);
     return NULL;
   }
+  if (scan.cut) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT, "the file is cut off: %s", scan.cut);
+    return NULL;
+  }
+  if (digest) {
+    g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+    gsize n = sizeof digest->sha256;
+
+    g_checksum_update (checksum, (const guchar *) data, (gssize) size);
+    g_checksum_get_digest (checksum, digest->sha256, &n);
+  }
   picture = g_new (Picture, 1);
   picture->pixbuf = gdk_pixbuf_apply_embedded_orientation (pixbuf);
   return picture;
+}
+
+Picture *
+picture_open (const char *path, GError **error)
+{
+  return open_picture (path, NULL, error);
 }
 
 void
@@ -88,16 +176,23 @@ picture_sample (const Picture *picture, const NnPreprocess *pre, guint8 *dst, GE
   return TRUE;
 }
 
-gboolean
-picture_load (const char *path, const NnPreprocess *pre, guint8 *dst, GError **error)
+static gboolean
+load_picture (const char *path, const NnPreprocess *pre, guint8 *dst, PictureDigest *digest,
+    GError **error)
 {
-  g_autoptr (Picture) picture = picture_open (path, error);
+  g_autoptr (Picture) picture = open_picture (path, digest, error);
 
   if (!picture || !picture_sample (picture, pre, dst, error)) {
     g_prefix_error (error, "%s: ", path);
     return FALSE;
   }
   return TRUE;
+}
+
+gboolean
+picture_load (const char *path, const NnPreprocess *pre, guint8 *dst, GError **error)
+{
+  return load_picture (path, pre, dst, NULL, error);
 }
 
 /* --- listing ---------------------------------------------------------------------- */
@@ -302,8 +397,8 @@ decode_task (gpointer item, gpointer user_data)
   guint i = GPOINTER_TO_UINT (item) - 1;
   g_autoptr (GError) error = NULL;
 
-  if (!picture_load (d->dataset->paths[i], d->pre, d->dataset->bytes + i * d->dataset->sample_size,
-          &error))
+  if (!load_picture (d->dataset->paths[i], d->pre, d->dataset->bytes + i * d->dataset->sample_size,
+          &d->dataset->digests[i], &error))
     d->failures[i] = g_strdup (error->message);
 }
 
@@ -323,6 +418,7 @@ drop_failures (Dataset *dataset, char **failures)
     if (n != i) {
       dataset->paths[n] = dataset->paths[i];
       dataset->labels[n] = dataset->labels[i];
+      dataset->digests[n] = dataset->digests[i];
       memmove (dataset->bytes + n * dataset->sample_size,
           dataset->bytes + i * dataset->sample_size, dataset->sample_size);
     }
@@ -352,6 +448,7 @@ decode (const char *dir, Dataset *dataset, guint threads, const NnPreprocess *pr
         "%s: not enough memory for %u pictures of %ux%u pixels", dir, n, pre->width, pre->height);
     return FALSE;
   }
+  dataset->digests = g_new (PictureDigest, n + 1);
   decoding = (Decoding) { dataset, pre, g_new0 (char *, n + 1) };
   pool = g_thread_pool_new (decode_task, &decoding, (int) MAX (threads, 1), FALSE, NULL);
   for (guint i = 0; i < n; i++)
@@ -381,6 +478,77 @@ check_classes (const char *dir, Dataset *dataset, guint n_found, GError **error)
       nn_warning ("%s: there is no readable picture of class \"%s\"", dir, dataset->classes[c]);
   }
   return TRUE;
+}
+
+static guint
+digest_hash (gconstpointer digest)
+{
+  guint hash;
+
+  memcpy (&hash, digest, sizeof hash);
+  return hash;
+}
+
+static gboolean
+digest_equal (gconstpointer a, gconstpointer b)
+{
+  return memcmp (a, b, sizeof (PictureDigest)) == 0;
+}
+
+/* digest -> index + 1 of the first picture that has it; borrows from @dataset */
+static GHashTable *
+index_digests (const Dataset *dataset)
+{
+  GHashTable *table = g_hash_table_new (digest_hash, digest_equal);
+
+  for (guint i = dataset->n; i-- > 0;)
+    g_hash_table_insert (table, &dataset->digests[i], GUINT_TO_POINTER (i + 1));
+  return table;
+}
+
+/* one picture cannot be two things: one of the labels is wrong */
+static void
+warn_of_contradictions (const char *dir, const Dataset *dataset)
+{
+  g_autoptr (GHashTable) table = index_digests (dataset);
+  guint n = 0;
+
+  for (guint i = 0; i < dataset->n; i++) {
+    guint first = GPOINTER_TO_UINT (g_hash_table_lookup (table, &dataset->digests[i])) - 1;
+
+    if (dataset->labels[first] != dataset->labels[i]) {
+      nn_warning ("%s and %s: the same picture in two classes, \"%s\" and \"%s\"",
+          dataset->paths[first], dataset->paths[i], dataset->classes[dataset->labels[first]],
+          dataset->classes[dataset->labels[i]]);
+      n++;
+    }
+  }
+  if (n > 0)
+    nn_warning ("%s: %u picture%s in a second class: keep each in the right one", dir, n,
+        n == 1 ? " is also" : "s are also");
+}
+
+guint
+dataset_warn_of_shared (const Dataset *training, const Dataset *validation, const char *dir)
+{
+  g_autoptr (GHashTable) table = index_digests (training);
+  guint n = 0, first = 0, twin = 0;
+
+  for (guint i = validation->n; i-- > 0;) {
+    guint found = GPOINTER_TO_UINT (g_hash_table_lookup (table, &validation->digests[i]));
+
+    if (found) {
+      first = i;
+      twin = found - 1;
+      n++;
+    }
+  }
+  if (n > 0)
+    nn_warning ("%s: %u of these %u pictures %s also trained with (%s is %s): the validation looks "
+                "better than it is",
+        dir, n, validation->n, n == 1 ? "is" : "are", validation->paths[first],
+        training->paths[twin]);
+  return n;
 }
 
 Dataset *
@@ -459,6 +627,7 @@ dataset_load (const char *dir, const DatasetOptions *options, const NnPreprocess
   if (!decode (dir, dataset, options->threads, pre, error)
       || !check_classes (dir, dataset, n, error))
     return NULL;
+  warn_of_contradictions (dir, dataset);
   return g_steal_pointer (&dataset);
 }
 
@@ -493,5 +662,6 @@ dataset_free (Dataset *dataset)
   g_strfreev (dataset->classes);
   g_free (dataset->labels);
   g_free (dataset->bytes);
+  g_free (dataset->digests);
   g_free (dataset);
 }

@@ -12,6 +12,11 @@ typedef enum
   LAYOUT_PREFIX,  /* one flat folder, the class is the beginning of the name: cat.17.jpg */
 } Layout;
 
+typedef struct
+{
+  guint8 sha256[32];
+} PictureDigest;
+
 /* Labelled pictures, decoded and resized once, kept as bytes. */
 typedef struct
 {
@@ -24,6 +29,7 @@ typedef struct
   guint height, width;
   gsize sample_size; /* bytes: H * W * C */
   guint8 *bytes;     /* (n, H, W, C); NULL after dataset_list() */
+  PictureDigest *digests; /* n: of the files; NULL after dataset_list() */
 } Dataset;
 
 typedef struct
@@ -34,8 +40,9 @@ typedef struct
   guint threads;
 } DatasetOptions;
 
-/* Lists and decodes. NN_ERROR_NOT_FOUND, _READ, _FORMAT (no picture, an empty
- * class, one class only), _NO_MEMORY. */
+/* Lists and decodes; warns of files with the same bytes in two classes.
+ * NN_ERROR_NOT_FOUND, _READ, _FORMAT (no picture, an empty class, one class
+ * only), _NO_MEMORY. */
 Dataset *dataset_load (const char *dir, const DatasetOptions *options, const NnPreprocess *pre,
     GError **error);
 /* The same without decoding: paths, labels and classes of what the folder
@@ -49,9 +56,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Dataset, dataset_free)
 Dataset *dataset_load_unlabelled (const char *dir, guint threads, const NnPreprocess *pre,
     GError **error);
 
+/* Warns, once, if files of @validation (in @dir) have the bytes of some that
+ * are trained with. Returns how many. */
+guint dataset_warn_of_shared (const Dataset *training, const Dataset *validation, const char *dir);
+
 /* A decoded picture file, to be looked at in several sizes. EXIF orientation
- * is honoured, alpha dropped. NN_ERROR_READ, _FORMAT, _SHAPE; the messages tell
- * the reason without the path. */
+ * is honoured, alpha dropped. A JPEG of more than 2^25 pixels is decoded at a
+ * half, a quarter or an eighth of its size, such pictures one at a time.
+ * NN_ERROR_READ, _FORMAT (cut off, too), _SHAPE (of more than 2^28 pixels); the
+ * messages tell the reason without the path. */
 typedef struct _Picture Picture;
 Picture *picture_open (const char *path, GError **error);
 void picture_free (Picture *picture);

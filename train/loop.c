@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "train/loop.h"
 
+#include <errno.h>
 #include <glib/gstdio.h>
 #include <math.h>
 #include <signal.h>
@@ -628,6 +629,7 @@ load_data (Run *run, GError **error)
     run->validation = dataset_load (recipe->validate_dir, &options, &run->pre, error);
     if (!run->validation)
       return FALSE;
+    dataset_warn_of_shared (run->data, run->validation, recipe->validate_dir);
   }
   if (!run->options->quiet) {
     guint bad
@@ -754,17 +756,36 @@ make_optimizer (Run *run, GError **error)
   return recipe->ema == 0 || optimizer->ema;
 }
 
+/* Now, not after hours of training. */
+static gboolean
+check_writable (const char *path, GError **error)
+{
+  g_autofree char *dir = g_path_get_dirname (path);
+
+  if (g_file_test (path, G_FILE_TEST_IS_DIR)) {
+    g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: is a folder: name a file to write", path);
+    return FALSE;
+  }
+  if (g_file_test (dir, G_FILE_TEST_EXISTS) && !g_file_test (dir, G_FILE_TEST_IS_DIR)) {
+    g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: cannot write: %s is no folder", path, dir);
+    return FALSE;
+  }
+  if (g_access (dir, W_OK) != 0) {
+    g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: cannot write into folder %s: %s", path, dir,
+        g_strerror (errno));
+    return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean
 prepare (Run *run, GError **error)
 {
   const Recipe *recipe = run->recipe;
-  g_autofree char *dir = g_path_get_dirname (run->options->output);
 
-  if (g_access (dir, W_OK) != 0) {
-    g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: cannot write into folder %s",
-        run->options->output, dir);
+  if (!check_writable (run->options->output, error)
+      || (run->options->log && !check_writable (run->options->log, error)))
     return FALSE;
-  }
   run->backend = nn_backend_open (run->options->device, error);
   if (!run->backend)
     return FALSE;
