@@ -9,6 +9,8 @@
 
 #include "nn/error.h"
 #include "nn/log.h"
+#include "nn/model.h"
+#include "train/picture-list.h"
 #include "train/picture-scan.h"
 
 #define MAX_DEPTH 16 /* of folders in folders */
@@ -406,12 +408,14 @@ decode_task (gpointer item, gpointer user_data)
 static void
 drop_failures (Dataset *dataset, char **failures)
 {
+  const guint first_listed = dataset->n - dataset->n_listed;
   guint n = 0;
 
   for (guint i = 0; i < dataset->n; i++) {
     if (failures[i]) {
       nn_warning ("left out: %s", failures[i]);
       g_free (dataset->paths[i]);
+      dataset->n_listed -= i >= first_listed;
       dataset->n_unreadable++;
       continue;
     }
@@ -419,6 +423,9 @@ drop_failures (Dataset *dataset, char **failures)
       dataset->paths[n] = dataset->paths[i];
       dataset->labels[n] = dataset->labels[i];
       dataset->digests[n] = dataset->digests[i];
+      if (dataset->targets)
+        memcpy (dataset->targets + (gsize) n * dataset->n_classes,
+            dataset->targets + (gsize) i * dataset->n_classes, dataset->n_classes * sizeof (float));
       memmove (dataset->bytes + n * dataset->sample_size,
           dataset->bytes + i * dataset->sample_size, dataset->sample_size);
     }
@@ -551,6 +558,99 @@ dataset_warn_of_shared (const Dataset *training, const Dataset *validation, cons
   return n;
 }
 
+/* --- lists ------------------------------------------------------------------------------ */
+
+static gboolean
+find_class (const Dataset *dataset, const char *list, const char *label, guint *index,
+    GError **error)
+{
+  g_autofree char *known = NULL;
+
+  if (find_string ((const char *const *) dataset->classes, label, index))
+    return TRUE;
+  known = g_strjoinv (", ", dataset->classes);
+  g_set_error (error, NN_ERROR, NN_ERROR_FORMAT, "%s: class \"%s\" is not one of those known: %s",
+      list, label, known);
+  return FALSE;
+}
+
+/* one row for each picture, until now all sure of their labels */
+static void
+make_targets (Dataset *dataset, guint n)
+{
+  if (dataset->targets)
+    return;
+  dataset->targets = g_new0 (float, (gsize) n * dataset->n_classes);
+  for (guint i = 0; i < n; i++)
+    dataset->targets[(gsize) i * dataset->n_classes + dataset->labels[i]] = 1;
+}
+
+/* @list's pictures behind those that @dataset has; not decoded yet */
+static gboolean
+append_list (Dataset *dataset, const char *path, const PictureList *list, GError **error)
+{
+  const guint n = dataset->n, n_soft = g_strv_length (list->classes);
+  const guint n_classes = dataset->n_classes, n_all = n + list->n;
+  g_autofree guint *columns = g_new0 (guint, n_soft + 1);
+
+  if (n_soft && n_soft != n_classes) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s: has probabilities of %u classes, there are %u", path, n_soft, n_classes);
+    return FALSE;
+  }
+  for (guint c = 0; c < n_soft; c++)
+    if (!find_class (dataset, path, list->classes[c], &columns[c], error))
+      return FALSE;
+  dataset->paths = g_renew (char *, dataset->paths, n_all + 1);
+  memset (dataset->paths + n, 0, (list->n + 1) * sizeof (char *));
+  dataset->labels = g_renew (guint, dataset->labels, n_all);
+  if (n_soft)
+    make_targets (dataset, n);
+  if (dataset->targets)
+    dataset->targets = g_renew (float, dataset->targets, (gsize) n_all * n_classes);
+  for (guint i = 0; i < list->n; i++) {
+    float *target = dataset->targets ? dataset->targets + (gsize) (n + i) * n_classes : NULL;
+    guint *label = &dataset->labels[n + i];
+
+    if (list->labels && !find_class (dataset, path, list->labels[i], label, error))
+      return FALSE;
+    if (target)
+      memset (target, 0, n_classes * sizeof (float));
+    if (target && list->labels)
+      target[*label] = 1;
+    for (guint c = 0; c < n_soft; c++)
+      target[columns[c]] = list->probabilities[(gsize) i * n_soft + c];
+    if (n_soft)
+      nn_top_k (target, n_classes, 1, label);
+    dataset->paths[n + i] = g_strdup (list->paths[i]);
+  }
+  dataset->n = n_all;
+  dataset->n_listed += list->n;
+  return TRUE;
+}
+
+static gboolean
+add_list (Dataset *dataset, const char *path, GError **error)
+{
+  g_autoptr (PictureList) list = picture_list_load (path, error);
+  guint n_there = 0;
+
+  if (!list)
+    return FALSE;
+  if (list->n == 0)
+    nn_warning ("%s: names no picture", path);
+  for (guint i = 0; i < list->n; i++)
+    n_there += g_file_test (list->paths[i], G_FILE_TEST_EXISTS);
+  if (list->n > 0 && n_there == 0) { /* a list that was moved */
+    g_set_error (error, NN_ERROR, NN_ERROR_NOT_FOUND,
+        "%s: none of the %u pictures that it names is there, as %s: names are relative to the "
+        "folder of the list",
+        path, list->n, list->paths[0]);
+    return FALSE;
+  }
+  return append_list (dataset, path, list, error);
+}
+
 Dataset *
 dataset_list (const char *dir, const DatasetOptions *options, GError **error)
 {
@@ -611,6 +711,9 @@ dataset_list (const char *dir, const DatasetOptions *options, GError **error)
     dataset->paths[dataset->n] = g_strdup (entry->path);
     dataset->labels[dataset->n++] = label;
   }
+  for (guint i = 0; options->lists && options->lists[i]; i++)
+    if (!add_list (dataset, options->lists[i], error))
+      return NULL;
   return g_steal_pointer (&dataset);
 }
 
@@ -653,6 +756,20 @@ dataset_load_unlabelled (const char *dir, guint threads, const NnPreprocess *pre
   return g_steal_pointer (&dataset);
 }
 
+Dataset *
+dataset_load_files (char **paths, guint n, guint threads, const NnPreprocess *pre, GError **error)
+{
+  g_autoptr (Dataset) dataset = g_new0 (Dataset, 1);
+
+  dataset->n = n;
+  dataset->labels = g_new0 (guint, n + 1);
+  dataset->paths = g_new0 (char *, n + 1);
+  for (guint i = 0; i < n; i++)
+    dataset->paths[i] = g_strdup (paths[i]);
+  return decode (n ? paths[0] : "", dataset, threads, pre, error) ? g_steal_pointer (&dataset)
+                                                                  : NULL;
+}
+
 void
 dataset_free (Dataset *dataset)
 {
@@ -661,6 +778,7 @@ dataset_free (Dataset *dataset)
   g_strfreev (dataset->paths);
   g_strfreev (dataset->classes);
   g_free (dataset->labels);
+  g_free (dataset->targets);
   g_free (dataset->bytes);
   g_free (dataset->digests);
   g_free (dataset);

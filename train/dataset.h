@@ -22,9 +22,11 @@ typedef struct
 {
   guint n;
   char **paths;      /* n */
-  guint *labels;     /* n: index of the class */
+  guint *labels;     /* n: index of the class; the likeliest where labels are soft */
+  float *targets;    /* (n, n_classes): probabilities, where any label is soft, or NULL */
   char **classes;    /* NULL-terminated, sorted by code points */
   guint n_classes;
+  guint n_listed;     /* of the n, the last: those that lists named */
   guint n_unreadable; /* left out, each named in a warning */
   guint height, width;
   gsize sample_size; /* bytes: H * W * C */
@@ -38,6 +40,7 @@ typedef struct
   guint limit, limit_per_class; /* the first so many by name; 0: all */
   const char *const *classes;   /* expected ones (a model's labels), or NULL: what the folder has */
   guint threads;
+  char **lists; /* of more pictures of the folder's classes (picture-list.h), or NULL */
 } DatasetOptions;
 
 /* Lists and decodes; warns of files with the same bytes in two classes.
@@ -54,6 +57,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Dataset, dataset_free)
 /* Pictures without labels: all of @dir, sorted by path, those in sub-folders too.
  * labels are 0, classes NULL. */
 Dataset *dataset_load_unlabelled (const char *dir, guint threads, const NnPreprocess *pre,
+    GError **error);
+/* @paths without labels; n may be 0. NN_ERROR_NO_MEMORY. */
+Dataset *dataset_load_files (char **paths, guint n, guint threads, const NnPreprocess *pre,
     GError **error);
 
 /* Warns, once, if files of @validation (in @dir) have the bytes of some that

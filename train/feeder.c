@@ -114,23 +114,42 @@ feeder_sample (const NnPreprocess *pre, const NnAugment *augment, guint64 seed, 
 }
 
 static void
-make_target (const FeederOptions *options, guint label, float *target)
+make_target (const FeederOptions *options, guint sample, float *target)
 {
+  const Dataset *data = options->data;
   const float smoothing = (float) options->label_smoothing;
+  const float *soft
+      = data->targets ? data->targets + (gsize) sample * data->n_classes : NULL;
+  const guint label = data->labels[sample];
 
   if (options->n_outputs == 1) {
-    target[0] = (float) label * (1 - smoothing) + smoothing / 2;
+    target[0] = (soft ? soft[1] : (float) label) * (1 - smoothing) + smoothing / 2;
     return;
   }
   for (guint i = 0; i < options->n_outputs; i++)
-    target[i] = (i == label) * (1 - smoothing) + smoothing / (float) options->n_outputs;
+    target[i] = (soft ? soft[i] : (float) (i == label)) * (1 - smoothing)
+        + smoothing / (float) options->n_outputs;
+}
+
+/* of its class, or of those that it may be */
+static float
+get_class_weight (const FeederOptions *options, guint sample)
+{
+  const Dataset *data = options->data;
+  double weight = 0;
+
+  if (!data->targets)
+    return (float) options->class_weights[data->labels[sample]];
+  for (guint c = 0; c < data->n_classes; c++)
+    weight += options->class_weights[c] * data->targets[(gsize) sample * data->n_classes + c];
+  return (float) weight;
 }
 
 static void
 make_sample (const Feeder *feeder, Slot *slot, guint i)
 {
   const FeederOptions *options = &feeder->options;
-  const guint sample = slot->samples[i], label = options->data->labels[sample];
+  const guint sample = slot->samples[i];
   const guint8 *src = options->data->bytes + sample * options->data->sample_size;
   float *dst = slot->batch.input + i * feeder->input_size;
 
@@ -140,9 +159,9 @@ make_sample (const Feeder *feeder, Slot *slot, guint i)
     feeder_sample (options->pre, options->weak, options->order.seed,
         G_GUINT64_CONSTANT (1) << 63 | (slot->first_draw + i), src,
         slot->batch.weak + i * feeder->input_size, NULL);
-  make_target (options, label, slot->batch.targets + (gsize) i * options->n_outputs);
+  make_target (options, sample, slot->batch.targets + (gsize) i * options->n_outputs);
   if (options->class_weights)
-    slot->batch.weights[i] = (float) options->class_weights[label];
+    slot->batch.weights[i] = get_class_weight (options, sample);
 }
 
 /* Beta (alpha, alpha), 0 < alpha <= 1: Joehnk 1964 */

@@ -611,7 +611,7 @@ load_data (Run *run, GError **error)
   const Recipe *recipe = run->recipe;
   guint threads = run->options->threads ? run->options->threads : g_get_num_processors ();
   DatasetOptions options
-      = { recipe->layout, recipe->limit, recipe->limit_per_class, NULL, threads };
+      = { recipe->layout, recipe->limit, recipe->limit_per_class, NULL, threads, recipe->lists };
   gint64 start = g_get_monotonic_time ();
   NnPreprocess stored;
 
@@ -639,6 +639,8 @@ load_data (Run *run, GError **error)
 
     printf ("Found %u images belonging to %u classes (%s)", run->data->n, run->data->n_classes,
         classes);
+    if (run->data->n_listed)
+      printf (", %u of them named by lists", run->data->n_listed);
     if (run->validation)
       printf (", %u to validate with", run->validation->n);
     if (run->unlabelled)

@@ -16,6 +16,7 @@
 #include "train/predict.h"
 #include "train/preview.h"
 #include "train/progress.h"
+#include "train/pseudo-label.h"
 
 enum
 {
@@ -174,10 +175,14 @@ static int
 command_train (int argc, char **argv)
 {
   g_autofree char *data = NULL, *output = NULL, *log = NULL, *init = NULL;
+  g_auto (GStrv) lists = NULL;
   gboolean resume = FALSE, quiet = FALSE, by_name = FALSE;
   const GOptionEntry entries[] = {
     { "data", 'd', 0, G_OPTION_ARG_FILENAME, &data,
         "Pictures, instead of the recipe's: DIR/train and DIR/validate, or DIR", "DIR" },
+    { "list", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &lists,
+        "Train on the pictures of this list too (classify pseudo-label writes such); repeatable",
+        "FILE.csv" },
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
         "Model file to write (default: the recipe's name with .h5, in this folder)", "FILE" },
     { "log", 'l', 0, G_OPTION_ARG_FILENAME, &log, "CSV of the epochs", "FILE" },
@@ -211,6 +216,9 @@ command_train (int argc, char **argv)
   recipe = recipe_load (argv[1], data, &error);
   if (!recipe)
     return fail (error);
+  for (guint i = 0; lists && lists[i]; i++)
+    if (!recipe_add_list (recipe, lists[i], &error))
+      return fail (error);
   if (!output) {
     g_autofree char *name = g_path_get_basename (argv[1]);
 
@@ -393,6 +401,111 @@ command_predict (int argc, char **argv)
 }
 
 static int
+command_pseudo_label (int argc, char **argv)
+{
+  g_autofree char *unlabelled = NULL, *data = NULL, *output = NULL, *list = NULL, *undo = NULL;
+  gboolean balance = FALSE, hard = FALSE, soft = FALSE, links = FALSE, move = FALSE;
+  gboolean check = FALSE, dry_run = FALSE;
+  double threshold = 0.9;
+  const GOptionEntry entries[] = {
+    { "unlabelled", 'u', 0, G_OPTION_ARG_FILENAME, &unlabelled,
+        "Pictures to label, those in sub-folders too (default: DIR/unlabelled of --data)", "DIR" },
+    { "data", 'd', 0, G_OPTION_ARG_FILENAME, &data,
+        "Labelled pictures: DIR/train and DIR/validate, or DIR; what these have is left out",
+        "DIR" },
+    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
+        "List to write (.csv), or the folder for --links or --move", "OUT" },
+    { "threshold", 0, 0, G_OPTION_ARG_DOUBLE, &threshold,
+        "Least probability of a label, 0 (all) to 1 (default 0.9)", "P" },
+    { "balance", 0, 0, G_OPTION_ARG_NONE, &balance, "As many of each class, the surest", NULL },
+    { "hard", 0, 0, G_OPTION_ARG_NONE, &hard, "Label with the likeliest class (default)", NULL },
+    { "soft", 0, 0, G_OPTION_ARG_NONE, &soft, "Label with the probabilities (a list)", NULL },
+    { "list", 0, 0, G_OPTION_ARG_FILENAME, &list,
+        "With --links or --move: write a list too; without: as --output", "FILE.csv" },
+    { "links", 0, 0, G_OPTION_ARG_NONE, &links,
+        "Make OUT a folder of symbolic links that can be trained on", NULL },
+    { "move", 0, 0, G_OPTION_ARG_NONE, &move,
+        "Move the pictures into OUT, a training folder, and log it there", NULL },
+    { "undo", 0, 0, G_OPTION_ARG_FILENAME, &undo,
+        "Move back what a --move logged (OUT/" PSEUDO_LABEL_LOG "), do nothing else", "LOG" },
+    { "layout", 0, 0, G_OPTION_ARG_STRING, &layout,
+        "Of links and moved pictures: folders (default), one for each class; prefix: the class in "
+        "front of the name",
+        "LAYOUT" },
+    { "check", 0, 0, G_OPTION_ARG_NONE, &check,
+        "Tell how many labels are right, where folder or name tells the class (cat.17.jpg)",
+        NULL },
+    { "dry-run", 'n', 0, G_OPTION_ARG_NONE, &dry_run, "Only report what would be done", NULL },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+  const GOptionEntry *const all[] = { entries, model_entries, device_entries, NULL };
+  g_autoptr (Classifier) classifier = NULL;
+  g_autoptr (GError) error = NULL;
+  PseudoLabelOptions options;
+  Layout value;
+  int status;
+
+  if (!parse ("pseudo-label MODEL",
+          "Labels pictures with what a model takes them for, and writes those that it is sure of\n"
+          "for training.",
+          "A list is a CSV file: classify train --list, or [data] list= of a recipe, trains on it\n"
+          "too. Pictures stay where they are but for --move. Nothing is overwritten but a list.",
+          all, &argc, &argv)
+      || !get_layout (&value))
+    return EXIT_USAGE;
+  if (undo) {
+    if (argc != 1)
+      return usage_error ("--undo wants nothing but the log");
+    return pseudo_label_undo (undo, &error) ? EXIT_OK : fail (error);
+  }
+  if (argc != 2)
+    return usage_error ("pseudo-label wants one model; see classify pseudo-label --help");
+  if (!unlabelled && data)
+    unlabelled = g_build_filename (data, "unlabelled", NULL);
+  if (!unlabelled)
+    return usage_error ("--unlabelled is missing: name the folder of pictures to label");
+  if (!(threshold >= 0 && threshold <= 1))
+    return usage_error ("--threshold %g: expected 0 to 1", threshold);
+  if (links && move)
+    return usage_error ("--links and --move: choose one");
+  if (hard && soft)
+    return usage_error ("--hard and --soft: choose one");
+  if ((links || move) && !output)
+    return usage_error ("--output is missing: name the folder for %s",
+        links ? "links" : "pictures");
+  if (!links && !move) {
+    if (output && list)
+      return usage_error ("--output and --list: a list has one name, choose one");
+    if (output)
+      list = g_steal_pointer (&output);
+    if (!list && !dry_run)
+      return usage_error ("--output is missing: name the list to write");
+  }
+  if (soft && !list && !dry_run)
+    return usage_error ("--soft: only a list holds probabilities, add --list FILE.csv");
+  if (list && !g_str_has_suffix (list, ".csv"))
+    return usage_error ("%s: a list is a CSV file: choose a name that ends in .csv", list);
+  classifier = open_classifier (argv[1], &status);
+  if (!classifier)
+    return status;
+  options = (PseudoLabelOptions) {
+    .unlabelled = unlabelled,
+    .data = data,
+    .list = list,
+    .folder = output,
+    .is_move = move,
+    .layout = value,
+    .threshold = threshold,
+    .balance = balance,
+    .soft = soft,
+    .check = check,
+    .dry_run = dry_run,
+    .threads = nn_plan_get_threads (classifier->plan),
+  };
+  return pseudo_label_run (classifier, &options, &error) ? EXIT_OK : fail (error);
+}
+
+static int
 command_summary (int argc, char **argv)
 {
   const GOptionEntry *const all[] = { device_entries, NULL };
@@ -469,6 +582,7 @@ static const struct
   { "preview", command_preview, "draw what a recipe's augmentation makes of its pictures" },
   { "evaluate", command_evaluate, "measure a model on labelled pictures" },
   { "predict", command_predict, "label pictures" },
+  { "pseudo-label", command_pseudo_label, "label pictures to train on them" },
   { "summary", command_summary, "print the layers of a model" },
   { "devices", command_devices, "list what models can run on" },
   { "curve", command_curve, "draw the learning curve of a training log" },
@@ -482,7 +596,7 @@ print_help (FILE *to)
          "videoclassify and for Keras.\n\nCommands:\n",
       to);
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
-    fprintf (to, "  %-10s %s\n", commands[i].name, commands[i].what);
+    fprintf (to, "  %-12s %s\n", commands[i].name, commands[i].what);
   fputs ("\nclassify COMMAND --help tells the options of a command.\n"
          "Exit status: 0 done, 1 wrong use, 2 data, 3 device, 130 interrupted and saved.\n",
       to);

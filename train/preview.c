@@ -211,7 +211,7 @@ gboolean
 preview_run (const Recipe *recipe, const PreviewOptions *options, GError **error)
 {
   const DatasetOptions data_options
-      = { recipe->layout, recipe->limit, recipe->limit_per_class, NULL, 1 };
+      = { recipe->layout, recipe->limit, recipe->limit_per_class, NULL, 1, recipe->lists };
   g_autoptr (NnModel) model = NULL;
   g_autoptr (Dataset) data = NULL;
   g_autoptr (Sheet) sheet = NULL;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "nn/error.h"
+#include "nn/file.h"
 
 /* A reader that remembers which keys were asked for, so that what is left over
  * can be reported, and stops at the first error. */
@@ -179,11 +180,25 @@ resolve (const Recipe *recipe, const char *path)
 }
 
 static void
+read_lists (Recipe *recipe, const char *text)
+{
+  g_auto (GStrv) items = g_strsplit (text, ";", -1);
+  GPtrArray *lists = g_ptr_array_new ();
+
+  for (guint i = 0; items[i]; i++)
+    if (*g_strstrip (items[i]))
+      g_ptr_array_add (lists, resolve (recipe, items[i]));
+  g_ptr_array_add (lists, NULL);
+  recipe->lists = (char **) g_ptr_array_free (lists, FALSE);
+}
+
+static void
 read_data (Reader *r, Recipe *recipe, const char *data_dir)
 {
   static const char *const layouts[] = { "folders", "prefix", NULL };
   g_autofree char *train = get_string (r, "data", "train", NULL);
   g_autofree char *validate = get_string (r, "data", "validate", NULL);
+  g_autofree char *lists = get_string (r, "data", "list", NULL);
   g_autofree double *sizes = NULL;
   guint n_sizes;
 
@@ -198,6 +213,8 @@ read_data (Reader *r, Recipe *recipe, const char *data_dir)
     recipe->picture_height = (guint) sizes[0];
     recipe->picture_width = (guint) sizes[n_sizes - 1];
   }
+  if (lists)
+    read_lists (recipe, lists);
   if (data_dir) {
     g_autofree char *sub_train = g_build_filename (data_dir, "train", NULL);
     g_autofree char *sub_validate = g_build_filename (data_dir, "validate", NULL);
@@ -487,11 +504,11 @@ append_augment (GString *text, const NnAugment *a)
 }
 
 /* What decides the numbers of a run, for --resume to compare. Neither the
- * data's path nor the thread count does. */
+ * data's path nor the thread count does; of lists the content, not the path. */
 static char *
-fingerprint (const Recipe *recipe)
+fingerprint (const Recipe *recipe, GError **error)
 {
-  GString *text = g_string_new (NULL);
+  g_autoptr (GString) text = g_string_new (NULL);
   g_autofree char *pre = nn_preprocess_to_string (&recipe->preprocess);
 
   g_string_append_printf (text, "%d %u %u %u|%s|", recipe->layout, recipe->limit,
@@ -518,7 +535,31 @@ fingerprint (const Recipe *recipe)
         recipe->unlabelled_weight, recipe->unlabelled_start, recipe->unlabelled_ramp);
     append_augment (text, &recipe->strong);
   }
-  return g_string_free (text, FALSE);
+  for (guint i = 0; recipe->lists && recipe->lists[i]; i++) {
+    gsize size;
+    g_autofree char *list
+        = nn_file_read (recipe->lists[i], (gsize) 1 << 30, "a list of pictures", &size, error);
+    g_autofree char *checksum = NULL;
+
+    if (!list)
+      return NULL;
+    checksum = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) list, size);
+    g_string_append_printf (text, "|%s", checksum);
+  }
+  return g_strdup (text->str);
+}
+
+gboolean
+recipe_add_list (Recipe *recipe, const char *path, GError **error)
+{
+  const guint n = recipe->lists ? g_strv_length (recipe->lists) : 0;
+
+  recipe->lists = g_renew (char *, recipe->lists, n + 2);
+  recipe->lists[n] = g_canonicalize_filename (path, NULL);
+  recipe->lists[n + 1] = NULL;
+  g_free (recipe->fingerprint);
+  recipe->fingerprint = fingerprint (recipe, error);
+  return recipe->fingerprint != NULL;
 }
 
 Recipe *
@@ -553,8 +594,8 @@ recipe_load (const char *path, const char *data_dir, GError **error)
     g_propagate_error (error, r.error);
     return NULL;
   }
-  recipe->fingerprint = fingerprint (recipe);
-  return g_steal_pointer (&recipe);
+  recipe->fingerprint = fingerprint (recipe, error);
+  return recipe->fingerprint ? g_steal_pointer (&recipe) : NULL;
 }
 
 gboolean
@@ -600,6 +641,7 @@ recipe_free (Recipe *recipe)
   g_free (recipe->path);
   g_free (recipe->train_dir);
   g_free (recipe->validate_dir);
+  g_strfreev (recipe->lists);
   g_free (recipe->network);
   g_free (recipe->init);
   g_strfreev (recipe->freeze);

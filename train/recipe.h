@@ -42,6 +42,7 @@ typedef struct
   char *train_dir, *validate_dir; /* validate_dir may be NULL */
   Layout layout;
   guint limit, limit_per_class, validate_limit; /* 0: none */
+  char **lists; /* of more training pictures (picture-list.h), or NULL */
 
   char *network;
   char *init; /* weights to begin with, or NULL */
@@ -91,6 +92,9 @@ typedef struct
  * are errors. @data_dir (nullable) replaces the folders: DIR/train and
  * DIR/validate where they exist, else DIR itself for training. */
 Recipe *recipe_load (const char *path, const char *data_dir, GError **error);
+
+/* One more list of training pictures. NN_ERROR_NOT_FOUND, _READ, _FORMAT. */
+gboolean recipe_add_list (Recipe *recipe, const char *path, GError **error);
 
 /* The recipe's pre-processing for its network, a model of recipe->network: with
  * the size of its input. NN_ERROR_SHAPE where the channels do not fit. */
