@@ -6,21 +6,56 @@
 #include <gst/analytics/analytics.h>
 
 void
-gst_video_classify_add_analytics (GstBuffer *buffer, guint n, const float *confidences,
-    const GQuark *quarks)
+gst_video_classify_add_analytics (
+    GstBuffer *buffer, guint mtd, guint n, const float *confidences, const GQuark *quarks)
 {
   GstAnalyticsRelationMeta *meta = gst_buffer_get_analytics_relation_meta (buffer);
-  GstAnalyticsClsMtd mtd;
+  GstAnalyticsClsMtd cls;
 
   if (!meta)
     meta = gst_buffer_add_analytics_relation_meta (buffer);
-  gst_analytics_relation_meta_add_cls_mtd (
-      meta, n, (gfloat *) confidences, (GQuark *) quarks, &mtd);
+  if (!gst_analytics_relation_meta_add_cls_mtd (
+          meta, n, (gfloat *)confidences, (GQuark *)quarks, &cls))
+    return;
+  if (mtd != REGION_NO_MTD)
+    gst_analytics_relation_meta_set_relation (meta, GST_ANALYTICS_REL_TYPE_CONTAIN, mtd, cls.id);
+}
+
+guint
+gst_video_classify_get_detections (GstBuffer *buffer, Region *regions, guint max)
+{
+  GstAnalyticsRelationMeta *meta = gst_buffer_get_analytics_relation_meta (buffer);
+  gpointer state = NULL;
+  GstAnalyticsODMtd od;
+  guint n = 0;
+
+  if (!meta)
+    return 0;
+  while (n < max
+         && gst_analytics_relation_meta_iterate (
+             meta, &state, gst_analytics_od_mtd_get_mtd_type (), (GstAnalyticsMtd *)&od)) {
+    int x, y, width, height;
+    float confidence;
+
+    if (!gst_analytics_od_mtd_get_location (&od, &x, &y, &width, &height, &confidence))
+      continue;
+    regions[n++] = (Region){ .id = -1,
+      .mtd = od.id,
+      .label = gst_analytics_od_mtd_get_obj_type (&od),
+      .rect = { x, y, width, height } };
+  }
+  return n;
 }
 #else
 void
-gst_video_classify_add_analytics (GstBuffer *buffer, guint n, const float *confidences,
-    const GQuark *quarks)
+gst_video_classify_add_analytics (
+    GstBuffer *buffer, guint mtd, guint n, const float *confidences, const GQuark *quarks)
 {
+}
+
+guint
+gst_video_classify_get_detections (GstBuffer *buffer, Region *regions, guint max)
+{
+  return 0;
 }
 #endif

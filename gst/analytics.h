@@ -2,13 +2,18 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <gst/gst.h>
+#include "gst/regions.h"
 
 G_BEGIN_DECLS
 
-/* Adds the result as GstAnalyticsClsMtd too, where GStreamer has it (1.24 and
- * newer); does nothing elsewhere. @quarks and @confidences: @n, best first. */
-void gst_video_classify_add_analytics (GstBuffer *buffer, guint n, const float *confidences,
-    const GQuark *quarks);
+/* GStreamer's own analytics metas (1.24 and newer); nothing happens elsewhere. */
+
+/* Adds a result as GstAnalyticsClsMtd, part of the object detection with the id
+ * @mtd if that is not REGION_NO_MTD. @quarks and @confidences: @n, best first. */
+void gst_video_classify_add_analytics (
+    GstBuffer *buffer, guint mtd, guint n, const float *confidences, const GQuark *quarks);
+
+/* The object detections on @buffer, at most @max. Returns how many. */
+guint gst_video_classify_get_detections (GstBuffer *buffer, Region *regions, guint max);
 
 G_END_DECLS

@@ -23,6 +23,15 @@ gst_buffer_get_video_classify (GstBuffer *buffer)
   return meta ? gst_custom_meta_get_structure (meta) : NULL;
 }
 
+const GstStructure *
+gst_buffer_iterate_video_classify (GstBuffer *buffer, gpointer *state)
+{
+  const GstMetaInfo *info = gst_meta_get_info (GST_VIDEO_CLASSIFY_META_NAME);
+  GstMeta *meta = gst_buffer_iterate_meta_filtered (buffer, state, info->api);
+
+  return meta ? gst_custom_meta_get_structure ((GstCustomMeta *) meta) : NULL;
+}
+
 static gboolean
 copy_field (GQuark field, const GValue *value, gpointer user_data)
 {
@@ -30,10 +39,12 @@ copy_field (GQuark field, const GValue *value, gpointer user_data)
   return TRUE;
 }
 
-void
+GstStructure *
 gst_buffer_add_video_classify (GstBuffer *buffer, const GstStructure *result)
 {
   GstCustomMeta *meta = gst_buffer_add_custom_meta (buffer, GST_VIDEO_CLASSIFY_META_NAME);
+  GstStructure *structure = gst_custom_meta_get_structure (meta);
 
-  gst_structure_foreach (result, copy_field, gst_custom_meta_get_structure (meta));
+  gst_structure_foreach (result, copy_field, structure);
+  return structure;
 }

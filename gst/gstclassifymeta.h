@@ -21,10 +21,22 @@ G_BEGIN_DECLS
  *   labels         array of strings, best first, top-k of them
  *   probabilities  array of doubles, 0..1, the same order
  *   age            uint           frames since the classified one: 0 = this frame itself
+ *   age-time       uint64         ns, the same as a time
  *   inference-time uint64         ns, pre-processing and network
  *   views          uint           test-time augmentation: views averaged
  *   device         string         "cpu", "cuda:0"
- *   model          string         name of the model file */
+ *   model          string         name of the model file
+ *
+ * and only where there is something to tell:
+ *
+ *   x, y, width, height  int      pixels: the part of the frame that it is about;
+ *                                 without them: the whole frame
+ *   region         int            id of its GstVideoRegionOfInterestMeta
+ *   region-label   string         what the detector called it
+ *   raw-label      string         best label of this classification before smoothing
+ *   raw-probability double        its probability
+ *
+ * A buffer has one such meta for each region. */
 #define GST_VIDEO_CLASSIFY_META_NAME "GstVideoClassifyMeta"
 
 /* Registers the meta; any number of times. */
@@ -33,7 +45,11 @@ void gst_video_classify_meta_register (void);
 /* (transfer none)(nullable): the structure on @buffer, valid as long as it is there. */
 const GstStructure *gst_buffer_get_video_classify (GstBuffer *buffer);
 
-/* Adds a copy of the fields of @result; @buffer must be writable. */
-void gst_buffer_add_video_classify (GstBuffer *buffer, const GstStructure *result);
+/* (transfer none)(nullable): one result after the other, of several on @buffer;
+ * *@state is NULL at first. */
+const GstStructure *gst_buffer_iterate_video_classify (GstBuffer *buffer, gpointer *state);
+
+/* Adds a copy of the fields of @result; @buffer must be writable. (transfer none): the copy */
+GstStructure *gst_buffer_add_video_classify (GstBuffer *buffer, const GstStructure *result);
 
 G_END_DECLS

@@ -50,21 +50,29 @@ load (const char *path, const char *weights, const char *labels_file, GError **e
   return g_steal_pointer (&model);
 }
 
-NnModel *
-model_cache_get (const char *path, const char *weights, const char *labels_file, GError **error)
+char *
+model_cache_make_key (const char *path, const char *weights, const char *labels_file)
 {
-  g_autoptr (GString) key = g_string_new (NULL);
-  g_autoptr (GMutexLocker) locker = NULL;
-  Entry *entry;
-  NnModel *model;
+  GString *key = g_string_new (NULL);
 
   append_file (key, path);
   append_file (key, weights);
   append_file (key, labels_file);
+  return g_string_free (key, FALSE);
+}
+
+NnModel *
+model_cache_get (const char *path, const char *weights, const char *labels_file, GError **error)
+{
+  g_autofree char *key = model_cache_make_key (path, weights, labels_file);
+  g_autoptr (GMutexLocker) locker = NULL;
+  Entry *entry;
+  NnModel *model;
+
   locker = g_mutex_locker_new (&lock);
   for (GList *l = entries; l; l = l->next) {
     entry = l->data;
-    if (g_str_equal (entry->key, key->str)) {
+    if (g_str_equal (entry->key, key)) {
       entry->users++;
       return nn_model_ref (entry->model);
     }
@@ -73,7 +81,7 @@ model_cache_get (const char *path, const char *weights, const char *labels_file,
   if (!model)
     return NULL;
   entry = g_new (Entry, 1);
-  *entry = (Entry) { g_strdup (key->str), model, 1 };
+  *entry = (Entry) { g_steal_pointer (&key), model, 1 };
   entries = g_list_prepend (entries, entry);
   return nn_model_ref (model);
 }

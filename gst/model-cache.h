@@ -13,4 +13,7 @@ NnModel *model_cache_get (const char *model, const char *weights, const char *la
     GError **error);
 void model_cache_release (NnModel *model);
 
+/* Tells whether files have changed: names, sizes, times and inodes. (transfer full) */
+char *model_cache_make_key (const char *model, const char *weights, const char *labels_file);
+
 G_END_DECLS

@@ -35,7 +35,7 @@ LIBRARIES = [
     (r'gst/.*', r'(gst|pipelines|tests)/.*'),
     (r'gdk-pixbuf/|cairo|pango/', r'(train|tests)/.*'),
     (r'cuda|cudnn|cublas|nvrtc|nvtx', r'(cuda|tests)/.*'),
-    (r'json-glib/', r'(nn|train|tests)/.*'),
+    (r'json-glib/', r'(nn|train|gst|tests)/.*'),
     (r'gio/', r'(nn|train|gst|tests)/.*'),
     (r'omp\.h', r'tests/.*'),
 ]

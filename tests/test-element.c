@@ -222,8 +222,10 @@ static void
 test_every_format (void)
 {
   GstElementFactory *factory = gst_element_factory_find ("videoclassify");
-  const GList *template = gst_element_factory_get_static_pad_templates (factory);
-  g_autoptr (GstCaps) caps = gst_static_pad_template_get_caps (template->data);
+  GstPadTemplate *template = gst_element_class_get_pad_template (
+      GST_ELEMENT_CLASS (g_type_class_peek (gst_element_factory_get_element_type (factory))),
+      "sink");
+  g_autoptr (GstCaps) caps = gst_pad_template_get_caps (template);
   const GValue *list = gst_structure_get_value (gst_caps_get_structure (caps, 0), "format");
   guint n = gst_value_list_get_size (list);
 

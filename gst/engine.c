@@ -1,0 +1,560 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gst/engine.h"
+
+#include <string.h>
+
+/* A client that has not sent a job for this long is not waited for. */
+#define ACTIVE_US (250 * G_TIME_SPAN_MILLISECOND)
+
+enum {
+  IDLE,
+  QUEUED,
+  RUNNING,
+};
+
+struct _EnginePool {
+  GObject parent;
+  GMutex lock;
+  GList *engines; /* shared ones, not owned */
+};
+
+struct _Engine {
+  EnginePool *pool; /* shared engines only */
+  guint n_users;    /* under the pool's lock */
+
+  NnModel *model;
+  NnBackend *backend;
+  NnPlan *plan;
+  char *device;
+  EngineOptions options;
+  gsize in_size, out_size; /* floats a sample */
+
+  GThread *thread;
+  GMutex lock;
+  GCond work, idle;
+  GList *clients; /* the one whose turn it is first */
+  gboolean quit;
+  guint64 n_runs, n_samples;
+  guint n_clients;
+};
+
+struct _EngineClient {
+  Engine *engine;
+  GQueue jobs;  /* waiting; under the engine's lock */
+  guint n_busy; /* jobs that run or whose done() does */
+  gint64 last_submit;
+};
+
+/* --- pool ------------------------------------------------------------------------ */
+
+G_DEFINE_TYPE (EnginePool, engine_pool, G_TYPE_OBJECT)
+
+static void
+engine_pool_finalize (GObject *object)
+{
+  EnginePool *pool = ENGINE_POOL (object);
+
+  g_assert (!pool->engines); /* each holds a reference */
+  g_mutex_clear (&pool->lock);
+  G_OBJECT_CLASS (engine_pool_parent_class)->finalize (object);
+}
+
+static void
+engine_pool_class_init (EnginePoolClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = engine_pool_finalize;
+}
+
+static void
+engine_pool_init (EnginePool *pool)
+{
+  g_mutex_init (&pool->lock);
+}
+
+EnginePool *
+engine_pool_get_default (void)
+{
+  static gsize pool;
+
+  if (g_once_init_enter (&pool))
+    g_once_init_leave (&pool, (gsize)g_object_new (ENGINE_TYPE_POOL, NULL));
+  return g_object_ref ((EnginePool *)pool);
+}
+
+/* --- engine ----------------------------------------------------------------------- */
+
+static gpointer engine_main (gpointer user_data);
+
+static Engine *
+engine_new (NnModel *model, const EngineOptions *options, GError **error)
+{
+  Engine *engine = g_new0 (Engine, 1);
+  NnPlanOptions plan_options
+      = { .precision = options->precision, .batch = options->batch, .threads = options->threads };
+
+  engine->n_users = 1;
+  engine->device = g_strdup (options->device);
+  engine->options = *options;
+  engine->options.device = engine->device;
+  engine->model = nn_model_ref (model);
+  engine->in_size = nn_shape_count (nn_model_get_input_shape (model));
+  engine->out_size = nn_model_get_n_outputs (model);
+  g_mutex_init (&engine->lock);
+  g_cond_init (&engine->work);
+  g_cond_init (&engine->idle);
+  engine->backend = nn_backend_open (options->device, error);
+  if (engine->backend)
+    engine->plan = nn_plan_new (engine->backend, model, &plan_options, error);
+  if (engine->plan && options->kind != ENGINE_DIRECT)
+    engine->thread = g_thread_try_new ("classify", engine_main, engine, error);
+  return engine;
+}
+
+static void
+engine_free (Engine *engine)
+{
+  if (engine->thread) {
+    g_mutex_lock (&engine->lock);
+    engine->quit = TRUE;
+    g_cond_broadcast (&engine->work);
+    g_mutex_unlock (&engine->lock);
+    g_thread_join (engine->thread);
+  }
+  g_assert (!engine->clients);
+  g_clear_pointer (&engine->plan, nn_plan_free);
+  g_clear_pointer (&engine->backend, nn_backend_unref);
+  nn_model_unref (engine->model);
+  g_mutex_clear (&engine->lock);
+  g_cond_clear (&engine->work);
+  g_cond_clear (&engine->idle);
+  g_free (engine->device);
+  g_clear_object (&engine->pool);
+  g_free (engine);
+}
+
+static gboolean
+is_usable (const Engine *engine)
+{
+  return engine->plan && (engine->thread || engine->options.kind == ENGINE_DIRECT);
+}
+
+static gboolean
+is_match (const Engine *engine, const NnModel *model, const EngineOptions *options)
+{
+  return engine->model == model && g_strcmp0 (engine->device, options->device) == 0
+         && engine->options.precision == options->precision
+         && engine->options.threads == options->threads && engine->options.batch == options->batch;
+}
+
+static Engine *
+engine_get (EnginePool *pool, NnModel *model, const EngineOptions *options, GError **error)
+{
+  g_autoptr (GMutexLocker) locker = NULL;
+  Engine *engine;
+
+  if (options->kind == ENGINE_SHARED) {
+    /* held while the plan is made, so that the next client finds it */
+    locker = g_mutex_locker_new (&pool->lock);
+    for (GList *l = pool->engines; l; l = l->next) {
+      engine = l->data;
+      if (is_match (engine, model, options)) {
+        engine->n_users++;
+        return engine;
+      }
+    }
+  }
+  engine = engine_new (model, options, error);
+  if (!is_usable (engine)) {
+    engine_free (engine);
+    return NULL;
+  }
+  if (options->kind == ENGINE_SHARED) {
+    engine->pool = g_object_ref (pool);
+    pool->engines = g_list_prepend (pool->engines, engine);
+  }
+  return engine;
+}
+
+static void
+engine_release (Engine *engine)
+{
+  if (engine->pool) {
+    gboolean is_last;
+
+    g_mutex_lock (&engine->pool->lock);
+    is_last = --engine->n_users == 0;
+    if (is_last)
+      engine->pool->engines = g_list_remove (engine->pool->engines, engine);
+    g_mutex_unlock (&engine->pool->lock);
+    if (!is_last)
+      return;
+  }
+  engine_free (engine);
+}
+
+/* --- the engine's thread ------------------------------------------------------------ */
+
+/* samples that wait, and whether a client that is expected has none waiting */
+static guint
+count_waiting (Engine *engine, gint64 now, gboolean *is_missing, gint64 *oldest)
+{
+  guint n = 0;
+
+  *is_missing = FALSE;
+  *oldest = G_MAXINT64;
+  for (GList *l = engine->clients; l; l = l->next) {
+    EngineClient *client = l->data;
+
+    for (GList *k = client->jobs.head; k; k = k->next) {
+      EngineJob *job = k->data;
+
+      n += job->n;
+      *oldest = MIN (*oldest, job->queued_at);
+    }
+    if (g_queue_is_empty (&client->jobs) && client->last_submit + ACTIVE_US > now)
+      *is_missing = TRUE;
+  }
+  return n;
+}
+
+/* One job of each client in turn, as long as they fit. A job that alone is more
+ * than a batch is taken alone. */
+static void
+take_jobs (Engine *engine, GPtrArray *jobs)
+{
+  guint n = 0;
+  gboolean any = TRUE;
+
+  while (any) {
+    any = FALSE;
+    for (guint i = 0; i < engine->n_clients; i++) {
+      EngineClient *client = engine->clients->data;
+      EngineJob *job = g_queue_peek_head (&client->jobs);
+      GList *link;
+
+      if (job && jobs->len > 0 && n + job->n > engine->options.batch)
+        return; /* it stays the first */
+      if (job) {
+        g_queue_pop_head (&client->jobs);
+        job->state = RUNNING;
+        client->n_busy++;
+        n += job->n;
+        g_ptr_array_add (jobs, job);
+        any = TRUE;
+      }
+      link = engine->clients; /* its turn is over */
+      engine->clients = g_list_concat (g_list_remove_link (link, link), link);
+    }
+  }
+}
+
+static void
+set_error (GPtrArray *jobs, const GError *error)
+{
+  for (guint i = 0; i < jobs->len; i++) {
+    EngineJob *job = g_ptr_array_index (jobs, i);
+
+    if (!job->error)
+      job->error = g_error_copy (error);
+  }
+}
+
+/* the samples of all jobs one after the other, in runs of at most a batch */
+static void
+run_jobs (Engine *engine, GPtrArray *jobs)
+{
+  const guint batch = engine->options.batch;
+  const GstClockTime start = gst_util_get_timestamp ();
+  float *input = nn_plan_get_input (engine->plan);
+  guint j = 0, k = 0; /* the next sample to run: the kth of job j */
+
+  while (j < jobs->len) {
+    g_autoptr (GError) error = NULL;
+    const guint first_job = j, first_sample = k;
+    const float *output;
+    guint n = 0;
+
+    for (; j < jobs->len && n < batch; j++, k = 0) {
+      EngineJob *job = g_ptr_array_index (jobs, j);
+      const guint take = MIN (job->n - k, batch - n);
+
+      memcpy (input + n * engine->in_size, job->input + k * engine->in_size,
+          take * engine->in_size * sizeof (float));
+      n += take;
+      if (k + take < job->n) {
+        k += take;
+        break;
+      }
+    }
+    output = nn_plan_run (engine->plan, n, &error);
+    g_mutex_lock (&engine->lock);
+    engine->n_runs++;
+    engine->n_samples += n;
+    g_mutex_unlock (&engine->lock);
+    if (!output) {
+      set_error (jobs, error);
+      return;
+    }
+    for (guint i = first_job, s = first_sample, done = 0; done < n; i++, s = 0) {
+      EngineJob *job = g_ptr_array_index (jobs, i);
+      const guint take = MIN (job->n - s, n - done);
+
+      memcpy (job->output + s * engine->out_size, output + done * engine->out_size,
+          take * engine->out_size * sizeof (float));
+      done += take;
+    }
+  }
+  for (guint i = 0; i < jobs->len; i++)
+    ((EngineJob *)g_ptr_array_index (jobs, i))->run_time = gst_util_get_timestamp () - start;
+}
+
+static gpointer
+engine_main (gpointer user_data)
+{
+  Engine *engine = user_data;
+  const gint64 timeout = (gint64)GST_TIME_AS_USECONDS (engine->options.timeout);
+  g_autoptr (GPtrArray) jobs = g_ptr_array_new ();
+
+  g_mutex_lock (&engine->lock);
+  while (!engine->quit) {
+    gint64 oldest;
+    gboolean is_missing;
+    guint n = count_waiting (engine, g_get_monotonic_time (), &is_missing, &oldest);
+
+    if (n == 0) {
+      g_cond_wait (&engine->work, &engine->lock);
+      continue;
+    }
+    if (n < engine->options.batch && is_missing && timeout > 0
+        && oldest + timeout > g_get_monotonic_time ()) {
+      g_cond_wait_until (&engine->work, &engine->lock, oldest + timeout);
+      continue;
+    }
+    g_ptr_array_set_size (jobs, 0);
+    take_jobs (engine, jobs);
+    g_mutex_unlock (&engine->lock);
+    run_jobs (engine, jobs);
+    for (guint i = 0; i < jobs->len; i++) {
+      EngineJob *job = g_ptr_array_index (jobs, i);
+      EngineClient *client = job->client;
+
+      if (job->done)
+        job->done (job, job->user_data);
+      g_mutex_lock (&engine->lock);
+      job->state = IDLE;
+      client->n_busy--;
+      g_cond_broadcast (&engine->idle);
+      g_mutex_unlock (&engine->lock);
+    }
+    g_mutex_lock (&engine->lock);
+  }
+  g_mutex_unlock (&engine->lock);
+  return NULL;
+}
+
+/* --- clients and jobs ------------------------------------------------------------------ */
+
+EngineClient *
+engine_client_new (EnginePool *pool, NnModel *model, const EngineOptions *options, GError **error)
+{
+  Engine *engine = engine_get (pool, model, options, error);
+  EngineClient *client;
+
+  if (!engine)
+    return NULL;
+  client = g_new0 (EngineClient, 1);
+  client->engine = engine;
+  g_queue_init (&client->jobs);
+  g_mutex_lock (&engine->lock);
+  engine->clients = g_list_append (engine->clients, client);
+  engine->n_clients++;
+  g_mutex_unlock (&engine->lock);
+  return client;
+}
+
+void
+engine_client_free (EngineClient *client)
+{
+  Engine *engine = client->engine;
+  EngineJob *job;
+
+  g_mutex_lock (&engine->lock);
+  while ((job = g_queue_pop_head (&client->jobs)))
+    job->state = IDLE;
+  while (client->n_busy > 0)
+    g_cond_wait (&engine->idle, &engine->lock);
+  engine->clients = g_list_remove (engine->clients, client);
+  engine->n_clients--;
+  g_cond_broadcast (&engine->work); /* it is not waited for any more */
+  g_mutex_unlock (&engine->lock);
+  engine_release (engine);
+  g_free (client);
+}
+
+NnBackend *
+engine_client_get_backend (EngineClient *client)
+{
+  return client->engine->backend;
+}
+
+NnPlan *
+engine_client_get_plan (EngineClient *client)
+{
+  return client->engine->plan;
+}
+
+guint
+engine_client_get_n_clients (EngineClient *client)
+{
+  guint n;
+
+  g_mutex_lock (&client->engine->lock);
+  n = client->engine->n_clients;
+  g_mutex_unlock (&client->engine->lock);
+  return n;
+}
+
+EngineJob *
+engine_job_new (EngineClient *client, guint capacity)
+{
+  Engine *engine = client->engine;
+  EngineJob *job = g_new0 (EngineJob, 1);
+
+  job->client = client;
+  job->capacity = capacity;
+  if (engine->options.kind == ENGINE_DIRECT && capacity <= engine->options.batch) {
+    job->input = nn_plan_get_input (engine->plan);
+  } else {
+    job->memory = g_new (float, capacity * engine->in_size);
+    job->input = job->memory;
+  }
+  job->output = g_new0 (float, capacity * engine->out_size);
+  return job;
+}
+
+void
+engine_job_free (EngineJob *job)
+{
+  g_free (job->memory);
+  g_free (job->output);
+  g_clear_error (&job->error);
+  g_free (job);
+}
+
+static void
+queue_job (EngineJob *job)
+{
+  EngineClient *client = job->client;
+
+  g_assert (job->state == IDLE);
+  g_clear_error (&job->error);
+  job->state = QUEUED;
+  job->queued_at = client->last_submit = g_get_monotonic_time ();
+  g_queue_push_tail (&client->jobs, job);
+  g_cond_broadcast (&client->engine->work);
+}
+
+static gboolean
+run_here (EngineJob *job)
+{
+  Engine *engine = job->client->engine;
+  const GstClockTime start = gst_util_get_timestamp ();
+  const float *output;
+
+  g_clear_error (&job->error);
+  if (job->memory) {
+    g_autoptr (GPtrArray) jobs = g_ptr_array_new ();
+
+    g_ptr_array_add (jobs, job);
+    run_jobs (engine, jobs);
+    return job->error == NULL;
+  }
+  output = nn_plan_run (engine->plan, job->n, &job->error);
+  if (output)
+    memcpy (job->output, output, job->n * engine->out_size * sizeof (float));
+  job->run_time = gst_util_get_timestamp () - start;
+  g_mutex_lock (&engine->lock);
+  engine->n_runs++;
+  engine->n_samples += job->n;
+  g_mutex_unlock (&engine->lock);
+  return output != NULL;
+}
+
+gboolean
+engine_job_run (EngineJob *job)
+{
+  Engine *engine = job->client->engine;
+
+  if (engine->options.kind == ENGINE_DIRECT)
+    return run_here (job);
+  g_mutex_lock (&engine->lock);
+  queue_job (job);
+  while (job->state != IDLE)
+    g_cond_wait (&engine->idle, &engine->lock);
+  g_mutex_unlock (&engine->lock);
+  return job->error == NULL;
+}
+
+void
+engine_job_submit (EngineJob *job)
+{
+  Engine *engine = job->client->engine;
+
+  g_assert (engine->thread);
+  g_mutex_lock (&engine->lock);
+  queue_job (job);
+  g_mutex_unlock (&engine->lock);
+}
+
+gboolean
+engine_job_withdraw (EngineJob *job)
+{
+  Engine *engine = job->client->engine;
+  gboolean was_queued;
+
+  g_mutex_lock (&engine->lock);
+  was_queued = job->state == QUEUED;
+  if (was_queued) {
+    g_queue_remove (&job->client->jobs, job);
+    job->state = IDLE;
+  }
+  g_mutex_unlock (&engine->lock);
+  return was_queued;
+}
+
+gboolean
+engine_job_is_idle (EngineJob *job)
+{
+  gboolean is_idle;
+
+  g_mutex_lock (&job->client->engine->lock);
+  is_idle = job->state == IDLE;
+  g_mutex_unlock (&job->client->engine->lock);
+  return is_idle;
+}
+
+void
+engine_client_wait (EngineClient *client)
+{
+  Engine *engine = client->engine;
+
+  g_mutex_lock (&engine->lock);
+  while (client->n_busy > 0 || !g_queue_is_empty (&client->jobs))
+    g_cond_wait (&engine->idle, &engine->lock);
+  g_mutex_unlock (&engine->lock);
+}
+
+void
+engine_client_get_load (EngineClient *client, guint *depth, guint64 *n_runs, guint64 *n_samples)
+{
+  Engine *engine = client->engine;
+
+  g_mutex_lock (&engine->lock);
+  *depth = 0;
+  for (GList *l = engine->clients; l; l = l->next)
+    *depth += ((EngineClient *)l->data)->jobs.length;
+  *n_runs = engine->n_runs;
+  *n_samples = engine->n_samples;
+  g_mutex_unlock (&engine->lock);
+}

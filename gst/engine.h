@@ -1,0 +1,101 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gst/gst.h>
+
+#include "nn/backend.h"
+
+G_BEGIN_DECLS
+
+/* Engine: one plan and who runs it. Direct engines run in the caller's thread;
+ * threaded ones have a thread of their own, which takes jobs from the queues of
+ * its clients in turn and runs up to `batch` samples at once.
+ *
+ * A shared engine serves every client that opens one with equal options out of
+ * the same pool: a client that stops, fails or is slow never stops another.
+ *
+ * Thread-safe, but for what is said at a job. */
+
+typedef struct _Engine Engine;
+typedef struct _EngineClient EngineClient;
+typedef struct _EngineJob EngineJob;
+
+typedef enum {
+  ENGINE_DIRECT,   /* private, in the caller's thread */
+  ENGINE_THREADED, /* private */
+  ENGINE_SHARED,   /* threaded */
+} EngineKind;
+
+typedef struct {
+  EngineKind kind;
+  const char *device; /* as nn_backend_open() */
+  NnPrecision precision;
+  guint threads;
+  guint batch;          /* samples that a run may have */
+  GstClockTime timeout; /* how long a job waits for others to fill the batch; of a shared
+                         * engine that of the client that opened it */
+} EngineOptions;
+
+/* Engines that are shared. A GObject without properties, so that an application
+ * can make one by its type's name and hand it to a bin in a GstContext of the
+ * type ENGINE_POOL_CONTEXT, field "pool": its elements then share among
+ * themselves alone. */
+#define ENGINE_POOL_CONTEXT "gst.classify.engines"
+#define ENGINE_TYPE_POOL (engine_pool_get_type ())
+G_DECLARE_FINAL_TYPE (EnginePool, engine_pool, ENGINE, POOL, GObject)
+
+/* The pool of the process. (transfer full) */
+EnginePool *engine_pool_get_default (void);
+
+/* @model is not copied: two models are equal when they are the same pointer
+ * (model_cache_get()). */
+EngineClient *engine_client_new (
+    EnginePool *pool, NnModel *model, const EngineOptions *options, GError **error);
+/* Waits for the job that runs; drops those that wait. Its jobs must be freed after it. */
+void engine_client_free (EngineClient *client);
+
+NnBackend *engine_client_get_backend (EngineClient *client); /* (transfer none) */
+NnPlan *engine_client_get_plan (EngineClient *client);       /* (transfer none) */
+guint engine_client_get_n_clients (EngineClient *client);    /* that share the engine */
+
+/* @user_data is the job's. In the engine's thread, no lock held; the job is idle
+ * when it has returned. */
+typedef void (*EngineDone) (EngineJob *job, gpointer user_data);
+
+/* Filled in by one thread while it is idle, not touched while it is not. */
+struct _EngineJob {
+  guint capacity;        /* samples */
+  float *input;          /* (capacity, H, W, C) */
+  float *output;         /* (capacity, n_outputs) */
+  guint n;               /* samples in use, >= 1 */
+  GError *error;         /* of the last run, or NULL; owned */
+  GstClockTime run_time; /* of the last run, that of the others in its batch included */
+  EngineDone done;
+  gpointer user_data;
+
+  /* private */
+  EngineClient *client;
+  int state;
+  gint64 queued_at;
+  float *memory;
+};
+
+EngineJob *engine_job_new (EngineClient *client, guint capacity);
+void engine_job_free (EngineJob *job);
+
+/* Runs the job and waits for it. FALSE: job->error tells. */
+gboolean engine_job_run (EngineJob *job);
+/* Threaded engines: queues the job; done() is called when it was run. */
+void engine_job_submit (EngineJob *job);
+/* TRUE: it was waiting and is idle now, done() will not be called. FALSE: it runs, or is idle. */
+gboolean engine_job_withdraw (EngineJob *job);
+gboolean engine_job_is_idle (EngineJob *job);
+/* Until no job of the client waits or runs and every done() has returned. */
+void engine_client_wait (EngineClient *client);
+
+/* Of all clients: jobs waiting, runs so far and samples in them. */
+void engine_client_get_load (
+    EngineClient *client, guint *depth, guint64 *n_runs, guint64 *n_samples);
+
+G_END_DECLS

@@ -1,0 +1,112 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gst/runtime.h"
+
+#include "gst/model-cache.h"
+#include "nn/error.h"
+
+/* more samples than this in one run win nothing and cost memory */
+#define MAX_BATCH 64
+
+static gboolean
+fill (Runtime *self, EnginePool *pool, const RuntimeOptions *options, GError **error)
+{
+  g_autofree char *name = NULL;
+  const guint capacity = options->n_views * options->max_regions;
+  EngineOptions engine = { .device = options->device,
+    .precision = options->precision,
+    .threads = options->threads,
+    .timeout = options->batch_timeout };
+
+  self->model = model_cache_get (options->model, options->weights, options->labels_file, error);
+  if (!self->model)
+    return FALSE;
+  if (!self->model->has_weights) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s: a network without weights: name a Keras weights file in the property \"weights\"",
+        options->model);
+    return FALSE;
+  }
+  if (options->batch > 1) {
+    engine.kind = ENGINE_SHARED;
+    engine.batch = options->batch;
+  } else {
+    engine.kind = options->is_async ? ENGINE_THREADED : ENGINE_DIRECT;
+    engine.batch = MIN (capacity, MAX_BATCH);
+  }
+  self->client = engine_client_new (pool, self->model, &engine, error);
+  if (!self->client) {
+    g_prefix_error (error, "%s: ", options->model);
+    return FALSE;
+  }
+  self->max_views = options->n_views;
+  self->n_classes = nn_model_get_n_classes (self->model);
+  self->in_size = nn_shape_count (nn_model_get_input_shape (self->model));
+  self->out_size = nn_model_get_n_outputs (self->model);
+  self->labels = g_new0 (const char *, self->n_classes);
+  self->quarks = g_new0 (GQuark, self->n_classes);
+  for (guint i = 0; i < self->n_classes; i++) {
+    self->labels[i] = g_intern_string (nn_model_get_label (self->model, i));
+    self->quarks[i] = g_quark_from_string (self->labels[i]);
+  }
+  name = g_path_get_basename (options->weights ? options->weights : options->model);
+  self->model_name = g_intern_string (name);
+  self->device_name
+      = g_intern_string (nn_backend_get_device (engine_client_get_backend (self->client)));
+  return TRUE;
+}
+
+Runtime *
+runtime_new (EnginePool *pool, const RuntimeOptions *options, gpointer owner, EngineDone done,
+    GError **error)
+{
+  Runtime *self = g_new0 (Runtime, 1);
+
+  if (!fill (self, pool, options, error)) {
+    runtime_free (self);
+    return NULL;
+  }
+  for (guint i = 0; i < RUNTIME_N_TASKS; i++) {
+    Task *task = &self->tasks[i];
+
+    task->runtime = self;
+    task->owner = owner;
+    task->regions = g_new0 (Region, options->max_regions);
+    task->job = engine_job_new (self->client, options->n_views * options->max_regions);
+    task->job->user_data = task;
+    if (options->is_async)
+      task->job->done = done;
+    else
+      break; /* one is enough */
+  }
+  return self;
+}
+
+void
+runtime_free (Runtime *self)
+{
+  g_clear_pointer (&self->client, engine_client_free);
+  for (guint i = 0; i < RUNTIME_N_TASKS; i++) {
+    g_clear_pointer (&self->tasks[i].job, engine_job_free);
+    g_free (self->tasks[i].regions);
+  }
+  g_clear_pointer (&self->model, model_cache_release);
+  g_free (self->labels);
+  g_free (self->quarks);
+  g_free (self);
+}
+
+Task *
+runtime_take_task (Runtime *self, gboolean *was_waiting)
+{
+  *was_waiting = FALSE;
+  for (guint i = 0; i < RUNTIME_N_TASKS; i++)
+    if (self->tasks[i].job && engine_job_withdraw (self->tasks[i].job)) {
+      *was_waiting = TRUE;
+      return &self->tasks[i];
+    }
+  for (guint i = 0; i < RUNTIME_N_TASKS; i++)
+    if (self->tasks[i].job && engine_job_is_idle (self->tasks[i].job))
+      return &self->tasks[i];
+  return NULL;
+}

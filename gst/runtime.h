@@ -1,0 +1,64 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "gst/engine.h"
+#include "gst/regions.h"
+
+G_BEGIN_DECLS
+
+/* Everything of an element that comes with a model: exchanged as a whole when
+ * the model is. */
+
+typedef struct {
+  const char *model, *weights, *labels_file; /* paths; the latter two may be NULL */
+  const char *device;
+  NnPrecision precision;
+  guint threads;
+  guint n_views;     /* of each region */
+  guint max_regions; /* of each frame */
+  guint batch;       /* > 1: an engine shared with other elements */
+  GstClockTime batch_timeout;
+  gboolean is_async;
+} RuntimeOptions;
+
+typedef struct _Runtime Runtime;
+
+/* One frame on its way through the engine. */
+typedef struct {
+  Runtime *runtime;
+  EngineJob *job;
+  gpointer owner; /* the element */
+  guint64 generation, frame;
+  GstClockTime pts, duration, stream_time, running_time;
+  GstClockTime started;     /* gst_util_get_timestamp() */
+  GstClockTime sample_time; /* that pre-processing took */
+  guint n_views, n_regions;
+  gboolean is_cut; /* the first frame of a scene */
+  Region *regions; /* max_regions */
+} Task;
+
+#define RUNTIME_N_TASKS 2
+
+struct _Runtime {
+  NnModel *model;
+  EngineClient *client;
+  guint n_classes, max_views;
+  gsize in_size, out_size;              /* floats a sample */
+  const char *model_name, *device_name; /* interned */
+  const char **labels;                  /* n_classes, interned */
+  GQuark *quarks;
+  Task tasks[RUNTIME_N_TASKS];
+};
+
+/* @done is called with the task in the engine's thread (is_async only). */
+Runtime *runtime_new (EnginePool *pool, const RuntimeOptions *options, gpointer owner,
+    EngineDone done, GError **error);
+/* Drops what waits, waits for what runs. */
+void runtime_free (Runtime *runtime);
+
+/* A task to fill: an idle one, else the one that waits, taken back; NULL: all run.
+ * *@was_waiting tells which. */
+Task *runtime_take_task (Runtime *runtime, gboolean *was_waiting);
+
+G_END_DECLS

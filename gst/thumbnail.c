@@ -1,0 +1,49 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gst/thumbnail.h"
+
+#include <math.h>
+
+void
+thumbnail_make (Thumbnail *self, const float *input, const NnPreprocess *pre)
+{
+  const guint channels = nn_preprocess_get_n_channels (pre);
+  float *cell = self->cells;
+
+  self->n_channels = channels;
+  for (guint gy = 0; gy < THUMBNAIL_SIZE; gy++) {
+    /* a grid finer than the picture repeats its rows */
+    const guint y0 = gy * pre->height / THUMBNAIL_SIZE;
+    const guint y1 = MAX ((gy + 1) * pre->height / THUMBNAIL_SIZE, y0 + 1);
+
+    for (guint gx = 0; gx < THUMBNAIL_SIZE; gx++, cell += channels) {
+      const guint x0 = gx * pre->width / THUMBNAIL_SIZE;
+      const guint x1 = MAX ((gx + 1) * pre->width / THUMBNAIL_SIZE, x0 + 1);
+      const float n = (float)((y1 - y0) * (x1 - x0));
+      float sums[3] = { 0 };
+
+      for (guint y = y0; y < y1; y++) {
+        const float *p = input + ((gsize)y * pre->width + x0) * channels;
+
+        for (guint x = x0; x < x1; x++)
+          for (guint c = 0; c < channels; c++)
+            sums[c] += *p++;
+      }
+      for (guint c = 0; c < channels; c++) /* back to pixel values */
+        cell[c] = ((pre->scale[c] != 0 ? sums[c] / (n * pre->scale[c]) : 0) + pre->mean[c]) / 255;
+    }
+  }
+}
+
+double
+thumbnail_compare (const Thumbnail *a, const Thumbnail *b)
+{
+  const guint n = a->n_channels * THUMBNAIL_SIZE * THUMBNAIL_SIZE;
+  double sum = 0;
+
+  if (a->n_channels != b->n_channels)
+    return 1;
+  for (guint i = 0; i < n; i++)
+    sum += fabs ((double)a->cells[i] - b->cells[i]);
+  return sum / n;
+}

@@ -1,0 +1,888 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The element over time and beside other streams: modes, regions, rates,
+ * smoothing, text, shared engines, models that change. The model tells which of
+ * red, green and blue is the strongest, so that every result is known from the
+ * colour of a frame. */
+
+#include <glib/gstdio.h>
+#include <gst/check/gstharness.h>
+#include <gst/video/video.h>
+#include <json-glib/json-glib.h>
+#include <math.h>
+#include <string.h>
+
+#include "nn/keras-file.h"
+
+#define META "GstVideoClassifyMeta"
+#define CAPS "video/x-raw,format=RGB,width=32,height=16,framerate=25/1"
+#define FRAME (40 * GST_MSECOND)
+#define RED 0xff0000
+#define GREEN 0x00ff00
+#define BLUE 0x0000ff
+
+static char *dir, *model_path;
+
+static const char network[]
+    = "{\"class_name\": \"Sequential\", \"config\": {\"name\": \"color\", \"layers\": ["
+      "{\"class_name\": \"GlobalAveragePooling2D\", \"config\": {\"name\": \"g\","
+      " \"batch_input_shape\": [null, 4, 8, 3]}},"
+      "{\"class_name\": \"Dense\", \"config\": {\"name\": \"d\", \"units\": 3,"
+      " \"activation\": \"softmax\"}}]}}";
+
+/* p = softmax (4 * mean colour), labels as given */
+static char *
+write_model (const char *name, const char *const *labels)
+{
+  GError *error = NULL;
+  NnModel *model = nn_model_new_from_json (network, -1, NULL, &error);
+  char *path = g_build_filename (dir, name, NULL);
+  NnLayer *layer;
+
+  g_assert_no_error (error);
+  nn_model_init_params (model, 1, &error);
+  layer = &model->layers[model->output];
+  memset (layer->params[0].data, 0, 9 * sizeof (float));
+  memset (layer->params[1].data, 0, 3 * sizeof (float));
+  for (guint i = 0; i < 3; i++)
+    layer->params[0].data[4 * i] = 4;
+  nn_model_set_labels (model, labels, &error);
+  nn_preprocess_init (&model->preprocess, 8, 4);
+  model->preprocess.resize = NN_RESIZE_AREA;
+  model->has_preprocess = TRUE;
+  nn_model_save (model, path, NULL, NULL, &error);
+  g_assert_no_error (error);
+  nn_model_unref (model);
+  return path;
+}
+
+static GstHarness *
+harness_new (const char *properties)
+{
+  g_autofree char *line = g_strdup_printf (
+      "videoclassify name=c device=cpu threads=1 model=\"%s\" %s", model_path, properties);
+  GstHarness *h = gst_harness_new_parse (line);
+
+  gst_harness_set_src_caps_str (h, CAPS);
+  return h;
+}
+
+static GstElement *
+element_of (GstHarness *h)
+{
+  return GST_IS_BIN (h->element) ? gst_bin_get_by_name (GST_BIN (h->element), "c")
+                                 : gst_object_ref (h->element);
+}
+
+/* left and right half in a colour each */
+static GstBuffer *
+frame_of (guint32 left, guint32 right, GstClockTime pts)
+{
+  GstBuffer *buffer = gst_buffer_new_allocate (NULL, 32 * 16 * 3, NULL);
+  GstMapInfo map;
+
+  gst_buffer_map (buffer, &map, GST_MAP_WRITE);
+  for (guint i = 0; i < 32 * 16; i++) {
+    const guint32 color = i % 32 < 16 ? left : right;
+
+    map.data[3 * i] = (guint8)(color >> 16);
+    map.data[3 * i + 1] = (guint8)(color >> 8);
+    map.data[3 * i + 2] = (guint8)color;
+  }
+  gst_buffer_unmap (buffer, &map);
+  GST_BUFFER_PTS (buffer) = pts;
+  GST_BUFFER_DURATION (buffer) = FRAME;
+  return buffer;
+}
+
+static const GstStructure *
+result_of (GstBuffer *buffer)
+{
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, META);
+
+  return meta ? gst_custom_meta_get_structure (meta) : NULL;
+}
+
+static void
+expect_label (GstBuffer *buffer, const char *label)
+{
+  g_assert_nonnull (result_of (buffer));
+  g_assert_cmpstr (gst_structure_get_string (result_of (buffer), "label"), ==, label);
+  gst_buffer_unref (buffer);
+}
+
+static guint64
+stat_of (GstElement *element, const char *name)
+{
+  GstStructure *stats;
+  guint64 value = G_MAXUINT64;
+  guint small;
+
+  g_object_get (element, "stats", &stats, NULL);
+  if (!gst_structure_get_uint64 (stats, name, &value)
+      && gst_structure_get_uint (stats, name, &small))
+    value = small;
+  gst_structure_free (stats);
+  return value;
+}
+
+static GstBus *
+bus_of (GstElement *element)
+{
+  GstBus *bus = gst_bus_new ();
+
+  gst_element_set_bus (element, bus);
+  return bus;
+}
+
+static guint
+count_results (GstBus *bus)
+{
+  GstMessage *message;
+  guint n = 0;
+
+  while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_ELEMENT))) {
+    n += gst_message_has_name (message, "videoclassify");
+    gst_message_unref (message);
+  }
+  return n;
+}
+
+/* --- asynchronous --------------------------------------------------------------------------- */
+
+typedef struct {
+  GMutex lock;
+  GCond cond;
+  gboolean is_shut;
+  guint n;
+} Gate;
+
+static void
+gate_init (Gate *gate)
+{
+  *gate = (Gate){ .is_shut = TRUE };
+  g_mutex_init (&gate->lock);
+  g_cond_init (&gate->cond);
+}
+
+static void
+gate_clear (Gate *gate)
+{
+  g_mutex_clear (&gate->lock);
+  g_cond_clear (&gate->cond);
+}
+
+static void
+gate_open (Gate *gate)
+{
+  g_mutex_lock (&gate->lock);
+  gate->is_shut = FALSE;
+  g_cond_broadcast (&gate->cond);
+  g_mutex_unlock (&gate->lock);
+}
+
+/* in the engine's thread, which is busy as long as this takes */
+static void
+on_classified (GstElement *element, const GstStructure *result, Gate *gate)
+{
+  g_mutex_lock (&gate->lock);
+  gate->n++;
+  g_cond_broadcast (&gate->cond);
+  while (gate->is_shut)
+    g_cond_wait (&gate->cond, &gate->lock);
+  g_mutex_unlock (&gate->lock);
+}
+
+static void
+gate_wait (Gate *gate, guint n)
+{
+  g_mutex_lock (&gate->lock);
+  while (gate->n < n)
+    g_cond_wait (&gate->cond, &gate->lock);
+  g_mutex_unlock (&gate->lock);
+}
+
+/* An engine that is stuck holds up no frame; of those that came meanwhile only
+ * the newest is classified; what frames carry is the newest result and its age. */
+static void
+test_async (void)
+{
+  GstHarness *h = harness_new ("mode=async");
+  GstElement *element = element_of (h);
+  GstBuffer *out;
+  Gate gate;
+  guint age;
+  guint64 age_time;
+
+  gate_init (&gate);
+  g_signal_connect (element, "classified", G_CALLBACK (on_classified), &gate);
+  out = gst_harness_push_and_pull (h, frame_of (RED, RED, 0));
+  gst_buffer_unref (out);
+  gate_wait (&gate, 1);
+  for (guint n = 1; n <= 50; n++) {
+    const guint32 color = n < 50 ? GREEN : BLUE;
+
+    out = gst_harness_push_and_pull (h, frame_of (color, color, n * FRAME));
+    g_assert_cmpstr (gst_structure_get_string (result_of (out), "label"), ==, "red");
+    gst_structure_get_uint (result_of (out), "age", &age);
+    gst_structure_get_uint64 (result_of (out), "age-time", &age_time);
+    g_assert_cmpuint (age, ==, n);
+    g_assert_cmpuint (age_time, ==, n * FRAME);
+    gst_buffer_unref (out);
+  }
+  g_assert_cmpuint (stat_of (element, "queue-depth"), ==, 1);
+  g_assert_cmpuint (stat_of (element, "dropped-busy"), ==, 49);
+  gate_open (&gate);
+  gate_wait (&gate, 2);
+  out = frame_of (RED, RED, 51 * FRAME);
+  GST_BUFFER_FLAG_SET (out, GST_BUFFER_FLAG_GAP); /* not classified itself */
+  expect_label (gst_harness_push_and_pull (h, out), "blue");
+  gst_buffer_unref (gst_harness_push_and_pull (h, frame_of (RED, RED, 52 * FRAME)));
+  /* end of stream: what is on its way comes first */
+  gst_harness_push_event (h, gst_event_new_eos ());
+  g_assert_cmpuint (stat_of (element, "classified"), ==, 3);
+  g_assert_cmpuint (stat_of (element, "frames"), ==, 53);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+  gate_clear (&gate);
+}
+
+/* What was under way when the stream was flushed is not heard of any more. */
+static void
+test_async_flush (void)
+{
+  GstHarness *h = harness_new ("mode=async");
+  GstElement *element = element_of (h);
+  GstSegment segment;
+  GstBuffer *out;
+  Gate gate;
+
+  gate_init (&gate);
+  g_signal_connect (element, "classified", G_CALLBACK (on_classified), &gate);
+  gst_buffer_unref (gst_harness_push_and_pull (h, frame_of (RED, RED, 0)));
+  gate_wait (&gate, 1);
+  gst_buffer_unref (gst_harness_push_and_pull (h, frame_of (GREEN, GREEN, FRAME)));
+  gst_harness_push_event (h, gst_event_new_flush_start ());
+  gst_harness_push_event (h, gst_event_new_flush_stop (TRUE));
+  gate_open (&gate);
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  out = gst_harness_push_and_pull (h, frame_of (BLUE, BLUE, 0));
+  if (result_of (out)) /* its own, if it was quick */
+    g_assert_cmpstr (gst_structure_get_string (result_of (out), "label"), ==, "blue");
+  gst_buffer_unref (out);
+  gate_wait (&gate, 2);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  g_assert_cmpuint (stat_of (element, "classified"), ==, 2); /* red and blue */
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+  gate_clear (&gate);
+}
+
+/* Stopped in the middle of everything, many times. */
+static void
+test_async_stop (void)
+{
+  for (guint i = 0; i < 50; i++) {
+    GstHarness *h = harness_new (i % 2 ? "mode=async batch-size=4" : "mode=async");
+
+    for (guint n = 0; n < i % 7; n++)
+      gst_buffer_unref (gst_harness_push_and_pull (h, frame_of (RED, RED, n * FRAME)));
+    gst_harness_teardown (h);
+  }
+}
+
+/* --- what and when ------------------------------------------------------------------------------
+ */
+
+static void
+test_crop (void)
+{
+  static const char *const crops[] = { "0,0,16,16", "50%,0%,50%,100%", NULL };
+  GstHarness *h = harness_new ("");
+  GstElement *element = element_of (h);
+
+  for (guint i = 0; crops[i]; i++) {
+    GstBuffer *out;
+    int x, width;
+
+    g_object_set (element, "crop", crops[i], NULL);
+    out = gst_harness_push_and_pull (h, frame_of (RED, GREEN, i * FRAME));
+    g_assert_true (gst_structure_get (
+        result_of (out), "x", G_TYPE_INT, &x, "width", G_TYPE_INT, &width, NULL));
+    g_assert_cmpint (x, ==, i * 16);
+    g_assert_cmpint (width, ==, 16);
+    expect_label (out, i ? "green" : "red");
+  }
+  g_test_expect_message (NULL, G_LOG_LEVEL_WARNING, "*1,2,3*x,y,width,height*");
+  g_object_set (element, "crop", "1,2,3", NULL); /* the old one stays */
+  g_test_assert_expected_messages ();
+  expect_label (gst_harness_push_and_pull (h, frame_of (RED, GREEN, 5 * FRAME)), "green");
+  g_object_set (element, "crop", "100,100,5,5", NULL); /* nothing of the frame: no result */
+  {
+    GstBuffer *out = gst_harness_push_and_pull (h, frame_of (RED, GREEN, 6 * FRAME));
+
+    g_assert_null (result_of (out));
+    gst_buffer_unref (out);
+  }
+  g_assert_cmpuint (stat_of (element, "skipped-no-region"), ==, 1);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+}
+
+static GstBuffer *
+with_regions (GstBuffer *buffer)
+{
+  gst_buffer_add_video_region_of_interest_meta (buffer, "cat", 0, 0, 14, 16)->id = 5;
+  gst_buffer_add_video_region_of_interest_meta (buffer, "dog", 16, 0, 16, 16)->id = 6;
+  gst_buffer_add_video_region_of_interest_meta (buffer, "tree", 0, 0, 2, 2)->id = 7;
+  return buffer;
+}
+
+static void
+expect_regions (GstBuffer *buffer, const char *const labels[2])
+{
+  gpointer state = NULL;
+  GstMeta *meta;
+  guint n = 0;
+
+  while (
+      (meta = gst_buffer_iterate_meta_filtered (buffer, &state, gst_meta_get_info (META)->api))) {
+    const GstStructure *s = gst_custom_meta_get_structure ((GstCustomMeta *)meta);
+    const char *label = gst_structure_get_string (s, "label");
+    GstVideoRegionOfInterestMeta *roi;
+    GstStructure *param;
+    int id, x;
+
+    g_assert_true (gst_structure_get (s, "region", G_TYPE_INT, &id, "x", G_TYPE_INT, &x, NULL));
+    g_assert_cmpint (id, >=, 5);
+    g_assert_cmpint (id, <=, 6);
+    g_assert_cmpstr (label, ==, labels[id - 5]);
+    g_assert_cmpstr (gst_structure_get_string (s, "region-label"), ==, id == 5 ? "cat" : "dog");
+    g_assert_cmpint (x, ==, id == 5 ? 0 : 16);
+    roi = gst_buffer_get_video_region_of_interest_meta_id (buffer, id);
+    param = gst_video_region_of_interest_meta_get_param (roi, "classification");
+    g_assert_nonnull (param);
+    g_assert_cmpstr (gst_structure_get_string (param, "label"), ==, label);
+    n++;
+  }
+  g_assert_cmpuint (n, ==, 2);
+  gst_buffer_unref (buffer);
+}
+
+static void
+test_regions (void)
+{
+  static const char *const labels[] = { "red", "blue" };
+  GstHarness *h
+      = harness_new ("inference-region=roi-list roi-labels=\"cat, dog\" post-messages=all");
+  GstElement *element = element_of (h);
+  GstBus *bus = bus_of (element);
+  GstBuffer *out;
+
+  expect_regions (gst_harness_push_and_pull (h, with_regions (frame_of (RED, BLUE, 0))), labels);
+  g_assert_cmpuint (count_results (bus), ==, 2);
+  g_assert_cmpuint (stat_of (element, "regions"), ==, 2);
+  /* a frame that is not classified: each region keeps what is known of it */
+  g_object_set (element, "inference-interval", 100, NULL);
+  expect_regions (
+      gst_harness_push_and_pull (h, with_regions (frame_of (RED, BLUE, FRAME))), labels);
+  expect_regions (
+      gst_harness_push_and_pull (h, with_regions (frame_of (GREEN, GREEN, 2 * FRAME))), labels);
+  out = gst_harness_push_and_pull (h, frame_of (GREEN, GREEN, 3 * FRAME)); /* nothing to be about */
+  g_assert_null (result_of (out));
+  gst_buffer_unref (out);
+  gst_element_set_bus (element, NULL);
+  gst_object_unref (bus);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+}
+
+static void
+test_max_rate (void)
+{
+  GstHarness *h = harness_new ("max-rate=5");
+  GstElement *element = element_of (h);
+
+  for (guint n = 0; n < 101; n++) /* four seconds at 25/s */
+    gst_buffer_unref (gst_harness_push_and_pull (h, frame_of (RED, RED, n * FRAME)));
+  g_assert_cmpuint (stat_of (element, "classified"), ==, 21);
+  g_assert_cmpuint (stat_of (element, "skipped-rate"), ==, 80);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+}
+
+static void
+test_unchanged (void)
+{
+  GstHarness *h = harness_new ("change-threshold=0.02");
+  GstElement *element = element_of (h);
+
+  for (guint n = 0; n < 10; n++) /* noise of two levels of 255 */
+    expect_label (
+        gst_harness_push_and_pull (h, frame_of (0x800000 + n % 3, 0x800100, n * FRAME)), "red");
+  g_assert_cmpuint (stat_of (element, "classified"), ==, 1);
+  g_assert_cmpuint (stat_of (element, "skipped-unchanged"), ==, 9);
+  expect_label (gst_harness_push_and_pull (h, frame_of (GREEN, GREEN, 10 * FRAME)), "green");
+  /* a slow change is found too: the comparison is with the last classified */
+  for (guint n = 0; n < 100; n++)
+    gst_buffer_unref (
+        gst_harness_push_and_pull (h, frame_of (GREEN + 2 * n, GREEN + 2 * n, (11 + n) * FRAME)));
+  g_assert_cmpuint (stat_of (element, "classified"), >=, 2 + 200 / 3 / (0.02 * 255) - 1);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+}
+
+/* --- steady answers
+ * ------------------------------------------------------------------------------- */
+
+static guint
+count_changes (const char *properties)
+{
+  GstHarness *h = harness_new (properties);
+  const char *last = NULL;
+  guint n_changes = 0;
+
+  /* red and green of nearly equal strength, one ahead in turn; then blue for good */
+  for (guint n = 0; n < 100; n++) {
+    const guint32 color = n >= 75 ? 0x8080ff : n % 2 ? 0x868000 : 0x808600;
+    GstBuffer *out = gst_harness_push_and_pull (h, frame_of (color, color, n * FRAME));
+    const char *label = g_intern_string (gst_structure_get_string (result_of (out), "label"));
+
+    n_changes += last && label != last;
+    last = label;
+    if (*properties)
+      g_assert_true (gst_structure_has_field (result_of (out), "raw-label"));
+    gst_buffer_unref (out);
+  }
+  g_assert_cmpstr (last, ==, "blue"); /* a true change is not missed */
+  gst_harness_teardown (h);
+  return n_changes;
+}
+
+static void
+test_smoothing (void)
+{
+  g_assert_cmpuint (count_changes (""), ==, 75);
+  g_assert_cmpuint (count_changes ("hysteresis=0.1"), ==, 1);
+  g_assert_cmpuint (count_changes ("hold-time=1000000000"), <=, 5);
+  g_assert_cmpuint (count_changes ("smoothing=exponential hysteresis=0.02"), ==, 1);
+  g_assert_cmpuint (
+      count_changes ("smoothing=majority smoothing-time=400000000 hysteresis=0.3"), ==, 1);
+}
+
+/* A cut is believed at once; with scene-cut=0 the past lingers. */
+static void
+test_scene_cut (void)
+{
+  for (guint cut = 0; cut < 2; cut++) {
+    GstHarness *h
+        = harness_new (cut ? "smoothing=exponential smoothing-time=2000000000"
+                           : "smoothing=exponential smoothing-time=2000000000 scene-cut=0");
+
+    for (guint n = 0; n < 10; n++)
+      expect_label (gst_harness_push_and_pull (h, frame_of (RED, RED, n * FRAME)), "red");
+    expect_label (
+        gst_harness_push_and_pull (h, frame_of (BLUE, BLUE, 10 * FRAME)), cut ? "blue" : "red");
+    gst_harness_teardown (h);
+  }
+}
+
+static void
+test_message_interval (void)
+{
+  GstHarness *h = harness_new ("post-messages=interval message-interval=1000000000");
+  GstElement *element = element_of (h);
+  GstBus *bus = bus_of (element);
+
+  for (guint n = 0; n < 76; n++)
+    gst_buffer_unref (gst_harness_push_and_pull (h, frame_of (RED, RED, n * FRAME)));
+  g_assert_cmpuint (count_results (bus), ==, 4); /* at 0, 1, 2, 3 s */
+  gst_element_set_bus (element, NULL);
+  gst_object_unref (bus);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+}
+
+/* --- text
+ * -----------------------------------------------------------------------------------------------
+ */
+
+/* colours of 25 frames each through a pipeline; what the text pad gave */
+static GPtrArray *
+collect_text (const char *caps, const char *properties)
+{
+  g_autofree char *line = g_strdup_printf (
+      "appsrc name=src format=time caps=\"" CAPS "\" ! videoclassify name=c device=cpu threads=1 "
+      "model=\"%s\" %s ! fakesink c.text ! %s ! appsink name=text sync=false",
+      model_path, properties, caps);
+  static const guint32 colors[] = { RED, GREEN, GREEN, BLUE };
+  GPtrArray *buffers = g_ptr_array_new_with_free_func ((GDestroyNotify)gst_buffer_unref);
+  GError *error = NULL;
+  GstElement *pipeline = gst_parse_launch (line, &error), *src, *sink;
+  GstFlowReturn flow;
+  GstSample *sample;
+
+  g_assert_no_error (error);
+  src = gst_bin_get_by_name (GST_BIN (pipeline), "src");
+  sink = gst_bin_get_by_name (GST_BIN (pipeline), "text");
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  for (guint n = 0; n < 100; n++) {
+    GstBuffer *buffer = frame_of (colors[n / 25], colors[n / 25], n * FRAME);
+
+    g_signal_emit_by_name (src, "push-buffer", buffer, &flow);
+    g_assert_cmpint (flow, ==, GST_FLOW_OK);
+    gst_buffer_unref (buffer);
+  }
+  g_signal_emit_by_name (src, "end-of-stream", &flow);
+  for (;;) {
+    g_signal_emit_by_name (sink, "pull-sample", &sample);
+    if (!sample)
+      break;
+    g_ptr_array_add (buffers, gst_buffer_ref (gst_sample_get_buffer (sample)));
+    gst_sample_unref (sample);
+  }
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (src);
+  gst_object_unref (sink);
+  gst_object_unref (pipeline);
+  return buffers;
+}
+
+static char *
+text_of (GstBuffer *buffer)
+{
+  gsize size = gst_buffer_get_size (buffer);
+  char *text = g_malloc0 (size + 1);
+
+  gst_buffer_extract (buffer, 0, text, size);
+  return text;
+}
+
+static void
+test_text_spans (void)
+{
+  static const char *const labels[] = { "red", "green", "blue" };
+  static const guint starts[] = { 0, 25, 75, 100 };
+
+  for (guint mode = 0; mode < 2; mode++) {
+    g_autoptr (GPtrArray) cues
+        = collect_text ("text/x-raw", mode ? "mode=async batch-size=2" : "mode=sync");
+
+    if (mode) /* which frames are classified is a matter of time: order and bounds */
+      g_assert_cmpuint (cues->len, <=, 3);
+    else
+      g_assert_cmpuint (cues->len, ==, 3);
+    for (guint i = 0; i < cues->len && !mode; i++) {
+      GstBuffer *cue = g_ptr_array_index (cues, i);
+      g_autofree char *text = text_of (cue);
+
+      g_assert_true (g_str_has_prefix (text, labels[i]));
+      g_assert_true (g_str_has_suffix (text, "96 %")); /* e^4 / (e^4 + 2) = 0.9647 */
+      g_assert_cmpuint (GST_BUFFER_PTS (cue), ==, starts[i] * FRAME);
+      g_assert_cmpuint (GST_BUFFER_DURATION (cue), ==, (starts[i + 1] - starts[i]) * FRAME);
+    }
+  }
+}
+
+static void
+test_text_frames (void)
+{
+  g_autoptr (GPtrArray) cues = collect_text ("text/x-raw", "text-cues=frames");
+
+  g_assert_cmpuint (cues->len, ==, 100);
+  for (guint i = 0; i < cues->len; i++) {
+    g_assert_cmpuint (GST_BUFFER_PTS (g_ptr_array_index (cues, i)), ==, i * FRAME);
+    g_assert_cmpuint (GST_BUFFER_DURATION (g_ptr_array_index (cues, i)), ==, FRAME);
+  }
+}
+
+static void
+test_json_lines (void)
+{
+  g_autoptr (GPtrArray) lines = collect_text ("application/x-json", "");
+
+  g_assert_cmpuint (lines->len, ==, 100);
+  for (guint i = 0; i < lines->len; i++) {
+    g_autofree char *text = text_of (g_ptr_array_index (lines, i));
+    g_autoptr (JsonParser) parser = json_parser_new ();
+    GError *error = NULL;
+    JsonObject *object;
+
+    g_assert_true (g_str_has_suffix (text, "}\n"));
+    json_parser_load_from_data (parser, text, -1, &error);
+    g_assert_no_error (error);
+    object = json_node_get_object (json_parser_get_root (parser));
+    g_assert_cmpint (json_object_get_int_member (object, "timestamp"), ==, i * FRAME);
+    g_assert_cmpint (json_object_get_int_member (object, "stream-time"), ==, i * FRAME);
+    g_assert_cmpstr (json_object_get_string_member (object, "label"), ==,
+        i < 25   ? "red"
+        : i < 75 ? "green"
+                 : "blue");
+    g_assert_cmpfloat_with_epsilon (
+        json_object_get_double_member (object, "probability"), exp (4) / (exp (4) + 2), 1e-5);
+  }
+}
+
+/* Nobody reads the text: the video goes on, memory has a bound. */
+static void
+test_text_unread (void)
+{
+  GstHarness *h = harness_new ("");
+  GstElement *element = element_of (h);
+  GstPad *pad = gst_element_request_pad_simple (element, "text");
+
+  g_assert_nonnull (pad);
+  for (guint n = 0; n < 50; n++)
+    expect_label (
+        gst_harness_push_and_pull (h, frame_of (n % 2 ? RED : BLUE, n % 2 ? RED : BLUE, n * FRAME)),
+        n % 2 ? "red" : "blue");
+  gst_harness_push_event (h, gst_event_new_flush_start ());
+  gst_harness_push_event (h, gst_event_new_flush_stop (TRUE));
+  gst_element_release_request_pad (element, pad);
+  gst_object_unref (pad);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+}
+
+/* --- many streams
+ * ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+  GstHarness *h;
+  guint n;
+  guint32 color;
+  const char *label;
+} Stream;
+
+static gpointer
+stream_main (gpointer user_data)
+{
+  Stream *stream = user_data;
+
+  for (guint n = 0; n < stream->n; n++)
+    expect_label (
+        gst_harness_push_and_pull (stream->h, frame_of (stream->color, stream->color, n * FRAME)),
+        stream->label);
+  return NULL;
+}
+
+/* Streams of different length in one engine: each gets its own results, one that
+ * ends or stops early does not hold up the others. */
+static void
+test_shared_engine (void)
+{
+  static const guint32 colors[] = { RED, GREEN, BLUE };
+  static const char *const labels[] = { "red", "green", "blue" };
+  Stream streams[6];
+  GThread *threads[6];
+
+  for (guint i = 0; i < 6; i++)
+    streams[i] = (Stream){ harness_new (i == 4 ? "batch-size=4 tta=flip" : "batch-size=4"),
+      20 + 30 * i, colors[i % 3], labels[i % 3] };
+  {
+    GstElement *element = element_of (streams[0].h);
+
+    g_assert_cmpuint (stat_of (element, "engine-clients"), ==, 6);
+    gst_object_unref (element);
+  }
+  for (guint i = 0; i < 6; i++)
+    threads[i] = g_thread_new ("stream", stream_main, &streams[i]);
+  for (guint i = 0; i < 6; i++) {
+    g_thread_join (threads[i]);
+    if (i < 5)
+      gst_harness_teardown (streams[i].h);
+  }
+  {
+    GstElement *element = element_of (streams[5].h);
+
+    g_assert_cmpuint (stat_of (element, "engine-clients"), ==, 1);
+    g_assert_cmpuint (stat_of (element, "engine-samples"), ==, 20 + 50 + 80 + 110 + 280 + 170);
+    g_assert_cmpuint (stat_of (element, "classified"), ==, 170);
+    gst_object_unref (element);
+  }
+  gst_harness_teardown (streams[5].h);
+}
+
+/* A pool handed to some elements in a context is theirs alone; the others find
+ * the process's, and tell their neighbours. */
+static void
+test_context (void)
+{
+  const GType type = g_type_from_name ("EnginePool");
+  g_autoptr (GObject) pool = NULL;
+  GstHarness *a = harness_new ("batch-size=2"), *b, *c;
+  GstContext *context = gst_context_new ("gst.classify.engines", TRUE);
+  GstElement *elements[3];
+  GstMessage *message;
+  GstBus *bus;
+
+  g_assert_true (type != 0);
+  pool = g_object_new (type, NULL);
+  gst_structure_set (gst_context_writable_structure (context), "pool", type, pool, NULL);
+  b = harness_new ("batch-size=2");
+  c = harness_new ("batch-size=2");
+  elements[0] = element_of (a);
+  elements[1] = element_of (b);
+  elements[2] = element_of (c);
+  g_assert_cmpuint (stat_of (elements[0], "engine-clients"), ==, 3);
+  gst_element_set_state (elements[2], GST_STATE_NULL);
+  gst_element_set_context (elements[2], context);
+  gst_element_set_state (elements[2], GST_STATE_PLAYING);
+  g_assert_cmpuint (stat_of (elements[0], "engine-clients"), ==, 2);
+  g_assert_cmpuint (stat_of (elements[2], "engine-clients"), ==, 1);
+
+  {
+    GstElement *alone = gst_element_factory_make ("videoclassify", NULL);
+
+    bus = bus_of (alone);
+    g_object_set (alone, "model", model_path, "device", "cpu", "batch-size", 2, NULL);
+    gst_element_set_state (alone, GST_STATE_PAUSED);
+    message = gst_bus_pop_filtered (bus, GST_MESSAGE_NEED_CONTEXT);
+    g_assert_nonnull (message);
+    gst_message_unref (message);
+    message = gst_bus_pop_filtered (bus, GST_MESSAGE_HAVE_CONTEXT);
+    g_assert_nonnull (message);
+    gst_message_unref (message);
+    gst_element_set_state (alone, GST_STATE_NULL);
+    gst_element_set_bus (alone, NULL);
+    gst_object_unref (bus);
+    gst_object_unref (alone);
+  }
+  for (guint i = 0; i < 3; i++)
+    gst_object_unref (elements[i]);
+  gst_harness_teardown (a);
+  gst_harness_teardown (b);
+  gst_harness_teardown (c);
+  gst_context_unref (context);
+}
+
+/* --- models that change
+ * --------------------------------------------------------------------------------------- */
+
+/* Frames one after the other until one has @label; each has a result. */
+static guint
+push_until (GstHarness *h, const char *label, guint n)
+{
+  const gint64 end = g_get_monotonic_time () + 20 * G_TIME_SPAN_SECOND;
+
+  for (;; n++) {
+    GstBuffer *out = gst_harness_push_and_pull (h, frame_of (RED, RED, n * FRAME));
+    const gboolean found = g_str_equal (gst_structure_get_string (result_of (out), "label"), label);
+
+    gst_buffer_unref (out);
+    if (found)
+      return n + 1;
+    g_assert_cmpint (g_get_monotonic_time (), <, end);
+    g_usleep (2000);
+  }
+}
+
+static void
+expect_warning (GstBus *bus, const char *text)
+{
+  GstMessage *message = gst_bus_timed_pop_filtered (bus, 20 * GST_SECOND, GST_MESSAGE_WARNING);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_nonnull (message);
+  gst_message_parse_warning (message, &error, NULL);
+  g_assert_nonnull (strstr (error->message, text));
+  gst_message_unref (message);
+}
+
+static void
+test_model_change (void)
+{
+  static const char *const other[] = { "rouge", "vert", "bleu", NULL };
+  static const char *const third[] = { "rot", "gruen", "blau", NULL };
+  static const char *const properties[]
+      = { "", "mode=async", "batch-size=3", "smoothing=exponential" };
+  g_autofree char *path = write_model ("other.h5", other);
+
+  for (guint i = 0; i < G_N_ELEMENTS (properties); i++) {
+    GstHarness *h = harness_new (properties[i]);
+    GstElement *element = element_of (h);
+    GstBus *bus = bus_of (element);
+    guint n = 0;
+
+    if (i == 1) { /* the first result has to be there */
+      gst_buffer_unref (gst_harness_push_and_pull (h, frame_of (RED, RED, 0)));
+      while (stat_of (element, "classified") == 0)
+        g_usleep (1000);
+    }
+    n = push_until (h, "red", n);
+    g_object_set (element, "model", path, NULL);
+    n = push_until (h, "rouge", n);
+    g_object_set (element, "model", "/nowhere/x.h5", NULL);
+    expect_warning (bus, "/nowhere/x.h5");
+    n = push_until (h, "rouge", n);
+    gst_element_set_bus (element, NULL);
+    gst_object_unref (bus);
+    gst_object_unref (element);
+    gst_harness_teardown (h);
+  }
+
+  /* watched: a new file in the old one's place, then a broken one, then a good one */
+  {
+    g_autofree char *line = g_strdup_printf ("model=\"%s\" watch=true", path);
+    GstHarness *h = harness_new (line);
+    GstElement *element = element_of (h);
+    GstBus *bus = bus_of (element);
+    guint n = push_until (h, "rouge", 0);
+
+    g_free (write_model ("other.h5", third));
+    n = push_until (h, "rot", n);
+    g_file_set_contents (path, "not HDF5", -1, NULL);
+    expect_warning (bus, "other.h5");
+    n = push_until (h, "rot", n);
+    g_free (write_model ("other.h5", other));
+    push_until (h, "rouge", n);
+    gst_element_set_bus (element, NULL);
+    gst_object_unref (bus);
+    gst_object_unref (element);
+    gst_harness_teardown (h);
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  static const char *const labels[] = { "red", "green", "blue", NULL };
+  g_autoptr (GDir) handle = NULL;
+  const char *name;
+  int status;
+
+  gst_init (&argc, &argv);
+  g_test_init (&argc, &argv, NULL);
+  dir = g_dir_make_tmp ("classify-stream-XXXXXX", NULL);
+  model_path = write_model ("color.h5", labels);
+
+  g_test_add_func ("/stream/async", test_async);
+  g_test_add_func ("/stream/async-flush", test_async_flush);
+  g_test_add_func ("/stream/async-stop", test_async_stop);
+  g_test_add_func ("/stream/crop", test_crop);
+  g_test_add_func ("/stream/regions", test_regions);
+  g_test_add_func ("/stream/max-rate", test_max_rate);
+  g_test_add_func ("/stream/unchanged", test_unchanged);
+  g_test_add_func ("/stream/smoothing", test_smoothing);
+  g_test_add_func ("/stream/scene-cut", test_scene_cut);
+  g_test_add_func ("/stream/message-interval", test_message_interval);
+  g_test_add_func ("/stream/text-spans", test_text_spans);
+  g_test_add_func ("/stream/text-frames", test_text_frames);
+  g_test_add_func ("/stream/json-lines", test_json_lines);
+  g_test_add_func ("/stream/text-unread", test_text_unread);
+  g_test_add_func ("/stream/shared-engine", test_shared_engine);
+  g_test_add_func ("/stream/context", test_context);
+  g_test_add_func ("/stream/model-change", test_model_change);
+  status = g_test_run ();
+
+  handle = g_dir_open (dir, 0, NULL);
+  while (handle && (name = g_dir_read_name (handle))) {
+    g_autofree char *path = g_build_filename (dir, name, NULL);
+
+    g_unlink (path);
+  }
+  g_rmdir (dir);
+  return status;
+}
