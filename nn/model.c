@@ -145,10 +145,11 @@ nn_model_alloc_params (NnModel *model, GError **error)
 NnModel *
 nn_model_new_resized (NnModel *model, gsize height, gsize width, GError **error)
 {
-  NnModel *view = nn_model_new_from_json (model->json, -1, model->origin, error);
   g_autofree char *size = NULL;
+  NnModel *view;
 
-  g_return_val_if_fail (model->values != NULL, NULL);
+  g_return_val_if_fail (model->values != NULL && model->json != NULL, NULL);
+  view = nn_model_new_from_json (model->json, -1, model->origin, error);
   if (!view)
     return NULL;
   size = g_strdup_printf ("at %" G_GSIZE_FORMAT "x%" G_GSIZE_FORMAT " pixels", height, width);
@@ -181,6 +182,72 @@ nn_model_new_resized (NnModel *model, gsize height, gsize width, GError **error)
     }
   }
   return view;
+}
+
+/* layers [first, end) are a chain, of which only the last is read from outside */
+static gboolean
+check_chain (const NnModel *model, guint first, guint end, GError **error)
+{
+  for (guint i = MAX (first, 1); i < model->n_layers; i++) {
+    const NnLayer *layer = &model->layers[i];
+    const gboolean is_inner = i > first && i < end;
+
+    for (guint k = 0; k < layer->n_inputs; k++) {
+      const guint input = layer->inputs[k];
+      const gboolean is_next = layer->n_inputs == 1 && input == i - 1;
+
+      if (is_inner ? is_next : !(i >= end && input >= first && input + 1 < end))
+        continue;
+      g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
+          "%s: layers '%s' to '%s' cannot be taken as a part: they branch at '%s', whose output"
+          " goes to '%s'; take a part where each layer feeds the next only",
+          model->origin ? model->origin : "model", model->layers[first].name,
+          model->layers[end - 1].name, model->layers[input].name, layer->name);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+NnModel *
+nn_model_new_part (NnModel *model, guint first, guint end, GError **error)
+{
+  const guint n_inputs = first > 0; /* to be added */
+  NnModel *part;
+
+  g_return_val_if_fail (model->values != NULL || model->owner != NULL, NULL);
+  g_return_val_if_fail (first < end && end <= model->n_layers, NULL);
+  if (!check_chain (model, first, end, error))
+    return NULL;
+  part = nn_model_new_empty (model->origin);
+  part->owner = nn_model_ref (model);
+  part->name = g_strdup (model->name);
+  part->is_sequential = TRUE;
+  part->has_implicit_input = TRUE;
+  part->has_weights = model->has_weights;
+  part->n_layers = end - first + n_inputs;
+  part->output = part->n_layers - 1;
+  part->layers = g_new0 (NnLayer, part->n_layers);
+  if (n_inputs > 0) {
+    NnLayer *input = &part->layers[0];
+
+    input->klass = nn_layer_class_find ("InputLayer");
+    input->kind = input->klass->kind;
+    input->name = g_strconcat (model->layers[first].name, "_input", NULL);
+    input->in_shape = input->out_shape = model->layers[first].in_shape;
+  }
+  for (guint i = first; i < end; i++) {
+    const guint at = i - first + n_inputs;
+    NnLayer *layer = &part->layers[at];
+
+    *layer = model->layers[i];
+    layer->name = g_strdup (layer->name);
+    layer->n_inputs = at > 0;
+    layer->inputs = at > 0 ? g_new (guint, 1) : NULL;
+    if (at > 0)
+      layer->inputs[0] = at - 1;
+  }
+  return part;
 }
 
 /* --- moving average ----------------------------------------------------- */

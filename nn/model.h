@@ -196,7 +196,7 @@ typedef struct
                             * nearest, 1/255 */
   GHashTable *extra;       /* char* -> char*: root attributes "classify_..." to keep */
 
-  gpointer owner; /* private: the model whose parameters a resized view shares */
+  gpointer owner; /* private: the model whose parameters a resized view or a part shares */
   float *values;  /* private: the one block that every NnParam.data points into */
   char **numbers; /* private: names of classes without labels, made when first asked for */
 } NnModel;
@@ -234,6 +234,15 @@ gboolean nn_model_alloc_params (NnModel *model, GError **error);
  * layer's parameters depend on the size (a Flatten before a Dense layer, a
  * BatchNormalization over rows) or a window no longer fits. (transfer full) */
 NnModel *nn_model_new_resized (NnModel *model, gsize height, gsize width, GError **error);
+
+/* Layers [@first, @end) of @model as a network of their own, sharing @model's
+ * parameters, which must be allocated: for plans of the convolutions and of what
+ * follows them. Its layers[0] is an input of the in_shape of layer @first; the
+ * layers come after it. @model may be one of nn_model_new_resized(). The part
+ * has no JSON: it cannot be saved or resized. NN_ERROR_SHAPE where the layers
+ * are not a chain, or one within is also the input of a layer beyond @end.
+ * (transfer full) */
+NnModel *nn_model_new_part (NnModel *model, guint first, guint end, GError **error);
 
 /* Exponential moving average of all parameters, moving statistics included
  * (Polyak & Juditsky 1992; decay warmed up as in TensorFlow's):
