@@ -7,6 +7,7 @@
 #include <gst/gst.h>
 
 #include "gst/gstclassifymeta.h"
+#include "gst/gstclassifyoverlay.h"
 #include "gst/gstvideoclassify.h"
 #include "nn/log.h"
 
@@ -27,7 +28,13 @@ plugin_init (GstPlugin *plugin)
   GST_DEBUG_CATEGORY_INIT (nn_debug_category, "nn", 0, "networks and back ends of classify");
   nn_log_set_sink (log_to_gst, NULL);
   gst_video_classify_meta_register ();
-  return GST_ELEMENT_REGISTER (videoclassify, plugin);
+  if (!GST_ELEMENT_REGISTER (videoclassify, plugin))
+    return FALSE;
+#ifdef HAVE_CLASSIFY_OVERLAY
+  if (!GST_ELEMENT_REGISTER (classifyoverlay, plugin))
+    return FALSE;
+#endif
+  return TRUE;
 }
 
 GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, classify,
