@@ -78,7 +78,7 @@ noise_frame (const char *caps, guint n)
   buffer = gst_buffer_new_allocate (NULL, GST_VIDEO_INFO_SIZE (&info), NULL);
   gst_buffer_map (buffer, &map, GST_MAP_WRITE);
   for (gsize i = 0; i < map.size; i++)
-    map.data[i] = (guint8) g_rand_int (rand);
+    map.data[i] = (guint8)g_rand_int (rand);
   if (GST_VIDEO_INFO_FORMAT (&info) == GST_VIDEO_FORMAT_P010_10LE)
     for (gsize i = 0; i < map.size; i += 2)
       map.data[i] &= 0xc0; /* the lower six bits are none */
@@ -99,7 +99,7 @@ plain_frame (const char *caps, guint32 rgb)
   GstVideoConverter *converter;
 
   info_of (caps, &to);
-  gst_video_info_set_format (&from, GST_VIDEO_FORMAT_BGRA, (guint) to.width, (guint) to.height);
+  gst_video_info_set_format (&from, GST_VIDEO_FORMAT_BGRA, (guint)to.width, (guint)to.height);
   from.fps_n = to.fps_n;
   pixel = gst_buffer_new_allocate (NULL, GST_VIDEO_INFO_SIZE (&from), NULL);
   buffer = gst_buffer_new_allocate (NULL, GST_VIDEO_INFO_SIZE (&to), NULL);
@@ -108,7 +108,7 @@ plain_frame (const char *caps, guint32 rgb)
   for (int i = 0; i < to.width * to.height; i++) {
     const guint8 bgra[] = { rgb & 255, rgb >> 8 & 255, rgb >> 16 & 255, 255 };
 
-    memcpy ((guint8 *) GST_VIDEO_FRAME_PLANE_DATA (&src, 0) + i * 4, bgra, 4);
+    memcpy ((guint8 *)GST_VIDEO_FRAME_PLANE_DATA (&src, 0) + i * 4, bgra, 4);
   }
   gst_video_frame_map (&dst, &to, buffer, GST_MAP_WRITE);
   converter = gst_video_converter_new (&from, &to, NULL);
@@ -124,8 +124,7 @@ plain_frame (const char *caps, guint32 rgb)
 static GstStructure *
 add_result (GstBuffer *buffer, int index, const char *const *labels, const double *probabilities)
 {
-  GstStructure *result
-      = gst_custom_meta_get_structure (gst_buffer_add_custom_meta (buffer, META));
+  GstStructure *result = gst_custom_meta_get_structure (gst_buffer_add_custom_meta (buffer, META));
   GValue names = G_VALUE_INIT, values = G_VALUE_INIT;
 
   gst_structure_set (result, "label", G_TYPE_STRING, index < 0 ? "unknown" : labels[0], "index",
@@ -173,10 +172,9 @@ add_region (GstStructure *result, int x, int y, int width, int height)
 
 /* --- the images that are attached --------------------------------------------------------- */
 
-typedef struct
-{
+typedef struct {
   int x, y, width, height;
-  guint seqnum; /* of the composition */
+  guint seqnum;  /* of the composition */
   guint32 *argb; /* premultiplied, native-endian */
 } Image;
 
@@ -209,13 +207,13 @@ get_image (GstBuffer *buffer, guint n, Image *image)
   g_assert_nonnull (rectangle);
   gst_video_overlay_rectangle_get_render_rectangle (
       rectangle, &image->x, &image->y, &width, &height);
-  image->width = (int) width;
-  image->height = (int) height;
+  image->width = (int)width;
+  image->height = (int)height;
   image->seqnum = gst_video_overlay_composition_get_seqnum (meta->overlay);
   pixels = gst_video_overlay_rectangle_get_pixels_unscaled_argb (
       rectangle, GST_VIDEO_OVERLAY_FORMAT_FLAG_PREMULTIPLIED_ALPHA);
-  image->argb = g_new (guint32, (gsize) width * height);
-  gst_buffer_extract (pixels, 0, image->argb, (gsize) width * height * 4);
+  image->argb = g_new (guint32, (gsize)width * height);
+  gst_buffer_extract (pixels, 0, image->argb, (gsize)width * height * 4);
 }
 
 /* what the element attaches for the only result of @buffer (taken); FALSE: nothing */
@@ -244,7 +242,7 @@ static gboolean
 same_pixels (const Image *a, const Image *b)
 {
   return a->width == b->width && a->height == b->height
-      && memcmp (a->argb, b->argb, (gsize) a->width * (gsize) a->height * 4) == 0;
+         && memcmp (a->argb, b->argb, (gsize)a->width * (gsize)a->height * 4) == 0;
 }
 
 static gboolean
@@ -272,10 +270,10 @@ blank_box (GstBuffer *buffer, const GstVideoInfo *info, const Image *box)
       bytes = 4; /* V too, whose offset GStreamer's table does not tell rightly */
     for (int y = box->y; y < box->y + box->height; y++)
       for (int x = box->x; x < box->x + box->width; x++)
-        memset ((guint8 *) GST_VIDEO_FRAME_COMP_DATA (&frame, c)
-                + (y >> shift_y) * GST_VIDEO_FRAME_COMP_STRIDE (&frame, c)
-                + (x >> shift_x) * GST_VIDEO_FRAME_COMP_PSTRIDE (&frame, c),
-            0, (gsize) bytes);
+        memset ((guint8 *)GST_VIDEO_FRAME_COMP_DATA (&frame, c)
+                    + (y >> shift_y) * GST_VIDEO_FRAME_COMP_STRIDE (&frame, c)
+                    + (x >> shift_x) * GST_VIDEO_FRAME_COMP_PSTRIDE (&frame, c),
+            0, (gsize)bytes);
   }
   gst_video_frame_unmap (&frame);
 }
@@ -330,9 +328,8 @@ static void
 test_outside_untouched (void)
 {
   static const char *const formats[] = { "I420", "NV12", "BGRx", "YUY2", "P010_10LE" };
-  static const char *const positions[]
-      = { "position=top-left", "position=top-right", "position=bottom-left",
-          "position=bottom-right" };
+  static const char *const positions[] = { "position=top-left", "position=top-right",
+    "position=bottom-left", "position=bottom-right" };
   static const int sizes[][2] = { { 1, 1 }, { 2, 2 }, { 7, 5 }, { 1, 300 }, { 300, 1 }, { 33, 31 },
     { 64, 48 }, { 127, 101 }, { 320, 240 }, { 641, 479 }, { 1279, 719 } };
 
@@ -359,11 +356,10 @@ to_bgra (GstBuffer *buffer, const GstVideoInfo *info)
   GstVideoFrame src, dst;
   g_autoptr (GstBuffer) converted = NULL;
   GstVideoConverter *converter;
-  const gsize size = (gsize) info->width * (gsize) info->height * 4;
+  const gsize size = (gsize)info->width * (gsize)info->height * 4;
   guint8 *pixels = g_malloc (size);
 
-  gst_video_info_set_format (
-      &bgra, GST_VIDEO_FORMAT_BGRA, (guint) info->width, (guint) info->height);
+  gst_video_info_set_format (&bgra, GST_VIDEO_FORMAT_BGRA, (guint)info->width, (guint)info->height);
   bgra.fps_n = info->fps_n;
   converted = gst_buffer_new_allocate (NULL, size, NULL);
   gst_video_frame_map (&src, info, buffer, GST_MAP_READ);
@@ -383,8 +379,7 @@ to_bgra (GstBuffer *buffer, const GstVideoInfo *info)
 static double
 error_of (const char *format)
 {
-  static const struct
-  {
+  static const struct {
     const char *format;
     double error;
   } coarse[] = {
@@ -421,8 +416,8 @@ check_format (const char *format)
   const gboolean is_gray = GST_VIDEO_FORMAT_INFO_IS_GRAY (
       gst_video_format_get_info (gst_video_format_from_string (format)));
   g_autofree char *size = make_caps (format, 256, 144);
-  g_autofree char *caps = g_strdup_printf (
-      "%s%s", size, is_rgb || is_gray ? "" : ",colorimetry=bt709");
+  g_autofree char *caps
+      = g_strdup_printf ("%s%s", size, is_rgb || is_gray ? "" : ",colorimetry=bt709");
   GstHarness *h = harness_new ("colors=dog=#c0c0c0", caps);
   g_autoptr (GstBuffer) before = plain_frame (caps, 0x808080);
   GstBuffer *in = gst_buffer_copy_deep (before), *out, *marked = gst_buffer_copy_deep (before);
@@ -467,15 +462,15 @@ unpack (GstBuffer *buffer, const GstVideoInfo *info, gsize *line)
 {
   const GstVideoFormatInfo *format = info->finfo;
   const gsize bytes
-      = (gsize) GST_VIDEO_FORMAT_INFO_BITS (gst_video_format_get_info (format->unpack_format)) / 2;
+      = (gsize)GST_VIDEO_FORMAT_INFO_BITS (gst_video_format_get_info (format->unpack_format)) / 2;
   GstVideoFrame frame;
   guint8 *pixels;
 
-  *line = bytes * (gsize) info->width;
-  pixels = g_malloc (*line * (gsize) info->height);
+  *line = bytes * (gsize)info->width;
+  pixels = g_malloc (*line * (gsize)info->height);
   gst_video_frame_map (&frame, info, buffer, GST_MAP_READ);
   for (int y = 0; y < info->height; y++)
-    format->unpack_func (format, GST_VIDEO_PACK_FLAG_NONE, pixels + (gsize) y * *line, frame.data,
+    format->unpack_func (format, GST_VIDEO_PACK_FLAG_NONE, pixels + (gsize)y * *line, frame.data,
         frame.info.stride, 0, y, info->width);
   gst_video_frame_unmap (&frame);
   return pixels;
@@ -496,16 +491,16 @@ check_format_outside (const char *format)
 
   info_of (caps, &info);
   was = unpack (before, &info, &line);
-  bytes = line / (gsize) info.width;
+  bytes = line / (gsize)info.width;
   add_animals (in);
   add_animals (marked);
   g_assert_true (attached_image ("position=bottom-right", caps, marked, &image));
   out = gst_harness_push_and_pull (h, in);
   is = unpack (out, &info, &line);
-  g_assert_cmpmem (was, line * (gsize) image.y, is, line * (gsize) image.y);
+  g_assert_cmpmem (was, line * (gsize)image.y, is, line * (gsize)image.y);
   for (int y = image.y; y < info.height; y++) {
-    const gsize start = line * (gsize) y;
-    const gsize left = bytes * (gsize) image.x, right = bytes * (gsize) (image.x + image.width);
+    const gsize start = line * (gsize)y;
+    const gsize left = bytes * (gsize)image.x, right = bytes * (gsize)(image.x + image.width);
 
     g_assert_cmpmem (was + start, left, is + start, left);
     if (y < image.y + image.height)
@@ -538,7 +533,8 @@ test_every_format (void)
   gst_object_unref (factory);
 }
 
-/* --- the bar ------------------------------------------------------------------------------------- */
+/* --- the bar -------------------------------------------------------------------------------------
+ */
 
 /* the longest run of pixels in the colour of the class */
 static int
@@ -570,8 +566,7 @@ track_length (const Image *full, const Image *image)
 static void
 test_bar_is_proportional (void)
 {
-  static const struct
-  {
+  static const struct {
     const char *caps;
     int error;
   } rows[] = {
@@ -645,7 +640,8 @@ test_bar_in_the_frame (void)
   g_assert_cmpint (ABS (lengths[0] * 4 - lengths[2]), <=, 4);
 }
 
-/* --- when it is drawn ------------------------------------------------------------------------------ */
+/* --- when it is drawn
+ * ------------------------------------------------------------------------------ */
 
 #define CAPS_240 "video/x-raw,format=I420,width=320,height=240,framerate=25/1"
 
@@ -797,7 +793,8 @@ test_hold (void)
   gst_harness_teardown (h);
 }
 
-/* --- attached or blended --------------------------------------------------------------------------- */
+/* --- attached or blended
+ * --------------------------------------------------------------------------- */
 
 static gboolean
 has_feature (GstHarness *h)
@@ -928,7 +925,8 @@ test_other_memory (void)
   gst_harness_teardown (h);
 }
 
-/* --- what is drawn --------------------------------------------------------------------------------- */
+/* --- what is drawn
+ * --------------------------------------------------------------------------------- */
 
 static void
 image_of_label (const char *properties, const char *caps, int index, const char *label,
@@ -980,10 +978,10 @@ test_line_breaks_and_broken_text (void)
 static void
 test_long_labels (void)
 {
-  static const char *const sizes[] = { CAPS_240, CAPS_480,
-    "video/x-raw,format=I420,width=96,height=64,framerate=25/1",
-    "video/x-raw,format=I420,width=48,height=480,framerate=25/1",
-    "video/x-raw,format=I420,width=3840,height=2160,framerate=25/1" };
+  static const char *const sizes[]
+      = { CAPS_240, CAPS_480, "video/x-raw,format=I420,width=96,height=64,framerate=25/1",
+          "video/x-raw,format=I420,width=48,height=480,framerate=25/1",
+          "video/x-raw,format=I420,width=3840,height=2160,framerate=25/1" };
 
   for (guint s = 0; s < G_N_ELEMENTS (sizes); s++) {
     g_autofree char *longer = g_strnfill (100000, 'W'), *shorter = g_strnfill (300, 'W');
@@ -1085,8 +1083,8 @@ test_colors (void)
   for (int i = 0; i < 14; i++) {
     g_auto (Image) image = { 0 };
 
-    image_of_label ("colors=\"cat = #112233;a=b=#445566; dog=#778899 ;\"", CAPS_480, i, "x", 0.5,
-        &image);
+    image_of_label (
+        "colors=\"cat = #112233;a=b=#445566; dog=#778899 ;\"", CAPS_480, i, "x", 0.5, &image);
     if (i < 7) {
       colors[i] = stripe_of (&image);
       g_assert_cmphex (colors[i] >> 24, ==, 255);
@@ -1097,8 +1095,7 @@ test_colors (void)
     }
   }
   {
-    static const struct
-    {
+    static const struct {
       const char *label;
       guint32 color;
     } named[] = { { "cat", 0xff112233 }, { "a=b", 0xff445566 }, { "dog", 0xff778899 } };
@@ -1116,8 +1113,7 @@ test_colors (void)
 static void
 test_wrong_colors (void)
 {
-  static const struct
-  {
+  static const struct {
     const char *colors, *named;
   } rows[] = { { "cat=#12345", "\"cat=#12345\"" }, { "dog=#010203;orange", "\"orange\"" },
     { "cat=red;dog=blue", "\"cat=red\"" }, { "cat=#1234567", "\"cat=#1234567\"" },
@@ -1157,7 +1153,8 @@ test_opacity (void)
   g_assert_cmpfloat (ratio, <=, 1.5);
 }
 
-/* --- sizes --------------------------------------------------------------------------------------------- */
+/* --- sizes
+ * --------------------------------------------------------------------------------------------- */
 
 /* rows of the panel that have text in them, from the first to the last */
 static int
@@ -1180,8 +1177,7 @@ text_rows (const Image *image)
 static void
 test_text_size (void)
 {
-  static const struct
-  {
+  static const struct {
     const char *properties;
     int width, height;
     double size;
@@ -1203,8 +1199,8 @@ test_text_size (void)
 
     image_of_label (properties, caps, 0, "H", 1, &image);
     height = text_rows (&image);
-    g_test_message ("%dx%d %s: %d rows of text", rows[i].width, rows[i].height,
-        rows[i].properties, height);
+    g_test_message (
+        "%dx%d %s: %d rows of text", rows[i].width, rows[i].height, rows[i].properties, height);
     g_assert_cmpfloat (height, >=, 0.65 * rows[i].size);
     g_assert_cmpfloat (height, <=, 0.9 * rows[i].size + 2);
   }
@@ -1214,8 +1210,7 @@ test_text_size (void)
 static void
 test_pixel_aspect (void)
 {
-  static const struct
-  {
+  static const struct {
     const char *aspect;
     double ratio;
   } rows[] = { { "2/1", 2 }, { "1/2", 0.5 }, { "16/11", 16. / 11 } };
@@ -1228,8 +1223,7 @@ test_pixel_aspect (void)
       if (is_bright (pixel_at (&square, x, y)))
         square_text = x;
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
-    g_autofree char *caps
-        = g_strdup_printf ("%s,pixel-aspect-ratio=%s", CAPS_480, rows[i].aspect);
+    g_autofree char *caps = g_strdup_printf ("%s,pixel-aspect-ratio=%s", CAPS_480, rows[i].aspect);
     g_auto (Image) image = { 0 };
     int text = 0;
 
@@ -1296,8 +1290,8 @@ test_crop (void)
   g_assert_true (attached_image ("", CAPS_240, marked, &image));
   image.x += 17;
   image.y += 20;
-  gst_buffer_add_video_meta_full (in, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_FORMAT_I420, 352, 272,
-      3, info.offset, info.stride);
+  gst_buffer_add_video_meta_full (
+      in, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_FORMAT_I420, 352, 272, 3, info.offset, info.stride);
   crop = gst_buffer_add_video_crop_meta (in);
   crop->x = 17;
   crop->y = 20;
@@ -1332,13 +1326,14 @@ test_small_buffer (void)
   gst_harness_teardown (h);
 }
 
-/* --- several results ------------------------------------------------------------------------------------- */
+/* --- several results
+ * ------------------------------------------------------------------------------------- */
 
 static gboolean
 overlap (const Image *a, const Image *b)
 {
   return a->x < b->x + b->width && b->x < a->x + a->width && a->y < b->y + b->height
-      && b->y < a->y + a->height;
+         && b->y < a->y + a->height;
 }
 
 /* Two of the whole frame lie one beside the other, the first nearer to the corner. */
@@ -1397,8 +1392,7 @@ test_many_results (void)
 static void
 test_regions (void)
 {
-  static const struct
-  {
+  static const struct {
     int x, y, width, height;
     int seen[4]; /* of it, in the frame; no width: not drawn */
   } rows[] = {
@@ -1512,7 +1506,7 @@ test_moving_region (void)
   int x = 0;
 
   for (int n = 0; n < 3; n++) {
-    GstBuffer *buffer = noise_frame (CAPS_480, (guint) n), *pixels;
+    GstBuffer *buffer = noise_frame (CAPS_480, (guint)n), *pixels;
     GstVideoOverlayCompositionMeta *meta;
     GstVideoOverlayRectangle *rectangle;
     g_auto (Image) panel = { 0 };
@@ -1557,8 +1551,8 @@ test_strange_results (void)
     GstBuffer *buffer = noise_frame (CAPS_240, 0);
     GstStructure *result = add_animals (buffer);
 
-    gst_structure_set (result, "labels", G_TYPE_INT, 3, "index", G_TYPE_STRING, "1",
-        "probability", G_TYPE_FLOAT, 0.5f, "x", G_TYPE_STRING, "left", NULL);
+    gst_structure_set (result, "labels", G_TYPE_INT, 3, "index", G_TYPE_STRING, "1", "probability",
+        G_TYPE_FLOAT, 0.5f, "x", G_TYPE_STRING, "left", NULL);
     gst_buffer_unref (gst_harness_push_and_pull (h, buffer));
   }
   {
@@ -1598,16 +1592,14 @@ main (int argc, char **argv)
   g_test_add_func ("/overlay/shared-frame", test_shared_frame);
   g_test_add_func ("/overlay/hold", test_hold);
   g_test_add_func ("/overlay/attached", test_attached);
-  g_test_add_func (
-      "/overlay/blended-for-a-sink-of-any-caps", test_blended_for_a_sink_of_any_caps);
+  g_test_add_func ("/overlay/blended-for-a-sink-of-any-caps", test_blended_for_a_sink_of_any_caps);
   g_test_add_func ("/overlay/sink-changes-its-mind", test_sink_changes_its_mind);
   g_test_add_func ("/overlay/overlay-of-upstream", test_overlay_of_upstream);
   g_test_add_func ("/overlay/other-memory", test_other_memory);
   g_test_add_func ("/overlay/labels-are-no-markup", test_labels_are_no_markup);
   g_test_add_func ("/overlay/line-breaks-and-broken-text", test_line_breaks_and_broken_text);
   g_test_add_func ("/overlay/long-labels", test_long_labels);
-  g_test_add_func (
-      "/overlay/label-and-percents-apart", test_label_does_not_run_into_the_percents);
+  g_test_add_func ("/overlay/label-and-percents-apart", test_label_does_not_run_into_the_percents);
   g_test_add_func ("/overlay/top-k", test_top_k);
   g_test_add_func ("/overlay/unknown", test_unknown);
   g_test_add_func ("/overlay/colors", test_colors);
