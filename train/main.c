@@ -12,6 +12,7 @@
 #include "nn/keras-file.h"
 #include "nn/log.h"
 #include "train/curve.h"
+#include "train/evaluate.h"
 #include "train/loop.h"
 #include "train/predict.h"
 #include "train/preview.h"
@@ -312,31 +313,50 @@ command_preview (int argc, char **argv)
 static int
 command_evaluate (int argc, char **argv)
 {
+  g_autofree char *format = NULL, *text = NULL;
   const GOptionEntry entries[] = {
     { "layout", 0, 0, G_OPTION_ARG_STRING, &layout,
         "folders (default): one for each class; prefix: the class is the beginning of the name, as "
         "in cat.17.jpg",
         "LAYOUT" },
+    { "format", 'f', 0, G_OPTION_ARG_STRING, &format,
+        "text (default), or json: one object in one line", "FORMAT" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   const GOptionEntry *const all[] = { entries, model_entries, device_entries, NULL };
   g_autoptr (Classifier) classifier = NULL;
+  g_autoptr (Evaluation) evaluation = NULL;
   g_autoptr (GError) error = NULL;
-  Layout value;
+  DatasetOptions options = { 0 };
   int status;
 
   if (!parse ("evaluate MODEL DIR",
-          "Measures a model on labelled pictures: loss, accuracy, confusion matrix.", NULL, all,
-          &argc, &argv)
-      || !get_layout (&value))
+          "Measures a model on labelled pictures: loss, accuracy and its 95% interval, confusion\n"
+          "matrix, area under the ROC curve, Brier score, calibration error; for each class\n"
+          "precision, recall and F1.",
+          "The last table tells how often a label was right that was said with such a\n"
+          "probability; train/metrics.h says how each number is computed.",
+          all, &argc, &argv)
+      || !get_layout (&options.layout))
     return EXIT_USAGE;
   if (argc != 3)
     return usage_error ("evaluate wants a model and a folder; see classify evaluate --help");
+  if (format && strcmp (format, "text") != 0 && strcmp (format, "json") != 0)
+    return usage_error ("--format %s: expected text or json", format);
   classifier = open_classifier (argv[1], &status);
   if (!classifier)
     return status;
-  if (!evaluate_run (classifier, argv[2], value, nn_plan_get_threads (classifier->plan), &error))
+  options.threads = nn_plan_get_threads (classifier->plan);
+  evaluation = evaluation_new (classifier, argv[2], &options, &error);
+  if (!evaluation)
     return fail (error);
+  if (g_strcmp0 (format, "json") == 0) {
+    text = evaluation_to_json (evaluation, classifier->model);
+    puts (text);
+  } else {
+    text = evaluation_to_text (evaluation, classifier->model);
+    fputs (text, stdout);
+  }
   return EXIT_OK;
 }
 

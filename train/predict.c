@@ -10,7 +10,6 @@
 #include "nn/keras-file.h"
 #include "nn/labels.h"
 #include "nn/log.h"
-#include "nn/loss.h"
 
 #define RUN_PICTURES 16
 
@@ -361,72 +360,5 @@ predict_run (Classifier *c, char **paths, const PredictOptions *options, guint *
     return FALSE;
   if (options->sheet)
     add_header (&p, files->len, *n_bad);
-  return TRUE;
-}
-
-/* --- evaluate ----------------------------------------------------------------------------- */
-
-static void
-print_confusion (const Classifier *c, const guint *confusion)
-{
-  int width = 8;
-
-  for (guint k = 0; k < c->n_classes; k++)
-    width = MAX (width, (int) g_utf8_strlen (nn_model_get_label (c->model, k), -1) + 1);
-  printf ("%-*s", width, "is \\ said");
-  for (guint k = 0; k < c->n_classes; k++)
-    printf ("%*s", width, nn_model_get_label (c->model, k));
-  putchar ('\n');
-  for (guint t = 0; t < c->n_classes; t++) {
-    printf ("%-*s", width, nn_model_get_label (c->model, t));
-    for (guint k = 0; k < c->n_classes; k++)
-      printf ("%*u", width, confusion[t * c->n_classes + k]);
-    putchar ('\n');
-  }
-}
-
-gboolean
-evaluate_run (Classifier *c, const char *dir, Layout layout, guint threads, GError **error)
-{
-  DatasetOptions options
-      = { layout, 0, 0, (const char *const *) c->model->labels, threads };
-  g_autoptr (Dataset) data = NULL;
-  g_autofree guint *confusion = g_new0 (guint, (gsize) c->n_classes * c->n_classes);
-  g_autofree float *targets = g_new0 (float, c->n_classes);
-  double sum_loss = 0;
-  guint n_correct = 0;
-
-  data = dataset_load (dir, &options, &c->model->preprocess, error);
-  if (!data)
-    return FALSE;
-  if (data->n_classes != c->n_classes) {
-    g_set_error (error, NN_ERROR, NN_ERROR_SHAPE, "%s: has %u classes, the model %u", dir,
-        data->n_classes, c->n_classes);
-    return FALSE;
-  }
-  for (guint first = 0; first < data->n; first += c->n_pictures) {
-    guint n = MIN (c->n_pictures, data->n - first);
-    const float *p
-        = classifier_run (c, data->bytes + (gsize) first * data->sample_size, n, error);
-
-    if (!p)
-      return FALSE;
-    for (guint i = 0; i < n; i++) {
-      guint label = data->labels[first + i], best;
-      NnStepResult result;
-
-      memset (targets, 0, c->n_classes * sizeof (float));
-      targets[label] = 1;
-      nn_loss_compute (NN_LOSS_CATEGORICAL_CROSSENTROPY, p + i * c->n_classes,
-          &(NnStep) { .n = 1, .targets = targets }, c->n_classes, NULL, &result);
-      nn_top_k (p + i * c->n_classes, c->n_classes, 1, &best);
-      sum_loss += result.sum_loss;
-      n_correct += best == label;
-      confusion[label * c->n_classes + best]++;
-    }
-  }
-  printf ("%u pictures, loss %.4f, accuracy %.4f (%u right)\n", data->n, sum_loss / data->n,
-      (double) n_correct / data->n, n_correct);
-  print_confusion (c, confusion);
   return TRUE;
 }

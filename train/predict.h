@@ -65,8 +65,4 @@ typedef struct
 gboolean predict_run (Classifier *classifier, char **paths, const PredictOptions *options,
     guint *n_bad, GError **error);
 
-/* Prints loss, accuracy and the confusion matrix over a labelled folder. */
-gboolean evaluate_run (Classifier *classifier, const char *dir, Layout layout, guint threads,
-    GError **error);
-
 G_END_DECLS
