@@ -852,7 +852,7 @@ test_recipe (void)
   g_autofree char *sub = g_build_filename (dir, "sub", NULL);
   g_autofree char *before = NULL, *both = NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (Recipe) plain = NULL, one = NULL, again = NULL, gone = NULL;
+  g_autoptr (Recipe) plain = NULL, one = NULL, again = NULL;
 
   g_mkdir (sub, 0755);
   write_text (dir, "a.csv", "file,label\nx,a\n");
@@ -876,6 +876,27 @@ test_recipe (void)
   g_remove (list);
   g_assert_null (recipe_load (path, NULL, &error));
   g_assert_error (error, NN_ERROR, NN_ERROR_NOT_FOUND);
+  g_clear_error (&error);
+
+  { /* settings for one run: as if the file said so */
+    char *settings[] = { "schedule.epochs=3;4", "data.list=a.csv", "training.ema=0.5",
+      "training.batch_size=", "mixing.mixup=", NULL };
+    char *wrong[] = { "epochs=3", NULL }, *unknown[] = { "schedule.epoch=3", NULL };
+    g_autoptr (Recipe) set = recipe_load_with (path, NULL, settings, &error);
+
+    g_assert_no_error (error);
+    g_assert_cmpuint (set->n_stages, ==, 2);
+    g_assert_cmpuint (set->stages[1].epochs, ==, 4);
+    g_assert_cmpuint (g_strv_length (set->lists), ==, 1);
+    g_assert_cmpfloat (set->ema, ==, 0.5);
+    g_assert_cmpuint (set->batch_size, ==, 32);
+    g_assert_null (recipe_load_with (path, NULL, wrong, &error));
+    g_assert_cmpstr (error->message, ==,
+        "setting \"epochs=3\": expected GROUP.KEY=VALUE, as schedule.epochs=20");
+    g_clear_error (&error);
+    g_assert_null (recipe_load_with (path, NULL, unknown, &error));
+    g_assert_nonnull (strstr (error->message, "[schedule] epoch: there is no such key"));
+  }
   remove_dir (dir);
 }
 

@@ -176,7 +176,7 @@ static int
 command_train (int argc, char **argv)
 {
   g_autofree char *data = NULL, *output = NULL, *log = NULL, *init = NULL;
-  g_auto (GStrv) lists = NULL;
+  g_auto (GStrv) lists = NULL, settings = NULL;
   gboolean resume = FALSE, quiet = FALSE, by_name = FALSE;
   const GOptionEntry entries[] = {
     { "data", 'd', 0, G_OPTION_ARG_FILENAME, &data,
@@ -184,6 +184,8 @@ command_train (int argc, char **argv)
     { "list", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &lists,
         "Train on the pictures of this list too (classify pseudo-label writes such); repeatable",
         "FILE.csv" },
+    { "set", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &settings,
+        "In place of what the recipe says, as schedule.epochs=20; repeatable", "GROUP.KEY=VALUE" },
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
         "Model file to write (default: the recipe's name with .h5, in this folder)", "FILE" },
     { "log", 'l', 0, G_OPTION_ARG_FILENAME, &log, "CSV of the epochs", "FILE" },
@@ -214,7 +216,7 @@ command_train (int argc, char **argv)
     return EXIT_USAGE;
   if (argc != 2)
     return usage_error ("train wants one recipe; see classify train --help");
-  recipe = recipe_load (argv[1], data, &error);
+  recipe = recipe_load_with (argv[1], data, settings, &error);
   if (!recipe)
     return fail (error);
   for (guint i = 0; lists && lists[i]; i++)

@@ -562,8 +562,35 @@ recipe_add_list (Recipe *recipe, const char *path, GError **error)
   return recipe->fingerprint != NULL;
 }
 
+/* "group.key=value" into the file; without a value the key goes */
+static gboolean
+apply_setting (GKeyFile *file, const char *setting, GError **error)
+{
+  const char *dot = strchr (setting, '.'), *equals = strchr (setting, '=');
+  g_autofree char *group = NULL, *key = NULL;
+
+  if (!dot || !equals || dot == setting || dot + 1 >= equals) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "setting \"%s\": expected GROUP.KEY=VALUE, as schedule.epochs=20", setting);
+    return FALSE;
+  }
+  group = g_strndup (setting, (gsize) (dot - setting));
+  key = g_strndup (dot + 1, (gsize) (equals - dot - 1));
+  if (equals[1] == '\0')
+    g_key_file_remove_key (file, group, key, NULL);
+  else
+    g_key_file_set_value (file, group, key, equals + 1);
+  return TRUE;
+}
+
 Recipe *
 recipe_load (const char *path, const char *data_dir, GError **error)
+{
+  return recipe_load_with (path, data_dir, NULL, error);
+}
+
+Recipe *
+recipe_load_with (const char *path, const char *data_dir, char **settings, GError **error)
 {
   g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autoptr (GError) local = NULL;
@@ -577,6 +604,9 @@ recipe_load (const char *path, const char *data_dir, GError **error)
         "%s: not a recipe: %s", path, local->message);
     return NULL;
   }
+  for (guint i = 0; settings && settings[i]; i++)
+    if (!apply_setting (file, settings[i], error))
+      return NULL;
   r.known = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   recipe->path = g_canonicalize_filename (path, NULL);
   read_data (&r, recipe, data_dir);

@@ -92,6 +92,9 @@ typedef struct
  * are errors. @data_dir (nullable) replaces the folders: DIR/train and
  * DIR/validate where they exist, else DIR itself for training. */
 Recipe *recipe_load (const char *path, const char *data_dir, GError **error);
+/* The same with @settings ("group.key=value", NULL-terminated, or NULL) in place of
+ * what the file says; an empty value removes the key. */
+Recipe *recipe_load_with (const char *path, const char *data_dir, char **settings, GError **error);
 
 /* One more list of training pictures. NN_ERROR_NOT_FOUND, _READ, _FORMAT. */
 gboolean recipe_add_list (Recipe *recipe, const char *path, GError **error);
