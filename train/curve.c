@@ -93,7 +93,8 @@ draw_series (cairo_t *cr, const Log *log, guint column, double top, double heigh
   gboolean is_drawing = FALSE;
 
   cairo_set_source_rgb (cr, red, green, blue);
-  cairo_set_line_width (cr, 2);
+  cairo_set_line_width (cr, log->n > 1 ? 2 : 7); /* one epoch is a dot */
+  cairo_set_line_cap (cr, CAIRO_LINE_CAP_ROUND);
   for (guint i = 0; i < log->n; i++) {
     double x = LEFT + (WIDTH - LEFT - RIGHT) * (log->n > 1 ? i / (log->n - 1.0) : 0.5);
     double y = top + height * (1 - (log->rows[i][column] - low) / (high - low));
@@ -102,10 +103,9 @@ draw_series (cairo_t *cr, const Log *log, guint column, double top, double heigh
       is_drawing = FALSE;
       continue;
     }
-    if (is_drawing)
-      cairo_line_to (cr, x, y);
-    else
+    if (!is_drawing)
       cairo_move_to (cr, x, y);
+    cairo_line_to (cr, x, y);
     is_drawing = TRUE;
   }
   cairo_stroke (cr);

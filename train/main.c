@@ -65,7 +65,7 @@ usage_error (const char *format, ...)
 
 /* --- options that several commands share --------------------------------------------- */
 
-static char *device, *precision, *weights, *labels_file, *tta, *layout;
+static char *device, *precision, *weights, *labels_file, *tta, *layout, **settings;
 static int threads;
 
 static const GOptionEntry device_entries[] = {
@@ -74,6 +74,12 @@ static const GOptionEntry device_entries[] = {
   { "threads", 't', 0, G_OPTION_ARG_INT, &threads,
       "CPU threads, 1 to 1024 (default: one for each core)", "N" },
   { "verbose", 'v', 0, G_OPTION_ARG_NONE, &verbose, "Tell what was loaded and chosen", NULL },
+  { NULL, 0, 0, 0, NULL, NULL, NULL },
+};
+
+static const GOptionEntry recipe_entries[] = {
+  { "set", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &settings,
+      "In place of what the recipe says, as schedule.epochs=20; repeatable", "GROUP.KEY=VALUE" },
   { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
@@ -176,7 +182,7 @@ static int
 command_train (int argc, char **argv)
 {
   g_autofree char *data = NULL, *output = NULL, *log = NULL, *init = NULL;
-  g_auto (GStrv) lists = NULL, settings = NULL;
+  g_auto (GStrv) lists = NULL;
   gboolean resume = FALSE, quiet = FALSE, by_name = FALSE;
   const GOptionEntry entries[] = {
     { "data", 'd', 0, G_OPTION_ARG_FILENAME, &data,
@@ -184,8 +190,6 @@ command_train (int argc, char **argv)
     { "list", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &lists,
         "Train on the pictures of this list too (classify pseudo-label writes such); repeatable",
         "FILE.csv" },
-    { "set", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &settings,
-        "In place of what the recipe says, as schedule.epochs=20; repeatable", "GROUP.KEY=VALUE" },
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
         "Model file to write (default: the recipe's name with .h5, in this folder)", "FILE" },
     { "log", 'l', 0, G_OPTION_ARG_FILENAME, &log, "CSV of the epochs", "FILE" },
@@ -201,7 +205,7 @@ command_train (int argc, char **argv)
     { "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "Print nothing but errors and warnings", NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
-  const GOptionEntry *const all[] = { entries, device_entries, NULL };
+  const GOptionEntry *const all[] = { entries, recipe_entries, device_entries, NULL };
   g_autoptr (Recipe) recipe = NULL;
   g_autoptr (GError) error = NULL;
   TrainOptions options;
@@ -272,7 +276,7 @@ command_preview (int argc, char **argv)
     { "class", 'c', 0, G_OPTION_ARG_STRING, &class_name, "Only pictures of this class", "LABEL" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
-  const GOptionEntry *const all[] = { entries, NULL };
+  const GOptionEntry *const all[] = { entries, recipe_entries, NULL };
   g_autoptr (Recipe) recipe = NULL;
   g_autoptr (GError) error = NULL;
   PreviewOptions options;
@@ -296,7 +300,7 @@ command_preview (int argc, char **argv)
     return EXIT_USAGE;
   if (seed < -1)
     return usage_error ("--seed %" G_GINT64_FORMAT ": expected 0 or more", seed);
-  recipe = recipe_load (argv[1], data, &error);
+  recipe = recipe_load_with (argv[1], data, settings, &error);
   if (!recipe)
     return fail (error);
   options = (PreviewOptions) {
