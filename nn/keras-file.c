@@ -490,6 +490,7 @@ typedef struct
   char **labels;
   NnPreprocess preprocess;
   gboolean has_preprocess;
+  double temperature;
   GHashTable *extra;
 } Additions;
 
@@ -509,6 +510,7 @@ read_additions (NnH5 *h5, const char *file, const NnModel *model, Additions *add
 
   if (names == NULL)
     return FALSE;
+  additions->temperature = 1;
   additions->extra = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   for (guint i = 0; names[i] != NULL; i++) {
     g_autofree char *text = NULL;
@@ -526,6 +528,15 @@ read_additions (NnH5 *h5, const char *file, const NnModel *model, Additions *add
       if (!nn_keras_parse_preprocess (text, file, model, &additions->preprocess, error))
         return FALSE;
       additions->has_preprocess = TRUE;
+    } else if (strcmp (names[i], NN_KERAS_TEMPERATURE) == 0) {
+      char *end;
+
+      additions->temperature = g_ascii_strtod (text, &end);
+      if (end == text || *end != '\0' || !(additions->temperature >= 1e-3)
+          || !(additions->temperature <= 1e3))
+        return fail (error, NN_ERROR_FORMAT, file,
+            "attribute '" NN_KERAS_TEMPERATURE "' should be a number from 0.001 to 1000, found "
+            "\"%.40s\"; classify calibrate writes it anew", text);
     } else {
       g_hash_table_insert (additions->extra, g_strdup (names[i]), g_steal_pointer (&text));
     }
@@ -552,6 +563,7 @@ take_additions (NnModel *model, Additions *additions)
     model->preprocess = additions->preprocess;
     model->has_preprocess = TRUE;
   }
+  model->temperature = additions->temperature;
   g_hash_table_iter_init (&iter, additions->extra);
   while (g_hash_table_iter_next (&iter, &key, &value))
     g_hash_table_insert (model->extra, g_strdup (key), g_strdup (value));

@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 #define NN_KERAS_PREFIX "classify_"
 #define NN_KERAS_LABELS "classify_labels"
 #define NN_KERAS_PREPROCESS "classify_preprocess"
+#define NN_KERAS_TEMPERATURE "classify_temperature" /* a number as text */
 
 /* Is it the labels' attribute, or a part of it ("classify_labels0")? */
 gboolean nn_keras_is_labels (const char *attribute);

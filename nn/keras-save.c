@@ -85,6 +85,13 @@ write_additions (NnH5Writer *writer, const NnModel *model, GError **error)
           == nn_model_get_input_shape (model)->dims[2]
       && !nn_h5_writer_set_string (writer, "/", NN_KERAS_PREPROCESS, preprocess, FALSE, error))
     return FALSE;
+  if (model->temperature != 1) {
+    char number[G_ASCII_DTOSTR_BUF_SIZE];
+
+    g_ascii_formatd (number, sizeof number, "%.9g", model->temperature);
+    if (!nn_h5_writer_set_string (writer, "/", NN_KERAS_TEMPERATURE, number, FALSE, error))
+      return FALSE;
+  }
   g_hash_table_iter_init (&iter, model->extra);
   while (g_hash_table_iter_next (&iter, &key, &value)) {
     if (g_str_has_prefix (key, NN_KERAS_PREFIX) && !nn_keras_is_labels (key)

@@ -3,6 +3,7 @@
 #include "nn/model.h"
 
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 #include "nn/error.h"
@@ -20,6 +21,7 @@ nn_model_new_empty (const char *origin)
   model->origin = g_strdup (origin);
   model->extra = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   nn_preprocess_init (&model->preprocess, 0, 0);
+  model->temperature = 1;
   return model;
 }
 
@@ -402,12 +404,48 @@ nn_model_get_label (const NnModel *model, guint index)
   return model->numbers[index];
 }
 
+/* @p to @q, which may not be the same memory */
+static void
+apply_temperature (
+    NnActivation activation, double temperature, const float *p, gsize n, float *q)
+{
+  double max = 0, sum = 0;
+
+  switch (activation) {
+    case NN_ACTIVATION_SOFTMAX: /* (p / max p)^(1 / T), normalised */
+      for (gsize i = 0; i < n; i++)
+        max = MAX (max, (double) p[i]);
+      for (gsize i = 0; i < n; i++)
+        sum += pow (p[i] / max, 1 / temperature);
+      for (gsize i = 0; i < n; i++)
+        q[i] = (float) (pow (p[i] / max, 1 / temperature) / sum);
+      break;
+    case NN_ACTIVATION_SIGMOID: /* at 0 and 1 the logit is infinite: they stay */
+      for (gsize i = 0; i < n; i++)
+        q[i] = (float) (1 / (1 + pow ((1 - (double) p[i]) / p[i], 1 / temperature)));
+      break;
+    default:
+      for (gsize i = 0; i < n; i++)
+        q[i] = (float) (p[i] / temperature);
+      break;
+  }
+}
+
 void
 nn_model_get_probabilities (const NnModel *model, const float *outputs, float *probabilities)
 {
+  const NnActivation activation = nn_layer_get_activation (nn_model_get_last_layer (model));
+  float one;
+
   if (has_one_sigmoid (model)) {
-    probabilities[0] = 1.0f - outputs[0];
-    probabilities[1] = outputs[0];
+    one = outputs[0];
+    if (model->temperature != 1)
+      apply_temperature (activation, model->temperature, outputs, 1, &one);
+    probabilities[0] = 1.0f - one;
+    probabilities[1] = one;
+  } else if (model->temperature != 1) {
+    apply_temperature (
+        activation, model->temperature, outputs, nn_model_get_n_outputs (model), probabilities);
   } else {
     memcpy (probabilities, outputs, nn_model_get_n_outputs (model) * sizeof (float));
   }

@@ -194,6 +194,7 @@ typedef struct
   NnPreprocess preprocess; /* width and height are the input's */
   gboolean has_preprocess; /* FALSE: `preprocess` holds the defaults: RGB (one channel: grey),
                             * nearest, 1/255 */
+  double temperature;      /* > 0; divides the logits: 1 = probabilities as they are */
   GHashTable *extra;       /* char* -> char*: root attributes "classify_..." to keep */
 
   gpointer owner; /* private: the model whose parameters a resized view or a part shares */
@@ -274,8 +275,9 @@ guint nn_model_get_n_classes (const NnModel *model);
 const char *nn_model_get_label (const NnModel *model, guint index);
 
 /* One sample's outputs to class probabilities: copied, or {1 - p, p} where one
- * output stands for two classes. @outputs has n_outputs, @probabilities
- * n_classes values. */
+ * output stands for two classes; where the model has a temperature T (Guo et al.
+ * 2017) those of the logits / T: softmax (log p / T), sigmoid (logit p / T) and
+ * linear outputs y / T. @outputs has n_outputs, @probabilities n_classes values. */
 void nn_model_get_probabilities (const NnModel *model, const float *outputs, float *probabilities);
 
 /* Replaces the labels. NN_ERROR_SHAPE when their number is not n_classes. */

@@ -726,6 +726,7 @@ init_weights (Run *run, GError **error)
     match = options->init_by_name ? NN_WEIGHTS_BY_NAME : NN_WEIGHTS_BY_ORDER;
   if (!nn_model_load_weights (run->model, init, match, &n_matched, error))
     return FALSE;
+  run->model->temperature = 1; /* that of the weights as they were */
   if (n_matched == 0) {
     g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
         "%s: no layer of it has the name of one of %s", init, recipe->network);
@@ -733,6 +734,7 @@ init_weights (Run *run, GError **error)
   }
   if (!options->quiet)
     printf ("Weights of %u layers from %s\n", n_matched, init);
+  run->model->temperature = 1; /* that of the weights as they were */
   return TRUE;
 }
 

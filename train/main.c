@@ -11,6 +11,7 @@
 #include "nn/error.h"
 #include "nn/keras-file.h"
 #include "nn/log.h"
+#include "train/calibrate.h"
 #include "train/curve.h"
 #include "train/evaluate.h"
 #include "train/loop.h"
@@ -178,6 +179,37 @@ open_classifier (const char *model, int *status)
 
 /* --- commands ----------------------------------------------------------------------------- */
 
+static void
+print_temperature (const Classifier *classifier, const Evaluation *before, const Evaluation *after)
+{
+  printf ("temperature %.4f: loss %.4f to %.4f, expected calibration error %.4f to %.4f on %u "
+          "pictures\n",
+      classifier->model->temperature, before->metrics->nll, after->metrics->nll,
+      before->metrics->ece, after->metrics->ece, after->metrics->n);
+}
+
+/* The recipe's last step; the same classifier that evaluate makes of the file. */
+static gboolean
+calibrate_output (const Recipe *recipe, const TrainOptions *options, GError **error)
+{
+  const ClassifierOptions classifier_options
+      = { .model = options->output, .device = options->device, .threads = options->threads };
+  g_autoptr (Classifier) classifier = classifier_new (&classifier_options, error);
+  g_autoptr (Evaluation) before = NULL;
+  g_autoptr (Evaluation) after = NULL;
+  DatasetOptions data = { .layout = recipe->layout, .limit = recipe->validate_limit };
+
+  if (!classifier)
+    return FALSE;
+  data.threads = nn_plan_get_threads (classifier->plan);
+  if (!calibrate_run (
+          classifier, recipe->validate_dir, &data, options->output, &before, &after, error))
+    return FALSE;
+  if (!options->quiet)
+    print_temperature (classifier, before, after);
+  return TRUE;
+}
+
 static int
 command_train (int argc, char **argv)
 {
@@ -248,6 +280,8 @@ command_train (int argc, char **argv)
   };
   switch (train_run (recipe, &options, &error)) {
     case TRAIN_DONE:
+      if (recipe->calibrate && recipe->validate_dir && !calibrate_output (recipe, &options, &error))
+        return fail (error);
       return EXIT_OK;
     case TRAIN_INTERRUPTED:
       return EXIT_INTERRUPTED;
@@ -363,6 +397,44 @@ command_evaluate (int argc, char **argv)
     text = evaluation_to_text (evaluation, classifier->model);
     fputs (text, stdout);
   }
+  return EXIT_OK;
+}
+
+static int
+command_calibrate (int argc, char **argv)
+{
+  g_autofree char *output = NULL;
+  const GOptionEntry entries[] = {
+    { "layout", 0, 0, G_OPTION_ARG_STRING, &layout, "As classify evaluate has it", "LAYOUT" },
+    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
+        "Model file to write (default: MODEL itself)", "FILE" },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+  const GOptionEntry *const all[] = { entries, model_entries, device_entries, NULL };
+  g_autoptr (Classifier) classifier = NULL;
+  g_autoptr (Evaluation) before = NULL;
+  g_autoptr (Evaluation) after = NULL;
+  g_autoptr (GError) error = NULL;
+  DatasetOptions options = { 0 };
+  int status;
+
+  if (!parse ("calibrate MODEL DIR",
+          "Fits a temperature on labelled pictures that the model was not trained on, so that its\n"
+          "probabilities are as often right as they say, and writes it into the model file.\n"
+          "Labels stay the same; the element, evaluate and predict use it from then on.",
+          "State of an optimizer in the file is not kept. Guo et al. 2017.", all, &argc, &argv)
+      || !get_layout (&options.layout))
+    return EXIT_USAGE;
+  if (argc != 3)
+    return usage_error ("calibrate wants a model and a folder; see classify calibrate --help");
+  classifier = open_classifier (argv[1], &status);
+  if (!classifier)
+    return status;
+  options.threads = nn_plan_get_threads (classifier->plan);
+  if (!calibrate_run (classifier, argv[2], &options, output ? output : argv[1], &before, &after,
+          &error))
+    return fail (error);
+  print_temperature (classifier, before, after);
   return EXIT_OK;
 }
 
@@ -607,6 +679,7 @@ static const struct
   { "train", command_train, "train a network as a recipe says" },
   { "preview", command_preview, "draw what a recipe's augmentation makes of its pictures" },
   { "evaluate", command_evaluate, "measure a model on labelled pictures" },
+  { "calibrate", command_calibrate, "fit a temperature to a model's probabilities" },
   { "predict", command_predict, "label pictures" },
   { "pseudo-label", command_pseudo_label, "label pictures to train on them" },
   { "summary", command_summary, "print the layers of a model" },

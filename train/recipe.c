@@ -376,6 +376,7 @@ read_training (Reader *r, Recipe *recipe)
   recipe->ema = get_double (r, group, "ema", 0, 0, 0.9999999);
   recipe->keep = (Keep) get_choice (r, group, "keep", KEEP_LAST, keeps);
   recipe->patience = (guint) get_uint (r, group, "early_stopping", 0, 1, G_MAXINT);
+  recipe->calibrate = get_bool (r, group, "calibrate", FALSE);
   weights = get_string (r, group, "class_weights", NULL);
   if (g_strcmp0 (weights, "balanced") == 0)
     recipe->balance = TRUE;

@@ -72,6 +72,7 @@ typedef struct
   double label_smoothing, ema; /* ema: decay a step, 0: none */
   Keep keep;
   guint patience; /* of early stopping, epochs; 0: none */
+  gboolean calibrate; /* fit a temperature on the validation pictures at the end */
   gboolean balance; /* class weights n / (n_classes * n_class), scikit-learn's "balanced" */
   double *class_weights; /* of each class in order, or NULL */
   guint n_class_weights;
