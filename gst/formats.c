@@ -74,6 +74,7 @@ gst_video_classify_image_info (const GstVideoInfo *video, NnImageInfo *image)
       .width = (guint) GST_VIDEO_INFO_WIDTH (video),
       .height = (guint) GST_VIDEO_INFO_HEIGHT (video),
       .full_range = video->colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255,
+      .pixel_aspect = (double) GST_VIDEO_INFO_PAR_N (video) / GST_VIDEO_INFO_PAR_D (video),
     };
     switch (video->colorimetry.matrix) {
       case GST_VIDEO_COLOR_MATRIX_BT709:

@@ -2,7 +2,30 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "nn/image.h"
 
+#include <math.h>
+#include <string.h>
+
 #include "nn/sampler-kernels.h"
+
+static const char *const aspect_names[NN_N_ASPECTS] = { "stretch", "letterbox", "center-crop" };
+
+const char *
+nn_aspect_to_string (NnAspect aspect)
+{
+  return aspect_names[aspect];
+}
+
+gboolean
+nn_aspect_from_string (const char *string, NnAspect *aspect)
+{
+  for (guint i = 0; i < NN_N_ASPECTS; i++) {
+    if (strcmp (string, aspect_names[i]) == 0) {
+      *aspect = (NnAspect) i;
+      return TRUE;
+    }
+  }
+  return FALSE;
+}
 
 void
 nn_preprocess_init (NnPreprocess *pre, guint width, guint height)
@@ -26,12 +49,46 @@ gboolean
 nn_preprocess_equal (const NnPreprocess *a, const NnPreprocess *b)
 {
   if (a->width != b->width || a->height != b->height || a->channels != b->channels
-      || a->resize != b->resize)
+      || a->resize != b->resize || a->aspect != b->aspect
+      || (a->aspect == NN_ASPECT_LETTERBOX && a->pad != b->pad))
     return FALSE;
   for (guint c = 0; c < nn_preprocess_get_n_channels (a); c++)
     if (a->mean[c] != b->mean[c] || a->scale[c] != b->scale[c])
       return FALSE;
   return TRUE;
+}
+
+void
+nn_preprocess_fit (const NnPreprocess *pre, const NnImageInfo *info, const NnRect *crop,
+    NnRect *source, NnPlace *place)
+{
+  const double pixel = info->pixel_aspect > 0 ? info->pixel_aspect : 1;
+  const double target = (double) pre->width / pre->height;
+  double ratio;
+
+  *source = crop ? *crop : (NnRect) { 0, 0, info->width, info->height };
+  *place = (NnPlace) { 0, 0, pre->width, pre->height };
+  ratio = source->width * pixel / source->height;
+  if (pre->aspect == NN_ASPECT_CENTER_CROP) {
+    const double width = MIN (source->width, source->height * target / pixel);
+    const double height = MIN (source->height, source->width * pixel / target);
+
+    /* at least the pixel that a sampler needs, never beyond the crop */
+    if (width < source->width) {
+      source->x += (source->width - MAX (width, 1)) / 2;
+      source->width = MAX (width, 1);
+    } else {
+      source->y += (source->height - MAX (height, 1)) / 2;
+      source->height = MAX (height, 1);
+    }
+  } else if (pre->aspect == NN_ASPECT_LETTERBOX) {
+    if (ratio < target)
+      place->width = (guint) CLAMP (round (pre->height * ratio), 1, pre->width);
+    else
+      place->height = (guint) CLAMP (round (pre->width / ratio), 1, pre->height);
+    place->x = (pre->width - place->width) / 2;
+    place->y = (pre->height - place->height) / 2;
+  }
 }
 
 char *
@@ -43,6 +100,11 @@ nn_preprocess_to_string (const NnPreprocess *pre)
 
   g_string_append_printf (text, "%ux%u %s, resize %s, ", pre->width, pre->height,
       channels[pre->channels], resizes[pre->resize]);
+  /* a resumed training compares this text: stretch, the older, goes without saying */
+  if (pre->aspect == NN_ASPECT_LETTERBOX)
+    g_string_append_printf (text, "letterbox (pad %u), ", pre->pad);
+  else if (pre->aspect != NN_ASPECT_STRETCH)
+    g_string_append_printf (text, "%s, ", aspect_names[pre->aspect]);
   g_string_append (text, "value = (pixel 0..255 - mean) * scale, mean");
   for (guint c = 0; c < nn_preprocess_get_n_channels (pre); c++)
     g_string_append_printf (text, " %g", pre->mean[c]);

@@ -58,6 +58,7 @@ typedef struct
   guint width, height; /* pixels */
   NnColorMatrix matrix; /* YUV formats only */
   gboolean full_range;  /* YUV and grey: 0..255 instead of 16..235 / 240 */
+  double pixel_aspect;  /* width / height of a pixel as shown; 0: square */
 } NnImageInfo;
 
 /* Where the pixels of one image are. Not owned. Planes as the format says
@@ -91,6 +92,16 @@ typedef enum
                      * of YUV and GRAY8 sources through RGB all the same */
 } NnChannels;
 
+/* What becomes of a picture whose sides are not in the ratio of the network's. */
+typedef enum
+{
+  NN_ASPECT_STRETCH,     /* all of it, each side to its own scale */
+  NN_ASPECT_LETTERBOX,   /* all of it, as large as it fits, in the middle of bars of `pad`;
+                          * its sides are rounded to whole pixels */
+  NN_ASPECT_CENTER_CROP, /* the largest part of the network's ratio about the centre */
+  NN_N_ASPECTS,
+} NnAspect;
+
 /* Stored with the model. value = (pixel - mean[c]) * scale[c], c in output order. */
 typedef struct
 {
@@ -98,12 +109,30 @@ typedef struct
   NnChannels channels;
   NnResize resize;
   float mean[3], scale[3];
+  NnAspect aspect;
+  guint8 pad; /* of every channel of the bars, as a pixel; black (0) unless a model says
+               * otherwise: what films and telephones' videos have there, and Keras's
+               * Resizing (pad_to_aspect_ratio) */
 } NnPreprocess;
+
+const char *nn_aspect_to_string (NnAspect aspect); /* "stretch", "letterbox", "center-crop" */
+gboolean nn_aspect_from_string (const char *string, NnAspect *aspect);
+
+/* Pixels of the network's input. */
+typedef struct
+{
+  guint x, y, width, height;
+} NnPlace;
 
 /* RGB, nearest, mean 0, scale 1/255: the post's. */
 void nn_preprocess_init (NnPreprocess *pre, guint width, guint height);
 guint nn_preprocess_get_n_channels (const NnPreprocess *pre);
 gboolean nn_preprocess_equal (const NnPreprocess *a, const NnPreprocess *b);
+
+/* Which part of @crop (NULL: the whole image) the aspect policy takes and where
+ * of the input it goes. @crop is a rectangle that nn_sampler_new() accepts. */
+void nn_preprocess_fit (const NnPreprocess *pre, const NnImageInfo *info, const NnRect *crop,
+    NnRect *source, NnPlace *place);
 
 /* One line in words and units for logs; (transfer full). */
 char *nn_preprocess_to_string (const NnPreprocess *pre);
@@ -114,10 +143,14 @@ char *nn_preprocess_to_string (const NnPreprocess *pre);
  * whatever the SIMD level. One thread at a time (it owns row buffers). */
 typedef struct _NnSampler NnSampler;
 
-/* @crop: NULL = the whole image; must lie inside it, at least 1x1 pixel.
- * NN_ERROR_SHAPE or _UNSUPPORTED. */
+/* @crop: NULL = the whole image; must lie inside it, at least 1x1 pixel. The
+ * aspect policy of @pre applies to it. NN_ERROR_SHAPE or _UNSUPPORTED. */
 NnSampler *nn_sampler_new (const NnImageInfo *info, const NnRect *crop, const NnPreprocess *pre,
     GError **error);
+/* All of @crop to @place, whatever the aspect policy; around it its outermost
+ * pixels are repeated. */
+NnSampler *nn_sampler_new_placed (const NnImageInfo *info, const NnRect *crop,
+    const NnPreprocess *pre, const NnPlace *place, GError **error);
 void nn_sampler_free (NnSampler *sampler);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NnSampler, nn_sampler_free)
 

@@ -68,6 +68,23 @@ get_floats (JsonObject *object, const char *key, guint n, float *values)
   return TRUE;
 }
 
+/* files of before there was a policy have neither */
+static gboolean
+get_aspect (JsonObject *object, NnPreprocess *pre)
+{
+  const char *aspect = nn_json_get_string (object, "aspect");
+  gint64 pad = 0;
+
+  if (nn_json_get (object, "aspect") != NULL
+      && (aspect == NULL || !nn_aspect_from_string (aspect, &pre->aspect)))
+    return FALSE;
+  if (nn_json_get (object, "pad") != NULL
+      && (!nn_json_node_get_int (nn_json_get (object, "pad"), &pad) || pad < 0 || pad > 255))
+    return FALSE;
+  pre->pad = (guint8) pad;
+  return TRUE;
+}
+
 gboolean
 nn_keras_parse_preprocess (const char *text, const char *file, const NnModel *model,
     NnPreprocess *pre, GError **error)
@@ -89,10 +106,12 @@ nn_keras_parse_preprocess (const char *text, const char *file, const NnModel *mo
       || !get_choice (object, "channels", channels_names, &channels)
       || !get_choice (object, "resize", resize_names, &resize)
       || !get_floats (object, "mean", nn_keras_count_channels (channels), pre->mean)
-      || !get_floats (object, "scale", nn_keras_count_channels (channels), pre->scale))
+      || !get_floats (object, "scale", nn_keras_count_channels (channels), pre->scale)
+      || !get_aspect (object, pre))
     return fail (error, NN_ERROR_FORMAT, file,
         "attribute '" NN_KERAS_PREPROCESS "' should be {\"width\", \"height\", \"channels\": rgb,"
-        " bgr or gray, \"resize\": nearest, bilinear or area, \"mean\": [..], \"scale\": [..]}");
+        " bgr or gray, \"resize\": nearest, bilinear or area, \"mean\": [..], \"scale\": [..]},"
+        " and may have \"aspect\": stretch, letterbox or center-crop, \"pad\": 0 to 255");
   if (width < 1 || (guint64) width != input->dims[1] || height < 1
       || (guint64) height != input->dims[0] || nn_keras_count_channels (channels) != input->dims[2])
     return fail (error, NN_ERROR_SHAPE, file,
@@ -127,6 +146,10 @@ nn_keras_format_preprocess (const NnPreprocess *pre)
     }
     g_string_append_c (text, ']');
   }
+  if (pre->aspect != NN_ASPECT_STRETCH)
+    g_string_append_printf (text, ", \"aspect\": \"%s\"", nn_aspect_to_string (pre->aspect));
+  if (pre->pad != 0)
+    g_string_append_printf (text, ", \"pad\": %u", pre->pad);
   g_string_append_c (text, '}');
   return g_string_free (text, FALSE);
 }

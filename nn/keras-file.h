@@ -17,7 +17,9 @@ G_BEGIN_DECLS
  *   classify_labels      1-D strings, class order of the outputs
  *   classify_preprocess  JSON: {"width","height","channels":"rgb"|"bgr"|"gray",
  *                        "resize":"nearest"|"bilinear"|"area",
- *                        "mean":[..],"scale":[..]}: value = (pixel - mean) * scale
+ *                        "mean":[..],"scale":[..]}: value = (pixel - mean) * scale;
+ *                        and, where it is not stretched: "aspect":"letterbox"|
+ *                        "center-crop","pad":0..255
  *   classify_...         NnModel.extra, strings */
 
 /* Loads a whole-model file: architecture, weights, labels, pre-processing.

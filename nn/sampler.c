@@ -100,6 +100,8 @@ struct _NnSampler
 {
   NnImageInfo info;
   NnPreprocess pre;
+  NnPlace place;  /* of the picture in the output; the rows below are as wide as it */
+  gboolean extend; /* around it its outermost pixels, else pre.pad */
   const FormatInfo *format;
   const NnSamplerKernels *kernels;
   NnYuvMatrix matrix;
@@ -322,14 +324,17 @@ area_init (NnSampler *sampler, const Range *columns, const Range *rows)
   }
 }
 
-NnSampler *
-nn_sampler_new (const NnImageInfo *info, const NnRect *crop, const NnPreprocess *pre,
-    GError **error)
+/* @place: NULL = where the aspect policy wants it */
+static NnSampler *
+new_sampler (const NnImageInfo *info, const NnRect *crop, const NnPreprocess *pre,
+    const NnPlace *place, GError **error)
 {
   static const double k[][2] = { { .299, .114 }, { .2126, .0722 }, { .2627, .0593 } };
   const NnRect whole = { 0, 0, info->width, info->height };
   const FormatInfo *format;
   Range columns[3], rows[3];
+  NnPlace fitted;
+  NnRect source;
   NnSampler *sampler;
 
   if (info->format <= NN_PIXEL_UNKNOWN || info->format >= NN_PIXEL_N_FORMATS) {
@@ -359,10 +364,25 @@ nn_sampler_new (const NnImageInfo *info, const NnRect *crop, const NnPreprocess 
     return NULL;
   }
 
+  if (place == NULL) {
+    nn_preprocess_fit (pre, info, crop, &source, &fitted);
+    crop = &source;
+  } else if (place->width < 1 || place->height < 1 || place->width > pre->width
+      || place->height > pre->height || place->x > pre->width - place->width
+      || place->y > pre->height - place->height) {
+    g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
+        "%ux%u pixels at %u,%u are not inside an input of %ux%u", place->width, place->height,
+        place->x, place->y, pre->width, pre->height);
+    return NULL;
+  }
   format = &formats[info->format];
   sampler = g_new0 (NnSampler, 1);
   sampler->info = *info;
   sampler->pre = *pre;
+  sampler->extend = place != NULL;
+  if (place == NULL)
+    place = &fitted;
+  sampler->place = *place;
   sampler->format = format;
   sampler->kernels = nn_sampler_kernels_get ();
   sampler->matrix = nn_yuv_matrix (k[info->matrix][0], k[info->matrix][1], info->full_range);
@@ -373,21 +393,21 @@ nn_sampler_new (const NnImageInfo *info, const NnRect *crop, const NnPreprocess 
   for (guint c = 0; c < format->n_components; c++) {
     const Component *component = &format->components[c];
 
-    columns[c] = range_of (crop->x, crop->width, component->shift_x, info->width, pre->width);
-    rows[c] = range_of (crop->y, crop->height, component->shift_y, info->height, pre->height);
+    columns[c] = range_of (crop->x, crop->width, component->shift_x, info->width, place->width);
+    rows[c] = range_of (crop->y, crop->height, component->shift_y, info->height, place->height);
     sampler->methods[c] = pre->resize;
     switch (pre->resize) {
       case NN_RESIZE_NEAREST:
         axis_init_nearest (&sampler->columns[c], &columns[0]);
         axis_init_nearest (&sampler->rows[c], &rows[0]);
         /* the chroma sample that covers the luma pixel */
-        for (guint i = 0; i < pre->width; i++)
+        for (guint i = 0; i < place->width; i++)
           sampler->columns[c].index[i] >>= component->shift_x;
-        for (guint i = 0; i < pre->height; i++)
+        for (guint i = 0; i < place->height; i++)
           sampler->rows[c].index[i] >>= component->shift_y;
         break;
       case NN_RESIZE_AREA:
-        if (columns[c].size >= pre->width || rows[c].size >= pre->height)
+        if (columns[c].size >= place->width || rows[c].size >= place->height)
           break;
         sampler->methods[c] = NN_RESIZE_BILINEAR;
         G_GNUC_FALLTHROUGH;
@@ -396,13 +416,27 @@ nn_sampler_new (const NnImageInfo *info, const NnRect *crop, const NnPreprocess 
         axis_init_bilinear (&sampler->rows[c], &rows[c]);
         break;
     }
-    sampler->values[c] = g_new0 (float, (gsize) pre->width + NN_AREA_OUTPUTS);
+    sampler->values[c] = g_new0 (float, (gsize) place->width + NN_AREA_OUTPUTS);
   }
   if (pre->resize == NN_RESIZE_AREA)
     area_init (sampler, columns, rows);
-  sampler->rgb = g_new0 (guint8, (gsize) pre->width * 3);
+  sampler->rgb = g_new0 (guint8, (gsize) place->width * 3);
   sampler->bytes = g_new0 (guint8, (gsize) pre->width * 3);
   return sampler;
+}
+
+NnSampler *
+nn_sampler_new (const NnImageInfo *info, const NnRect *crop, const NnPreprocess *pre,
+    GError **error)
+{
+  return new_sampler (info, crop, pre, NULL, error);
+}
+
+NnSampler *
+nn_sampler_new_placed (const NnImageInfo *info, const NnRect *crop, const NnPreprocess *pre,
+    const NnPlace *place, GError **error)
+{
+  return new_sampler (info, crop, pre, place, error);
 }
 
 void
@@ -453,10 +487,10 @@ nearest_row (const NnSampler *s, const NnImagePlanes *src, guint c, guint y, flo
 
   if (s->format->sample_size == 1) {
     row += component->offset;
-    for (guint x = 0; x < s->pre.width; x++)
+    for (guint x = 0; x < s->place.width; x++)
       dst[x] = row[index[x] * component->step];
   } else {
-    for (guint x = 0; x < s->pre.width; x++)
+    for (guint x = 0; x < s->place.width; x++)
       dst[x] = sample (s->format, row, (gsize) index[x] * component->step + component->offset);
   }
 }
@@ -470,7 +504,7 @@ bilinear_row (const NnSampler *s, const NnImagePlanes *src, guint c, guint y, fl
   const guint8 *bottom = source_row (src, component->plane, rows->index2[y]);
   const float fy = rows->fraction[y];
 
-  for (guint x = 0; x < s->pre.width; x++) {
+  for (guint x = 0; x < s->place.width; x++) {
     gsize i = (gsize) columns->index[x] * component->step + component->offset;
     gsize j = (gsize) columns->index2[x] * component->step + component->offset;
     float fx = columns->fraction[x];
@@ -525,7 +559,7 @@ area_rows (const NnSampler *s, const NnImagePlanes *src, guint p, guint y)
     .last = source_row (src, p, row->last) + at,
     .stride = src->strides[p],
     .n_whole = row->n_whole,
-    .n_ahead = y + 1 < s->pre.height ? row[1].last - row->last : 0,
+    .n_ahead = y + 1 < s->place.height ? row[1].last - row->last : 0,
     .up = row->up,
     .whole_weight = row->whole_weight,
     .first_weight = row->first_weight,
@@ -547,7 +581,7 @@ area_rows (const NnSampler *s, const NnImagePlanes *src, guint p, guint y)
 static void
 convert_row (const NnSampler *s, guint8 *dst)
 {
-  const guint width = s->pre.width;
+  const guint width = s->place.width;
   float *a = s->values[0], *b = s->values[1], *c = s->values[2];
 
   if (s->format->n_components == 1) {
@@ -596,6 +630,30 @@ sample_row (const NnSampler *s, const NnImagePlanes *src, guint y, guint8 *dst)
   convert_row (s, dst);
 }
 
+/* one row of the whole output: the picture's and what is beside it */
+static void
+place_row (const NnSampler *s, const NnImagePlanes *src, guint y, guint8 *dst)
+{
+  const NnPlace *p = &s->place;
+  const gsize channels = nn_preprocess_get_n_channels (&s->pre), line = s->pre.width * channels;
+  const gsize first = p->x * channels, end = (p->x + p->width) * channels;
+
+  if (!s->extend && (y < p->y || y >= p->y + p->height)) {
+    memset (dst, s->pre.pad, line);
+    return;
+  }
+  sample_row (s, src, CLAMP (y, p->y, p->y + p->height - 1) - p->y, dst + first);
+  if (s->extend) {
+    for (gsize i = first; i-- > 0;)
+      dst[i] = dst[i + channels];
+    for (gsize i = end; i < line; i++)
+      dst[i] = dst[i - channels];
+  } else {
+    memset (dst, s->pre.pad, first);
+    memset (dst + end, s->pre.pad, line - end);
+  }
+}
+
 void
 nn_sampler_run_bytes (NnSampler *sampler, const NnImagePlanes *src, guint8 *dst)
 {
@@ -603,7 +661,7 @@ nn_sampler_run_bytes (NnSampler *sampler, const NnImagePlanes *src, guint8 *dst)
       = (gsize) sampler->pre.width * nn_preprocess_get_n_channels (&sampler->pre);
 
   for (guint y = 0; y < sampler->pre.height; y++)
-    sample_row (sampler, src, y, dst + y * line);
+    place_row (sampler, src, y, dst + y * line);
 }
 
 void
@@ -615,7 +673,7 @@ nn_sampler_run (NnSampler *sampler, const NnImagePlanes *src, gboolean hflip, fl
 
   row.height = 1;
   for (guint y = 0; y < sampler->pre.height; y++) {
-    sample_row (sampler, src, y, sampler->bytes);
+    place_row (sampler, src, y, sampler->bytes);
     if (hflip)
       nn_preprocess_bytes (&row, sampler->bytes, TRUE, dst + y * line);
     else

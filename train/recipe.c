@@ -238,6 +238,7 @@ read_preprocess (Reader *r, Recipe *recipe)
 {
   static const char *const channels[] = { "rgb", "bgr", "gray", NULL };
   static const char *const resizes[] = { "nearest", "bilinear", "area", NULL };
+  static const char *const aspects[] = { "stretch", "letterbox", "center-crop", NULL };
   g_autofree double *mean = NULL, *scale = NULL;
   guint n_mean, n_scale, n;
 
@@ -245,6 +246,9 @@ read_preprocess (Reader *r, Recipe *recipe)
   recipe->preprocess.channels
       = get_choice (r, "preprocess", "channels", NN_CHANNELS_RGB, channels);
   recipe->preprocess.resize = get_choice (r, "preprocess", "resize", NN_RESIZE_NEAREST, resizes);
+  recipe->preprocess.aspect
+      = get_choice (r, "preprocess", "aspect", NN_ASPECT_STRETCH, aspects);
+  recipe->preprocess.pad = (guint8) get_uint (r, "preprocess", "pad", 0, 0, 255);
   n = nn_preprocess_get_n_channels (&recipe->preprocess);
   mean = get_list (r, "preprocess", "mean", -1e4, 1e4, &n_mean);
   scale = get_list (r, "preprocess", "scale", -1e4, 1e4, &n_scale);
