@@ -139,10 +139,27 @@ is_usable (const Engine *engine)
   return engine->plan && (engine->thread || engine->options.kind == ENGINE_DIRECT);
 }
 
+/* Parts and resized views of one model are equal where they take and give the same. */
+static gboolean
+is_same_network (const NnModel *a, const NnModel *b)
+{
+  const NnModel *root_a = a, *root_b = b;
+
+  if (a == b)
+    return TRUE;
+  while (root_a->owner)
+    root_a = root_a->owner;
+  while (root_b->owner)
+    root_b = root_b->owner;
+  return root_a == root_b && a->owner && b->owner && a->n_layers == b->n_layers
+         && nn_shape_equal (nn_model_get_input_shape (a), nn_model_get_input_shape (b))
+         && nn_shape_equal (&a->layers[a->output].out_shape, &b->layers[b->output].out_shape);
+}
+
 static gboolean
 is_match (const Engine *engine, const NnModel *model, const EngineOptions *options)
 {
-  return engine->model == model && g_strcmp0 (engine->device, options->device) == 0
+  return is_same_network (engine->model, model) && g_strcmp0 (engine->device, options->device) == 0
          && engine->options.precision == options->precision
          && engine->options.threads == options->threads && engine->options.batch == options->batch;
 }

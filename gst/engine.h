@@ -49,7 +49,7 @@ G_DECLARE_FINAL_TYPE (EnginePool, engine_pool, ENGINE, POOL, GObject)
 EnginePool *engine_pool_get_default (void);
 
 /* @model is not copied: two models are equal when they are the same pointer
- * (model_cache_get()). */
+ * (model_cache_get()), or the same part of the same pointer. */
 EngineClient *engine_client_new (
     EnginePool *pool, NnModel *model, const EngineOptions *options, GError **error);
 /* Waits for the job that runs; drops those that wait. Its jobs must be freed after it. */

@@ -108,11 +108,6 @@ typedef enum {
 } GstVideoClassifyRegion;
 
 typedef enum {
-  TTA_NONE,
-  TTA_FLIP,
-} GstVideoClassifyTta;
-
-typedef enum {
   POST_NONE,
   POST_CHANGES,
   POST_ALL,
@@ -134,7 +129,7 @@ typedef enum {
 #define DEFAULT_MAX_RATE 0.0
 #define DEFAULT_REGION REGION_FULL_FRAME
 #define DEFAULT_MAX_REGIONS 16
-#define DEFAULT_TTA TTA_NONE
+#define DEFAULT_TTA "none"
 #define DEFAULT_MIN_VIEWS 0
 #define DEFAULT_BATCH_SIZE 1
 #define DEFAULT_BATCH_TIMEOUT (10 * GST_MSECOND)
@@ -241,7 +236,7 @@ struct _GstVideoClassify {
   /* under the object lock */
   char *model_path, *weights_path, *labels_path, *device, *crop, *roi_labels;
   GstVideoClassifyPrecision precision;
-  GstVideoClassifyTta tta;
+  NnTta tta;
   GstVideoClassifyMode mode;
   guint threads, max_regions, batch_size;
   GstClockTime batch_timeout;
@@ -275,7 +270,7 @@ struct _GstVideoClassify {
   Runtime *runtime;
   GstVideoInfo info;
   NnImageInfo image;
-  NnSampler *sampler;
+  NnViewSampler *sampler;
   NnRect sampler_rect;
   char **roi_label_list;
   guint64 frame;                /* number of the last */
@@ -289,7 +284,7 @@ struct _GstVideoClassify {
   guint64 generation; /* results of tasks of another one are of a stream that is over */
   GPtrArray *results; /* of the newest frame that was classified */
   GArray *tracks;
-  float *probabilities; /* 3 x n_classes: of one region, smoothed, and of a view */
+  float *smoothed; /* n_classes: of one region */
   Cues *cues;
   gboolean has_failed;
 };
@@ -326,8 +321,6 @@ DEFINE_ENUM (mode_get_type, "GstVideoClassifyMode",
 DEFINE_ENUM (region_get_type, "GstVideoClassifyRegion",
     { REGION_FULL_FRAME, "The frame, or the part of it in \"crop\"", "full-frame" },
     { REGION_ROI_LIST, "Each region that a detector attached to the frame", "roi-list" })
-DEFINE_ENUM (tta_get_type, "GstVideoClassifyTta", { TTA_NONE, "The frame as it is", "none" },
-    { TTA_FLIP, "Mean over the frame and its mirror image", "flip" })
 DEFINE_ENUM (post_get_type, "GstVideoClassifyPost", { POST_NONE, "No messages", "none" },
     { POST_CHANGES, "When the label changes", "changes" }, { POST_ALL, "Every result", "all" },
     { POST_INTERVAL, "The newest result every \"message-interval\"", "interval" })
@@ -379,12 +372,31 @@ set_crop (GstVideoClassify *self, const GValue *value)
 }
 
 static void
+set_tta (GstVideoClassify *self, const char *string)
+{
+  g_autoptr (GError) error = NULL;
+  NnTta tta;
+
+  if (!nn_tta_parse (string, &tta, &error)) {
+    g_warning ("%s: %s", GST_OBJECT_NAME (self), error->message);
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  self->tta = tta;
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
 gst_video_classify_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   GstVideoClassify *self = GST_VIDEO_CLASSIFY (object);
 
   if (id == PROP_CROP) {
     set_crop (self, value);
+    return;
+  }
+  if (id == PROP_TTA) {
+    set_tta (self, g_value_get_string (value));
     return;
   }
   GST_OBJECT_LOCK (self);
@@ -460,9 +472,6 @@ gst_video_classify_set_property (GObject *object, guint id, const GValue *value,
       break;
     case PROP_TEXT_CUES:
       self->settings.cues = g_value_get_enum (value);
-      break;
-    case PROP_TTA:
-      self->tta = g_value_get_enum (value);
       break;
     case PROP_MIN_VIEWS:
       self->settings.min_views = g_value_get_uint (value);
@@ -618,7 +627,7 @@ gst_video_classify_get_property (GObject *object, guint id, GValue *value, GPara
       g_value_set_enum (value, self->settings.cues);
       break;
     case PROP_TTA:
-      g_value_set_enum (value, self->tta);
+      g_value_take_string (value, nn_tta_to_string (&self->tta));
       break;
     case PROP_MIN_VIEWS:
       g_value_set_uint (value, self->settings.min_views);
@@ -723,6 +732,11 @@ describe (GstVideoClassify *self, const Runtime *runtime, const char *path)
       nn_plan_get_threads (plan));
   GST_INFO_OBJECT (self, "pre-processing: %s%s", pre,
       runtime->model->has_preprocess ? "" : " (the file names none: defaults)");
+  for (guint i = 0; i < runtime->max_views; i++) {
+    g_autofree char *view = nn_views_describe (runtime->views, i);
+
+    GST_INFO_OBJECT (self, "view %u of %u: %s", i + 1, runtime->max_views, view);
+  }
   GST_INFO_OBJECT (self, "plan:\n%s", description);
 }
 
@@ -871,8 +885,8 @@ static void
 prepare_results (GstVideoClassify *self)
 {
   g_mutex_lock (&self->results_lock);
-  g_free (self->probabilities);
-  self->probabilities = g_new0 (float, 3 * self->runtime->n_classes);
+  g_free (self->smoothed);
+  self->smoothed = g_new0 (float, self->runtime->n_classes);
   for (guint i = 0; i < self->tracks->len; i++) /* of another number of classes, perhaps */
     g_clear_pointer (&g_array_index (self->tracks, Track, i).smoother, smoother_free);
   g_mutex_unlock (&self->results_lock);
@@ -899,7 +913,7 @@ exchange_runtime (GstVideoClassify *self)
   self->has_thumbnails = FALSE;
   self->until_next = 0; /* the first frame that the new one sees is this */
   self->last_classified = GST_CLOCK_TIME_NONE;
-  g_clear_pointer (&self->sampler, nn_sampler_free);
+  g_clear_pointer (&self->sampler, nn_view_sampler_free);
   GST_INFO_OBJECT (self, "model %s is in use from frame %" G_GUINT64_FORMAT " on",
       self->runtime->model_name, self->frame);
 }
@@ -940,8 +954,8 @@ gst_video_classify_stop (GstBaseTransform *trans)
   if (runtime)
     runtime_free (runtime); /* its thread reports to this element until here */
   forget_stream (self);
-  g_clear_pointer (&self->sampler, nn_sampler_free);
-  g_clear_pointer (&self->probabilities, g_free);
+  g_clear_pointer (&self->sampler, nn_view_sampler_free);
+  g_clear_pointer (&self->smoothed, g_free);
   g_clear_pointer (&self->roi_label_list, g_strfreev);
   g_free ((char *)g_steal_pointer (&self->options.device));
   g_clear_object (&self->pool);
@@ -1025,7 +1039,7 @@ gst_video_classify_start (GstBaseTransform *trans)
     .device = g_strdup (self->device),
     .precision = precisions[self->precision],
     .threads = self->threads,
-    .n_views = self->tta == TTA_FLIP ? 2 : 1,
+    .tta = self->tta,
     .max_regions = self->settings.region == REGION_ROI_LIST ? self->max_regions : 1,
     .batch = self->batch_size,
     .batch_timeout = self->batch_timeout,
@@ -1095,7 +1109,7 @@ gst_video_classify_set_caps (GstBaseTransform *trans, GstCaps *incaps, GstCaps *
     return FALSE;
   }
   GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, incaps);
-  g_clear_pointer (&self->sampler, nn_sampler_free);
+  g_clear_pointer (&self->sampler, nn_view_sampler_free);
   return TRUE;
 }
 
@@ -1285,19 +1299,18 @@ sample_region (GstVideoClassify *self, Task *task, const Region *region,
   g_autoptr (GError) error = NULL;
 
   if (!self->sampler || memcmp (&self->sampler_rect, &region->rect, sizeof (NnRect)) != 0) {
-    NnSampler *sampler
-        = nn_sampler_new (&self->image, &region->rect, &runtime->model->preprocess, &error);
+    NnViewSampler *sampler
+        = nn_view_sampler_new (runtime->views, &self->image, &region->rect, &error);
 
     if (!sampler) {
       post_error (self, error);
       return FALSE;
     }
-    nn_sampler_free (self->sampler);
+    nn_view_sampler_free (self->sampler);
     self->sampler = sampler;
     self->sampler_rect = region->rect;
   }
-  for (guint v = 0; v < task->n_views; v++)
-    nn_sampler_run (self->sampler, planes, v == 1, input + v * runtime->in_size);
+  nn_view_sampler_run (self->sampler, planes, task->n_views, input);
   return TRUE;
 }
 
@@ -1382,22 +1395,6 @@ found:
   return track;
 }
 
-static void
-mean_over_views (const Task *task, guint region, float *probabilities)
-{
-  const Runtime *runtime = task->runtime;
-  const guint n = runtime->n_classes;
-  const float *outputs = task->job->output + region * task->n_views * runtime->out_size;
-  float *view = probabilities + 2 * n;
-
-  memset (probabilities, 0, n * sizeof (float));
-  for (guint v = 0; v < task->n_views; v++) {
-    nn_model_get_probabilities (runtime->model, outputs + v * runtime->out_size, view);
-    for (guint i = 0; i < n; i++)
-      probabilities[i] += view[i] / (float)task->n_views;
-  }
-}
-
 /* Under the results' lock. */
 static News
 make_news (GstVideoClassify *self, Task *task, guint r, const Settings *settings,
@@ -1409,23 +1406,21 @@ make_news (GstVideoClassify *self, Task *task, guint r, const Settings *settings
     .threshold = settings->threshold,
     .inference_time = inference_time,
     .index = -1,
-    .probabilities = self->probabilities };
+    .probabilities = task->probabilities + r * task->runtime->n_classes };
   const SmootherOptions *smoothing = &settings->smoothing;
   const char *label;
   News news;
 
-  mean_over_views (task, r, self->probabilities);
   if (smoothing->method != SMOOTHING_NONE || smoothing->hysteresis > 0 || smoothing->hold > 0) {
-    float *smoothed = self->probabilities + task->runtime->n_classes;
-
     if (!track->smoother)
       track->smoother = smoother_new (task->runtime->n_classes);
     if (task->is_cut)
       smoother_reset (track->smoother);
     values.index
-        = (int)smoother_push (track->smoother, smoothing, task->pts, self->probabilities, smoothed);
+        = (int)smoother_push (
+        track->smoother, smoothing, task->pts, values.probabilities, self->smoothed);
     values.raw = values.probabilities;
-    values.probabilities = smoothed;
+    values.probabilities = self->smoothed;
   }
   news.result = result_new (task, region, &values);
   label = result_get_label (news.result);
@@ -1539,7 +1534,7 @@ finish_task (GstVideoClassify *self, Task *task)
   gboolean has_label_changed = FALSE;
   Settings settings;
 
-  if (task->job->error) {
+  if (task->job->error || !task_average (task)) {
     gboolean was_told;
 
     g_mutex_lock (&self->results_lock);
@@ -1744,7 +1739,8 @@ is_unchanged (GstVideoClassify *self, Task *task, const Settings *settings)
     self->has_thumbnails = FALSE;
     return FALSE;
   }
-  thumbnail_make (&now, task->job->input, &task->runtime->model->preprocess);
+  thumbnail_make (
+      &now, task->job->input, nn_views_get_preprocess (task->runtime->views));
   had = self->has_thumbnails;
   task->is_cut = had && settings->scene_cut > 0
                  && thumbnail_compare (&now, &self->before) > settings->scene_cut;
@@ -1931,7 +1927,7 @@ gst_video_classify_init (GstVideoClassify *self)
   self->precision = DEFAULT_PRECISION;
   self->threads = DEFAULT_THREADS;
   self->mode = DEFAULT_MODE;
-  self->tta = DEFAULT_TTA;
+  nn_tta_parse (DEFAULT_TTA, &self->tta, NULL);
   self->max_regions = DEFAULT_MAX_REGIONS;
   self->batch_size = DEFAULT_BATCH_SIZE;
   self->batch_timeout = DEFAULT_BATCH_TIMEOUT;
@@ -2071,8 +2067,11 @@ install_properties (GObjectClass *klass)
       "What the buffers of the text pad stand for, where it is not JSON: spans for subtitles in a "
       "file, frames for textoverlay",
       cues_get_type (), DEFAULT_TEXT_CUES, PLAYING);
-  properties[PROP_TTA] = g_param_spec_enum ("tta", "Test-time augmentation",
-      "Views of each frame whose probabilities are averaged", tta_get_type (), DEFAULT_TTA, READY);
+  properties[PROP_TTA] = g_param_spec_string ("tta", "Test-time augmentation",
+      "Views of each frame that are averaged: none, flip, crops5[:PART], crops10[:PART], "
+      "scales:S,..., random:N[,SEED] (the augmentation of the training), features:SIZE (windows "
+      "of the maps of the frame enlarged); joined by + with flip, logits",
+      DEFAULT_TTA, READY);
   properties[PROP_MIN_VIEWS] = g_param_spec_uint ("tta-min-views", "Minimum of views",
       "With mode=async: use only so many of the views as there is time for, but at least these "
       "(0 = always all)",
@@ -2169,7 +2168,6 @@ gst_video_classify_class_init (GstVideoClassifyClass *klass)
   gst_type_mark_as_plugin_api (precision_get_type (), 0);
   gst_type_mark_as_plugin_api (mode_get_type (), 0);
   gst_type_mark_as_plugin_api (region_get_type (), 0);
-  gst_type_mark_as_plugin_api (tta_get_type (), 0);
   gst_type_mark_as_plugin_api (post_get_type (), 0);
   gst_type_mark_as_plugin_api (smoothing_get_type (), 0);
   gst_type_mark_as_plugin_api (cues_get_type (), 0);

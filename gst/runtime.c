@@ -12,7 +12,6 @@ static gboolean
 fill (Runtime *self, EnginePool *pool, const RuntimeOptions *options, GError **error)
 {
   g_autofree char *name = NULL;
-  const guint capacity = options->n_views * options->max_regions;
   EngineOptions engine = { .device = options->device,
     .precision = options->precision,
     .threads = options->threads,
@@ -27,22 +26,28 @@ fill (Runtime *self, EnginePool *pool, const RuntimeOptions *options, GError **e
         options->model);
     return FALSE;
   }
+  self->views = nn_views_new (self->model, &options->tta, error);
+  if (!self->views) {
+    g_prefix_error (error, "%s: property \"tta\": ", options->model);
+    return FALSE;
+  }
+  self->max_views = nn_views_get_n (self->views);
   if (options->batch > 1) {
     engine.kind = ENGINE_SHARED;
     engine.batch = options->batch;
   } else {
     engine.kind = options->is_async ? ENGINE_THREADED : ENGINE_DIRECT;
-    engine.batch = MIN (capacity, MAX_BATCH);
+    engine.batch = MIN (self->max_views * options->max_regions, MAX_BATCH);
   }
-  self->client = engine_client_new (pool, self->model, &engine, error);
-  if (!self->client) {
+  self->client = engine_client_new (pool, nn_views_get_network (self->views), &engine, error);
+  if (!self->client
+      || !nn_views_prepare (self->views, engine_client_get_backend (self->client), error)) {
     g_prefix_error (error, "%s: ", options->model);
     return FALSE;
   }
-  self->max_views = options->n_views;
   self->n_classes = nn_model_get_n_classes (self->model);
-  self->in_size = nn_shape_count (nn_model_get_input_shape (self->model));
-  self->out_size = nn_model_get_n_outputs (self->model);
+  self->in_size = nn_shape_count (nn_model_get_input_shape (nn_views_get_network (self->views)));
+  self->out_size = nn_model_get_n_outputs (nn_views_get_network (self->views));
   self->labels = g_new0 (const char *, self->n_classes);
   self->quarks = g_new0 (GQuark, self->n_classes);
   for (guint i = 0; i < self->n_classes; i++) {
@@ -72,7 +77,8 @@ runtime_new (EnginePool *pool, const RuntimeOptions *options, gpointer owner, En
     task->runtime = self;
     task->owner = owner;
     task->regions = g_new0 (Region, options->max_regions);
-    task->job = engine_job_new (self->client, options->n_views * options->max_regions);
+    task->probabilities = g_new0 (float, options->max_regions * self->n_classes);
+    task->job = engine_job_new (self->client, self->max_views * options->max_regions);
     task->job->user_data = task;
     if (options->is_async)
       task->job->done = done;
@@ -89,7 +95,9 @@ runtime_free (Runtime *self)
   for (guint i = 0; i < RUNTIME_N_TASKS; i++) {
     g_clear_pointer (&self->tasks[i].job, engine_job_free);
     g_free (self->tasks[i].regions);
+    g_free (self->tasks[i].probabilities);
   }
+  g_clear_pointer (&self->views, nn_views_free);
   g_clear_pointer (&self->model, model_cache_release);
   g_free (self->labels);
   g_free (self->quarks);
@@ -109,4 +117,16 @@ runtime_take_task (Runtime *self, gboolean *was_waiting)
     if (self->tasks[i].job && engine_job_is_idle (self->tasks[i].job))
       return &self->tasks[i];
   return NULL;
+}
+
+gboolean
+task_average (Task *task)
+{
+  const Runtime *runtime = task->runtime;
+
+  for (guint r = 0; r < task->n_regions; r++)
+    if (!nn_views_mean (runtime->views, task->job->output + r * task->n_views * runtime->out_size,
+            task->n_views, task->probabilities + r * runtime->n_classes, &task->job->error))
+      return FALSE;
+  return TRUE;
 }

@@ -4,6 +4,7 @@
 
 #include "gst/engine.h"
 #include "gst/regions.h"
+#include "nn/tta.h"
 
 G_BEGIN_DECLS
 
@@ -15,7 +16,7 @@ typedef struct {
   const char *device;
   NnPrecision precision;
   guint threads;
-  guint n_views;     /* of each region */
+  NnTta tta;         /* the views of each region */
   guint max_regions; /* of each frame */
   guint batch;       /* > 1: an engine shared with other elements */
   GstClockTime batch_timeout;
@@ -35,16 +36,18 @@ typedef struct {
   GstClockTime sample_time; /* that pre-processing took */
   guint n_views, n_regions;
   gboolean is_cut; /* the first frame of a scene */
-  Region *regions; /* max_regions */
+  Region *regions;      /* max_regions */
+  float *probabilities; /* (max_regions, n_classes), by task_average() */
 } Task;
 
 #define RUNTIME_N_TASKS 2
 
 struct _Runtime {
   NnModel *model;
+  NnViews *views;
   EngineClient *client;
   guint n_classes, max_views;
-  gsize in_size, out_size;              /* floats a sample */
+  gsize in_size, out_size;              /* floats a sample of the views' network */
   const char *model_name, *device_name; /* interned */
   const char **labels;                  /* n_classes, interned */
   GQuark *quarks;
@@ -60,5 +63,9 @@ void runtime_free (Runtime *runtime);
 /* A task to fill: an idle one, else the one that waits, taken back; NULL: all run.
  * *@was_waiting tells which. */
 Task *runtime_take_task (Runtime *runtime, gboolean *was_waiting);
+
+/* The means over the views of each region, of a task that was run without error;
+ * job->error tells what fails. One task of a runtime at a time. */
+gboolean task_average (Task *task);
 
 G_END_DECLS

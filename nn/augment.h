@@ -93,4 +93,13 @@ void nn_augment_apply (const NnAugment *augment, const NnAugmentParams *params,
  * (transfer full) */
 char *nn_augment_describe (const NnAugment *augment, const NnAugmentParams *params);
 
+/* Root attribute of a model file (NnModel.extra): the augmentation it was
+ * trained with, its source the pictures as they were kept. */
+#define NN_AUGMENT_ATTRIBUTE "classify_augmentation"
+
+/* A JSON object of what is not as nn_augment_init() makes it. (transfer full) */
+char *nn_augment_to_json (const NnAugment *augment);
+/* NN_ERROR_FORMAT. */
+gboolean nn_augment_from_json (const char *text, NnAugment *augment, GError **error);
+
 G_END_DECLS

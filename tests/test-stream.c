@@ -845,6 +845,96 @@ test_model_change (void)
   }
 }
 
+/* softmax (4 * mean colour) of so much red and blue */
+static double
+red_of (double red)
+{
+  const double r = exp (4 * red), b = exp (4 * (1 - red));
+
+  return r / (r + b + 1);
+}
+
+static double
+probability_of (const GstStructure *structure, const char *label)
+{
+  const GValue *labels = gst_structure_get_value (structure, "labels");
+  const GValue *probabilities = gst_structure_get_value (structure, "probabilities");
+
+  for (guint i = 0; i < gst_value_array_get_size (labels); i++)
+    if (strcmp (g_value_get_string (gst_value_array_get_value (labels, i)), label) == 0)
+      return g_value_get_double (gst_value_array_get_value (probabilities, i));
+  g_assert_not_reached ();
+}
+
+/* A frame red on the left and blue on the right: what a view sees of each is known. */
+static void
+test_tta (void)
+{
+  const double half = red_of (0.5), red = red_of (1), blue = red_of (0);
+  const struct
+  {
+    const char *tta;
+    double expected;
+  } rows[] = {
+    { "none", half },
+    { "crops5:0.5", (half + 2 * red + 2 * blue) / 5 },
+    { "crops10:0.5", (half + 2 * red + 2 * blue) / 5 },
+    { "scales:1,2+flip", half },
+    /* 8x16 cells, windows of 4x8 from columns 0, 4 and 8 on */
+    { "features:8", (red + half + blue) / 3 },
+  };
+  const char *const modes[] = { "", "batch-size=4" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows) * G_N_ELEMENTS (modes); i++) {
+    g_autofree char *properties = g_strdup_printf (
+        "top-k=3 tta=\"%s\" %s", rows[i / 2].tta, modes[i % 2]);
+    GstHarness *h = harness_new (properties), *twin = harness_new (properties);
+    GstBuffer *out = gst_harness_push_and_pull (h, frame_of (RED, BLUE, 0));
+    GstBuffer *same = gst_harness_push_and_pull (twin, frame_of (RED, BLUE, 0));
+    double got, other;
+
+    got = probability_of (result_of (out), "red");
+    other = probability_of (result_of (same), "red");
+    g_assert_cmpfloat_with_epsilon (got, rows[i / 2].expected, 1e-5);
+    g_assert_cmpfloat (got, ==, other);
+    gst_buffer_unref (out);
+    gst_buffer_unref (same);
+    gst_harness_teardown (h);
+    gst_harness_teardown (twin);
+  }
+}
+
+/* Words that mean nothing leave what was; views that the model does not allow end the start. */
+static void
+test_tta_refused (void)
+{
+  GstElement *element = gst_element_factory_make ("videoclassify", NULL);
+  g_autofree char *tta = NULL;
+  GstBus *bus = gst_bus_new ();
+  g_autoptr (GError) error = NULL;
+  GstMessage *message;
+
+  gst_object_ref_sink (element);
+  g_object_set (element, "model", model_path, "device", "cpu", "tta", "crops5:0.5", NULL);
+  g_test_expect_message (NULL, G_LOG_LEVEL_WARNING, "*\"flop\" is no test-time augmentation*");
+  g_object_set (element, "tta", "flop", NULL);
+  g_test_assert_expected_messages ();
+  g_object_get (element, "tta", &tta, NULL);
+  g_assert_cmpstr (tta, ==, "crops5:0.5");
+  g_object_set (element, "tta", "random:4", NULL);
+  gst_element_set_bus (element, bus);
+  g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+  message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR);
+  gst_message_parse_error (message, &error, NULL);
+  g_assert_nonnull (strstr (error->message, "\"tta\""));
+  g_assert_nonnull (strstr (error->message, "classify_augmentation"));
+  gst_message_unref (message);
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_element_set_bus (element, NULL);
+  gst_object_unref (bus);
+  gst_object_unref (element);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -875,6 +965,8 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/shared-engine", test_shared_engine);
   g_test_add_func ("/stream/context", test_context);
   g_test_add_func ("/stream/model-change", test_model_change);
+  g_test_add_func ("/stream/tta", test_tta);
+  g_test_add_func ("/stream/tta-refused", test_tta_refused);
   status = g_test_run ();
 
   handle = g_dir_open (dir, 0, NULL);

@@ -159,21 +159,29 @@ picture_get_size (const Picture *picture, guint *width, guint *height)
   *height = (guint) gdk_pixbuf_get_height (picture->pixbuf);
 }
 
+void
+picture_get_image (const Picture *picture, NnImageInfo *info, NnImagePlanes *planes)
+{
+  *info = (NnImageInfo) { 0 };
+  info->format
+      = gdk_pixbuf_get_n_channels (picture->pixbuf) == 4 ? NN_PIXEL_RGBX : NN_PIXEL_RGB;
+  picture_get_size (picture, &info->width, &info->height);
+  *planes = (NnImagePlanes) { 0 };
+  planes->planes[0] = gdk_pixbuf_read_pixels (picture->pixbuf);
+  planes->strides[0] = gdk_pixbuf_get_rowstride (picture->pixbuf);
+}
+
 gboolean
 picture_sample (const Picture *picture, const NnPreprocess *pre, guint8 *dst, GError **error)
 {
   g_autoptr (NnSampler) sampler = NULL;
-  NnImageInfo info = { 0 };
-  NnImagePlanes planes = { 0 };
+  NnImageInfo info;
+  NnImagePlanes planes;
 
-  info.format
-      = gdk_pixbuf_get_n_channels (picture->pixbuf) == 4 ? NN_PIXEL_RGBX : NN_PIXEL_RGB;
-  picture_get_size (picture, &info.width, &info.height);
+  picture_get_image (picture, &info, &planes);
   sampler = nn_sampler_new (&info, NULL, pre, error);
   if (!sampler)
     return FALSE;
-  planes.planes[0] = gdk_pixbuf_read_pixels (picture->pixbuf);
-  planes.strides[0] = gdk_pixbuf_get_rowstride (picture->pixbuf);
   nn_sampler_run_bytes (sampler, &planes, dst);
   return TRUE;
 }

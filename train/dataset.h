@@ -76,6 +76,8 @@ Picture *picture_open (const char *path, GError **error);
 void picture_free (Picture *picture);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Picture, picture_free)
 void picture_get_size (const Picture *picture, guint *width, guint *height);
+/* Its pixels, for samplers; @planes are the picture's. */
+void picture_get_image (const Picture *picture, NnImageInfo *info, NnImagePlanes *planes);
 
 /* @dst: (H, W, C) bytes of @pre. */
 gboolean picture_sample (const Picture *picture, const NnPreprocess *pre, guint8 *dst,

@@ -8,23 +8,6 @@
 
 #include "nn/error.h"
 
-static gboolean
-classify_all (Evaluation *e, Classifier *c, GError **error)
-{
-  e->probabilities = g_new (float, (gsize)e->data->n * c->n_classes);
-  for (guint first = 0; first < e->data->n; first += c->n_pictures) {
-    guint n = MIN (c->n_pictures, e->data->n - first);
-    const float *p
-        = classifier_run (c, e->data->bytes + (gsize)first * e->data->sample_size, n, error);
-
-    if (!p)
-      return FALSE;
-    memcpy (e->probabilities + (gsize)first * c->n_classes, p,
-        (gsize)n * c->n_classes * sizeof (float));
-  }
-  return TRUE;
-}
-
 Evaluation *
 evaluation_new (
     Classifier *classifier, const char *dir, const DatasetOptions *options, GError **error)
@@ -42,7 +25,8 @@ evaluation_new (
         e->data->n_classes, classifier->n_classes);
     return NULL;
   }
-  if (!classify_all (e, classifier, error))
+  e->probabilities = g_new (float, (gsize)e->data->n * classifier->n_classes);
+  if (!classifier_run_dataset (classifier, e->data, e->probabilities, error))
     return NULL;
   e->metrics = metrics_new (e->data->labels, e->probabilities, e->data->n, classifier->n_classes);
   return g_steal_pointer (&e);

@@ -18,7 +18,7 @@ typedef struct
 
 /* @options: its classes are the model's labels, whatever it says. NN_ERROR_SHAPE
  * where the folder has another number of classes, and the errors of
- * dataset_load() and classifier_run(). */
+ * dataset_load() and classifier_run_dataset(). */
 Evaluation *evaluation_new (Classifier *classifier, const char *dir,
     const DatasetOptions *options, GError **error);
 void evaluation_free (Evaluation *evaluation);

@@ -179,6 +179,17 @@ load_checkpoint (Run *run, GError **error)
 
 /* The history without its last column: what took how long is no part of a
  * model, two runs of a recipe give identical files. */
+/* for test-time augmentation with it */
+static char *
+get_augmentation (const Run *run)
+{
+  NnAugment augment = run->recipe->augment;
+  NnPreprocess stored;
+
+  recipe_get_stored (run->recipe, &run->pre, &stored, &augment);
+  return nn_augment_to_json (&augment);
+}
+
 static char *
 history_without_seconds (const Run *run)
 {
@@ -896,6 +907,7 @@ train_run (const Recipe *recipe, const TrainOptions *options, GError **error)
       g_hash_table_remove (run.model->extra, EXTRA_POSITION);
       set_extra (run.model, EXTRA_RECIPE, g_strdup (recipe->fingerprint));
       set_extra (run.model, EXTRA_HISTORY, history_without_seconds (&run));
+      set_extra (run.model, NN_AUGMENT_ATTRIBUTE, get_augmentation (&run));
       if (nn_model_save (run.model, options->output, NULL, NULL, error)) {
         g_autofree char *best = beside (options->output, ".best.h5");
 

@@ -92,9 +92,9 @@ static const GOptionEntry model_entries[] = {
   { "precision", 'p', 0, G_OPTION_ARG_STRING, &precision,
       "auto (default), fp32 or bf16; on CUDA also tf32 and fp16", "P" },
   { "tta", 0, 0, G_OPTION_ARG_STRING, &tta,
-      "Test-time augmentation: none (default) or flip, the mean over the picture and its mirror "
-      "image",
-      "METHOD" },
+      "Test-time augmentation, the mean over several views: none (default), flip, crops5[:PART], "
+      "crops10[:PART], scales:S,..., random:N[,SEED], features:SIZE; joined by + with flip, logits",
+      "VIEWS" },
   { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
@@ -165,10 +165,8 @@ open_classifier (const char *model, int *status)
     usage_error ("--precision %s: expected auto, fp32, bf16, tf32 or fp16", precision);
     return NULL;
   }
-  if (g_strcmp0 (tta, "flip") == 0) {
-    options.tta = TTA_FLIP;
-  } else if (tta && strcmp (tta, "none") != 0) {
-    usage_error ("--tta %s: expected none or flip", tta);
+  if (!nn_tta_parse (tta, &options.tta, &error)) {
+    usage_error ("--tta %s: %s", tta, error->message);
     return NULL;
   }
   classifier = classifier_new (&options, &error);

@@ -11,7 +11,7 @@
 #include "nn/labels.h"
 #include "nn/log.h"
 
-#define RUN_PICTURES 16
+#define RUN_SAMPLES 32
 
 Classifier *
 classifier_new (const ClassifierOptions *options, GError **error)
@@ -39,10 +39,16 @@ classifier_new (const ClassifierOptions *options, GError **error)
   classifier->backend = nn_backend_open (options->device, error);
   if (!classifier->backend)
     return NULL;
-  classifier->n_views = options->tta == TTA_FLIP ? 2 : 1;
-  classifier->n_pictures = RUN_PICTURES;
-  plan_options.batch = classifier->n_views * classifier->n_pictures;
-  classifier->plan = nn_plan_new (classifier->backend, classifier->model, &plan_options, error);
+  classifier->views = nn_views_new (classifier->model, &options->tta, error);
+  if (!classifier->views || !nn_views_prepare (classifier->views, classifier->backend, error)) {
+    g_prefix_error (error, "%s: ", options->model);
+    return NULL;
+  }
+  classifier->is_whole = options->tta.method == NN_TTA_WHOLE;
+  classifier->n_pictures = MAX (RUN_SAMPLES / nn_views_get_n (classifier->views), 1);
+  plan_options.batch = nn_views_get_n (classifier->views) * classifier->n_pictures;
+  classifier->plan = nn_plan_new (
+      classifier->backend, nn_views_get_network (classifier->views), &plan_options, error);
   if (!classifier->plan)
     return NULL;
   classifier->n_classes = nn_model_get_n_classes (classifier->model);
@@ -60,6 +66,7 @@ classifier_free (Classifier *classifier)
   if (!classifier)
     return;
   nn_plan_free (classifier->plan);
+  nn_views_free (classifier->views);
   nn_backend_unref (classifier->backend);
   if (classifier->model)
     nn_model_unref (classifier->model);
@@ -67,30 +74,82 @@ classifier_free (Classifier *classifier)
   g_free (classifier);
 }
 
-const float *
-classifier_run (Classifier *c, const guint8 *bytes, guint n, GError **error)
+/* where the views of picture number @index go */
+static float *
+get_input (Classifier *c, guint index)
 {
-  const gsize n_outputs = nn_model_get_n_outputs (c->model);
-  g_autofree float *view = g_new (float, c->n_classes);
-  float *input = nn_plan_get_input (c->plan);
-  const float *outputs;
+  const NnPreprocess *pre = nn_views_get_preprocess (c->views);
+  const gsize size = (gsize) pre->height * pre->width * nn_preprocess_get_n_channels (pre);
 
-  for (guint i = 0; i < n; i++)
-    for (guint v = 0; v < c->n_views; v++)
-      nn_preprocess_bytes (&c->model->preprocess, bytes + i * c->sample_size, v == 1,
-          input + (i * c->n_views + v) * c->sample_size);
-  outputs = nn_plan_run (c->plan, n * c->n_views, error);
-  if (!outputs)
-    return NULL;
-  memset (c->probabilities, 0, (gsize) n * c->n_classes * sizeof (float));
-  for (guint i = 0; i < n * c->n_views; i++) {
-    float *mean = c->probabilities + i / c->n_views * c->n_classes;
+  return nn_plan_get_input (c->plan) + index * nn_views_get_n (c->views) * size;
+}
 
-    nn_model_get_probabilities (c->model, outputs + i * n_outputs, view);
-    for (guint k = 0; k < c->n_classes; k++)
-      mean[k] += view[k] / (float) c->n_views;
+gboolean
+classifier_put (Classifier *c, guint index, const Picture *picture, GError **error)
+{
+  g_autoptr (NnViewSampler) sampler = NULL;
+  NnImageInfo info;
+  NnImagePlanes planes;
+
+  picture_get_image (picture, &info, &planes);
+  sampler = nn_view_sampler_new (c->views, &info, NULL, error);
+  if (!sampler)
+    return FALSE;
+  nn_view_sampler_run (sampler, &planes, nn_views_get_n (c->views), get_input (c, index));
+  return TRUE;
+}
+
+const float *
+classifier_run (Classifier *c, guint n, GError **error)
+{
+  const guint n_views = nn_views_get_n (c->views);
+  const gsize n_outputs = nn_model_get_n_outputs (nn_views_get_network (c->views));
+  const float *outputs = nn_plan_run (c->plan, n * n_views, error);
+
+  for (guint i = 0; outputs && i < n; i++)
+    if (!nn_views_mean (c->views, outputs + i * n_views * n_outputs, n_views,
+            c->probabilities + (gsize) i * c->n_classes, error))
+      return NULL;
+  return outputs ? c->probabilities : NULL;
+}
+
+/* picture number @index of the run, which is number @i of @data */
+static gboolean
+put_of_dataset (Classifier *c, guint index, const Dataset *data, guint i, GError **error)
+{
+  const guint8 *bytes = data->bytes + i * data->sample_size;
+  g_autoptr (Picture) picture = NULL;
+
+  if (c->is_whole) { /* one view, or it and its mirror image */
+    for (guint v = 0; v < nn_views_get_n (c->views); v++)
+      nn_preprocess_bytes (&c->model->preprocess, bytes, v == 1,
+          get_input (c, index) + v * c->sample_size);
+    return TRUE;
   }
-  return c->probabilities;
+  picture = picture_open (data->paths[i], error);
+  if (picture && classifier_put (c, index, picture, error))
+    return TRUE;
+  g_prefix_error (error, "%s: ", data->paths[i]);
+  return FALSE;
+}
+
+gboolean
+classifier_run_dataset (Classifier *c, const Dataset *data, float *probabilities, GError **error)
+{
+  for (guint first = 0; first < data->n; first += c->n_pictures) {
+    const guint n = MIN (c->n_pictures, data->n - first);
+    const float *p;
+
+    for (guint i = 0; i < n; i++)
+      if (!put_of_dataset (c, i, data, first + i, error))
+        return FALSE;
+    p = classifier_run (c, n, error);
+    if (!p)
+      return FALSE;
+    memcpy (probabilities + (gsize) first * c->n_classes, p,
+        (gsize) n * c->n_classes * sizeof (float));
+  }
+  return TRUE;
 }
 
 /* --- predict ------------------------------------------------------------------------ */
@@ -184,7 +243,6 @@ typedef struct
 {
   Classifier *c;
   const PredictOptions *options;
-  guint8 *bytes;
   guint n_items; /* of the batch at hand */
   Item *items;
   guint n_known, n_right; /* of those whose class their folder or name tells */
@@ -234,7 +292,7 @@ flush_batch (Prediction *p, GError **error)
 
   if (p->n_items == 0)
     return TRUE;
-  probabilities = classifier_run (p->c, p->bytes, p->n_items, error);
+  probabilities = classifier_run (p->c, p->n_items, error);
   if (!probabilities)
     return FALSE;
   for (guint i = 0; i < p->n_items; i++, probabilities += p->c->n_classes) {
@@ -277,8 +335,7 @@ add_picture (Prediction *p, const char *path, SheetTile *tile)
     tile->caption = g_filename_display_name (name);
   }
   if (!picture
-      || !picture_sample (picture, &p->c->model->preprocess,
-          p->bytes + p->n_items * p->c->sample_size, &error)
+      || !classifier_put (p->c, p->n_items, picture, &error)
       || (tile && !add_thumbnail (p->options->sheet, tile, picture, &error))) {
     nn_warning ("%s: %s", path, error->message);
     if (tile)
@@ -338,9 +395,8 @@ predict_run (Classifier *c, char **paths, const PredictOptions *options, guint *
     GError **error)
 {
   g_autoptr (GPtrArray) files = list_files (paths, error);
-  g_autofree guint8 *bytes = g_malloc (c->sample_size * c->n_pictures);
   g_autofree Item *items = g_new (Item, c->n_pictures);
-  Prediction p = { .c = c, .options = options, .bytes = bytes, .items = items };
+  Prediction p = { .c = c, .options = options, .items = items };
 
   *n_bad = 0;
   if (!files)

@@ -2,17 +2,11 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "nn/backend.h"
+#include "nn/tta.h"
 #include "train/dataset.h"
 #include "train/sheet.h"
 
 G_BEGIN_DECLS
-
-typedef enum
-{
-  TTA_NONE,
-  TTA_FLIP, /* the mean of the probabilities of the picture and its mirror image */
-} Tta;
 
 typedef struct
 {
@@ -20,7 +14,7 @@ typedef struct
   const char *device;
   NnPrecision precision;
   guint threads;
-  Tta tta;
+  NnTta tta;
 } ClassifierOptions;
 
 /* A model made ready for pictures: what the element does to a frame. */
@@ -28,10 +22,12 @@ typedef struct
 {
   NnModel *model;
   NnBackend *backend;
+  NnViews *views;
   NnPlan *plan;
-  guint n_views, n_pictures; /* views of each; pictures of a run */
+  guint n_pictures;  /* of a run */
+  gboolean is_whole; /* the views show all of a picture as the network takes it */
   guint n_classes;
-  gsize sample_size;
+  gsize sample_size; /* bytes of such a picture */
   float *probabilities; /* (n_pictures, n_classes) */
 } Classifier;
 
@@ -39,8 +35,17 @@ Classifier *classifier_new (const ClassifierOptions *options, GError **error);
 void classifier_free (Classifier *classifier);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Classifier, classifier_free)
 
-/* @bytes: (n, H, W, C), n <= n_pictures. Returns: (transfer none): (n, n_classes). */
-const float *classifier_run (Classifier *classifier, const guint8 *bytes, guint n, GError **error);
+/* Makes the views of picture number @index of the next run, below n_pictures. */
+gboolean classifier_put (Classifier *classifier, guint index, const Picture *picture,
+    GError **error);
+/* Of the first @n pictures put. Returns: (transfer none): (n, n_classes). */
+const float *classifier_run (Classifier *classifier, guint n, GError **error);
+
+/* All pictures of a folder: @data as the model's preprocess loads it. Views of
+ * parts of pictures are made of the files, read once more.
+ * @probabilities: (data->n, n_classes). */
+gboolean classifier_run_dataset (Classifier *classifier, const Dataset *data,
+    float *probabilities, GError **error);
 
 typedef enum
 {

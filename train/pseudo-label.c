@@ -147,20 +147,16 @@ label_chunk (Labelling *l, char **paths, guint n, GError **error)
 {
   g_autoptr (Dataset) data
       = dataset_load_files (paths, n, l->options->threads, &l->c->model->preprocess, error);
+  g_autofree float *probabilities = NULL;
 
   if (!data)
     return FALSE;
   l->n_unreadable += data->n_unreadable;
-  for (guint first = 0; first < data->n; first += l->c->n_pictures) {
-    const guint part = MIN (l->c->n_pictures, data->n - first);
-    const float *p
-        = classifier_run (l->c, data->bytes + (gsize) first * data->sample_size, part, error);
-
-    if (!p)
-      return FALSE;
-    for (guint i = first; i < first + part; i++, p += l->c->n_classes)
-      add_item (l, data->paths[i], &data->digests[i], p);
-  }
+  probabilities = g_new (float, (gsize) data->n * l->c->n_classes);
+  if (!classifier_run_dataset (l->c, data, probabilities, error))
+    return FALSE;
+  for (guint i = 0; i < data->n; i++)
+    add_item (l, data->paths[i], &data->digests[i], probabilities + (gsize) i * l->c->n_classes);
   return TRUE;
 }
 
