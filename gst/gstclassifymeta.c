@@ -5,22 +5,37 @@
 void
 gst_video_classify_meta_register (void)
 {
+  static const char *const names[]
+      = { GST_VIDEO_CLASSIFY_META_NAME, GST_VIDEO_CLASSIFY_HEAT_MAP_META_NAME };
   static const gchar *no_tags[] = { NULL }; /* 1.22 does not take a NULL pointer */
   static gsize once;
 
   if (g_once_init_enter (&once)) {
-    if (!gst_meta_get_info (GST_VIDEO_CLASSIFY_META_NAME))
-      gst_meta_register_custom (GST_VIDEO_CLASSIFY_META_NAME, no_tags, NULL, NULL, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+      if (!gst_meta_get_info (names[i]))
+        gst_meta_register_custom (names[i], no_tags, NULL, NULL, NULL);
     g_once_init_leave (&once, 1);
   }
+}
+
+static const GstStructure *
+get_structure (GstBuffer *buffer, const char *name)
+{
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, name);
+
+  return meta ? gst_custom_meta_get_structure (meta) : NULL;
 }
 
 const GstStructure *
 gst_buffer_get_video_classify (GstBuffer *buffer)
 {
-  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, GST_VIDEO_CLASSIFY_META_NAME);
+  return get_structure (buffer, GST_VIDEO_CLASSIFY_META_NAME);
+}
 
-  return meta ? gst_custom_meta_get_structure (meta) : NULL;
+const GstStructure *
+gst_buffer_get_video_classify_heat_map (GstBuffer *buffer)
+{
+  return get_structure (buffer, GST_VIDEO_CLASSIFY_HEAT_MAP_META_NAME);
 }
 
 const GstStructure *
@@ -29,7 +44,7 @@ gst_buffer_iterate_video_classify (GstBuffer *buffer, gpointer *state)
   const GstMetaInfo *info = gst_meta_get_info (GST_VIDEO_CLASSIFY_META_NAME);
   GstMeta *meta = gst_buffer_iterate_meta_filtered (buffer, state, info->api);
 
-  return meta ? gst_custom_meta_get_structure ((GstCustomMeta *) meta) : NULL;
+  return meta ? gst_custom_meta_get_structure ((GstCustomMeta *)meta) : NULL;
 }
 
 static gboolean
@@ -39,12 +54,24 @@ copy_field (GQuark field, const GValue *value, gpointer user_data)
   return TRUE;
 }
 
+static GstStructure *
+add_structure (GstBuffer *buffer, const char *name, const GstStructure *fields)
+{
+  GstCustomMeta *meta = gst_buffer_add_custom_meta (buffer, name);
+  GstStructure *structure = gst_custom_meta_get_structure (meta);
+
+  gst_structure_foreach (fields, copy_field, structure);
+  return structure;
+}
+
 GstStructure *
 gst_buffer_add_video_classify (GstBuffer *buffer, const GstStructure *result)
 {
-  GstCustomMeta *meta = gst_buffer_add_custom_meta (buffer, GST_VIDEO_CLASSIFY_META_NAME);
-  GstStructure *structure = gst_custom_meta_get_structure (meta);
+  return add_structure (buffer, GST_VIDEO_CLASSIFY_META_NAME, result);
+}
 
-  gst_structure_foreach (result, copy_field, structure);
-  return structure;
+GstStructure *
+gst_buffer_add_video_classify_heat_map (GstBuffer *buffer, const GstStructure *map)
+{
+  return add_structure (buffer, GST_VIDEO_CLASSIFY_HEAT_MAP_META_NAME, map);
 }

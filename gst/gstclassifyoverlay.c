@@ -9,7 +9,8 @@
  * Draws what each `GstVideoClassifyMeta` of a buffer tells: the best label with
  * its probability, a bar as long as it is probable, the next labels. A result
  * that is about a part of the frame is drawn there, with an outline around it.
- * Buffers without a result pass untouched.
+ * Buffers without a result pass untouched. With `explain=cam` of videoclassify
+ * the map of what speaks for the label lies below them.
  *
  * The element takes every raw format (but RGB8P) as it is and changes only the pixels that
  * it draws on. Where downstream takes overlays (as GStreamer's GL and Wayland
@@ -48,6 +49,7 @@ GST_DEBUG_CATEGORY_STATIC (classify_overlay_debug);
 
 #define MIN_TEXT 12.0      /* pixels */
 #define LINES 28.0         /* texts of one line that are as high as the frame */
+#define HEAT_SLOTS 1       /* the heat map's, before those of the results */
 #define SLOTS 5            /* images of a result: the panel and four lines */
 #define UNKNOWN_COLOR 0xbbbbbb
 
@@ -74,6 +76,7 @@ typedef enum
 #define DEFAULT_HOLD 0
 #define DEFAULT_COLORS NULL
 #define DEFAULT_OPACITY 1.0
+#define DEFAULT_HEAT_MAP 0.5
 
 enum
 {
@@ -86,6 +89,7 @@ enum
   PROP_HOLD,
   PROP_COLORS,
   PROP_OPACITY,
+  PROP_HEAT_MAP,
 };
 
 typedef struct
@@ -93,7 +97,7 @@ typedef struct
   guint top_k, hold;
   GstClassifyOverlayPosition position;
   gboolean show_bar;
-  double scale, opacity;
+  double scale, opacity, heat_map;
   const char *font;  /* interned */
   GHashTable *colors; /* label: GUINT_TO_POINTER (0xRRGGBB); never changed, only replaced */
 } Settings;
@@ -236,6 +240,9 @@ gst_classify_overlay_set_property (
     case PROP_OPACITY:
       settings->opacity = g_value_get_double (value);
       break;
+    case PROP_HEAT_MAP:
+      settings->heat_map = g_value_get_double (value);
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
@@ -274,6 +281,9 @@ gst_classify_overlay_get_property (GObject *object, guint id, GValue *value, GPa
       break;
     case PROP_OPACITY:
       g_value_set_double (value, settings->opacity);
+      break;
+    case PROP_HEAT_MAP:
+      g_value_set_double (value, settings->heat_map);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -672,9 +682,46 @@ color_of (const Settings *settings, const OverlayResult *result)
   return result->index < 0 ? UNKNOWN_COLOR : palette[result->index % G_N_ELEMENTS (palette)];
 }
 
+/* Clipped to the picture: with a letterbox the map reaches beyond it. */
 static void
-make_images (GstClassifyOverlay *self, const Settings *settings)
+add_heat_map (GstClassifyOverlay *self, const GstStructure *structure, double opacity)
 {
+  const int width = GST_VIDEO_INFO_WIDTH (&self->info);
+  const int height = GST_VIDEO_INFO_HEIGHT (&self->info);
+  const GValue *map = gst_structure_get_value (structure, "map");
+  GstVideoRectangle area = { 0, 0, width, height };
+  OverlayHeat heat = { 0 };
+  int left, top, right, bottom;
+  gsize size;
+
+  if (!map || !G_VALUE_HOLDS (map, G_TYPE_BYTES) || !g_value_get_boxed (map)
+      || !gst_structure_get_uint (structure, "rows", &heat.rows)
+      || !gst_structure_get_uint (structure, "columns", &heat.columns))
+    return;
+  heat.values = g_bytes_get_data (g_value_get_boxed (map), &size);
+  get_region (structure, &area);
+  if (heat.rows == 0 || heat.columns == 0 || size / heat.rows != heat.columns || area.w <= 0
+      || area.h <= 0 || area.w > G_MAXINT16 || area.h > G_MAXINT16)
+    return;
+  left = CLAMP (area.x, 0, width);
+  top = CLAMP (area.y, 0, height);
+  right = (int) CLAMP ((gint64) area.x + area.w, left, width);
+  bottom = (int) CLAMP ((gint64) area.y + area.h, top, height);
+  if (right == left || bottom == top)
+    return;
+  heat.x = area.x - left;
+  heat.y = area.y - top;
+  heat.width = area.w;
+  heat.height = area.h;
+  add_image (self,
+      overlay_painter_heat (self->painter, 0, right - left, bottom - top, &heat, opacity), left,
+      top);
+}
+
+static void
+make_images (GstClassifyOverlay *self, const Settings *settings, GstBuffer *buffer)
+{
+  const GstStructure *heat = gst_buffer_get_video_classify_heat_map (buffer);
   const GstVideoInfo *info = &self->info;
   const int width = GST_VIDEO_INFO_WIDTH (info), height = GST_VIDEO_INFO_HEIGHT (info);
   const double em = MAX (MIN_TEXT, round (settings->scale * height / LINES));
@@ -692,16 +739,19 @@ make_images (GstClassifyOverlay *self, const Settings *settings)
   int used = 0;
 
   g_array_set_size (self->images, 0);
+  if (heat && settings->heat_map > 0)
+    add_heat_map (self, heat, settings->heat_map * settings->opacity);
   for (guint i = 0; i < self->results->len; i++) {
     Result *result = &g_array_index (self->results, Result, i);
 
     result->shown.color = color_of (settings, &result->shown);
     if (result->has_region)
-      add_at_region (self, i * SLOTS, result, &style, settings->position);
+      add_at_region (self, HEAT_SLOTS + i * SLOTS, result, &style, settings->position);
     else
-      add_in_corner (self, i * SLOTS, result, &style, settings->position, margin, &used);
+      add_in_corner (self, HEAT_SLOTS + i * SLOTS, result, &style, settings->position, margin,
+          &used);
   }
-  overlay_painter_trim (self->painter, self->results->len * SLOTS);
+  overlay_painter_trim (self->painter, HEAT_SLOTS + self->results->len * SLOTS);
 }
 
 /* --- a frame ------------------------------------------------------------------------- */
@@ -779,7 +829,7 @@ gst_classify_overlay_transform_ip (GstBaseTransform *trans, GstBuffer *buffer)
     read_results (self, buffer);
   else if (!is_held (self, buffer, settings.hold))
     return GST_FLOW_OK;
-  make_images (self, &settings);
+  make_images (self, &settings, buffer);
   if (self->images->len == 0)
     return GST_FLOW_OK;
   GST_BUFFER_FLAG_UNSET (buffer, GST_BUFFER_FLAG_GAP); /* there is something to see now */
@@ -818,6 +868,7 @@ gst_classify_overlay_init (GstClassifyOverlay *self)
     .show_bar = DEFAULT_SHOW_BAR,
     .scale = DEFAULT_SCALE,
     .opacity = DEFAULT_OPACITY,
+    .heat_map = DEFAULT_HEAT_MAP,
     .font = g_intern_static_string (DEFAULT_FONT),
     .colors = parse_colors (DEFAULT_COLORS, NULL),
   };
@@ -871,6 +922,11 @@ install_properties (GObjectClass *klass)
       g_param_spec_double ("opacity", "Opacity",
           "Opacity of all that is drawn; the background lets a third of the video through at 1",
           0, 1, DEFAULT_OPACITY, PLAYING));
+  g_object_class_install_property (klass, PROP_HEAT_MAP,
+      g_param_spec_double ("heat-map", "Heat map",
+          "Opacity of the map of what speaks for the label, where videoclassify made one "
+          "(explain=cam): clear through yellow to red (0 = not drawn)",
+          0, 1, DEFAULT_HEAT_MAP, PLAYING));
 }
 
 /* What GStreamer blends, but for frames with a palette: it would put another one in its

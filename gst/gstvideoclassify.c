@@ -108,6 +108,11 @@ typedef enum {
 } GstVideoClassifyRegion;
 
 typedef enum {
+  EXPLAIN_NONE,
+  EXPLAIN_CAM,
+} GstVideoClassifyExplain;
+
+typedef enum {
   POST_NONE,
   POST_CHANGES,
   POST_ALL,
@@ -144,6 +149,8 @@ typedef enum {
 #define DEFAULT_HYSTERESIS 0.0
 #define DEFAULT_HOLD_TIME 0
 #define DEFAULT_SCENE_CUT 0.15
+#define DEFAULT_EXPLAIN EXPLAIN_NONE
+#define DEFAULT_EXPLAIN_INTERVAL (500 * GST_MSECOND)
 #define DEFAULT_TEXT_CUES CUES_SPANS
 
 /* A model file that changed is read when it has stayed the same for this long. */
@@ -179,6 +186,8 @@ enum {
   PROP_SCENE_CUT,
   PROP_TTA,
   PROP_MIN_VIEWS,
+  PROP_EXPLAIN,
+  PROP_EXPLAIN_INTERVAL,
   PROP_POST_MESSAGES,
   PROP_MESSAGE_INTERVAL,
   PROP_TEXT_CUES,
@@ -209,7 +218,7 @@ typedef struct {
   SmootherOptions smoothing;
   GstVideoClassifyPost post;
   GstVideoClassifyCues cues;
-  GstClockTime message_interval;
+  GstClockTime message_interval, explain_interval;
   gboolean skip_late;
   Crop crop;
   GstVideoClassifyRegion region;
@@ -227,6 +236,7 @@ typedef struct {
 typedef struct {
   guint64 frames, classified, regions;
   guint64 late, interval, rate, gaps, outside, unchanged; /* not classified, by reason */
+  guint64 explained;
   guint64 dropped; /* async: queued, then replaced by a newer one */
 } Counts;
 
@@ -237,6 +247,7 @@ struct _GstVideoClassify {
   char *model_path, *weights_path, *labels_path, *device, *crop, *roi_labels;
   GstVideoClassifyPrecision precision;
   NnTta tta;
+  GstVideoClassifyExplain explain;
   GstVideoClassifyMode mode;
   guint threads, max_regions, batch_size;
   GstClockTime batch_timeout;
@@ -276,6 +287,7 @@ struct _GstVideoClassify {
   guint64 frame;                /* number of the last */
   guint until_next;             /* frames to pass before the next classification */
   GstClockTime last_classified; /* time stamp */
+  GstClockTime last_explained;
   Thumbnail classified, before; /* the last frame that was classified, and that was sampled */
   gboolean has_thumbnails;
 
@@ -284,12 +296,14 @@ struct _GstVideoClassify {
   guint64 generation; /* results of tasks of another one are of a stream that is over */
   GPtrArray *results; /* of the newest frame that was classified */
   GArray *tracks;
-  float *smoothed; /* n_classes: of one region */
+  HeatMap *heat_map; /* the newest, or NULL */
+  float *smoothed;   /* n_classes: of one region */
   Cues *cues;
   gboolean has_failed;
 };
 
 static void finish_task (GstVideoClassify *self, Task *task);
+static void take_heat_map (HeatMap *map, const GError *error, gpointer element);
 static void drain (GstVideoClassify *self);
 static void loader_wake (GstVideoClassify *self);
 static void wake_loader (GstVideoClassify *self);
@@ -321,6 +335,8 @@ DEFINE_ENUM (mode_get_type, "GstVideoClassifyMode",
 DEFINE_ENUM (region_get_type, "GstVideoClassifyRegion",
     { REGION_FULL_FRAME, "The frame, or the part of it in \"crop\"", "full-frame" },
     { REGION_ROI_LIST, "Each region that a detector attached to the frame", "roi-list" })
+DEFINE_ENUM (explain_get_type, "GstVideoClassifyExplain", { EXPLAIN_NONE, "Nothing", "none" },
+    { EXPLAIN_CAM, "Class activation map: Grad-CAM on the last feature maps", "cam" })
 DEFINE_ENUM (post_get_type, "GstVideoClassifyPost", { POST_NONE, "No messages", "none" },
     { POST_CHANGES, "When the label changes", "changes" }, { POST_ALL, "Every result", "all" },
     { POST_INTERVAL, "The newest result every \"message-interval\"", "interval" })
@@ -482,6 +498,12 @@ gst_video_classify_set_property (GObject *object, guint id, const GValue *value,
     case PROP_MESSAGE_INTERVAL:
       self->settings.message_interval = g_value_get_uint64 (value);
       break;
+    case PROP_EXPLAIN:
+      self->explain = g_value_get_enum (value);
+      break;
+    case PROP_EXPLAIN_INTERVAL:
+      self->settings.explain_interval = g_value_get_uint64 (value);
+      break;
     case PROP_SKIP_LATE:
       self->settings.skip_late = g_value_get_boolean (value);
       break;
@@ -526,13 +548,13 @@ make_stats (GstVideoClassify *self)
     text_dropped = gst_classify_text_pad_get_n_dropped (pad);
     gst_object_unref (pad);
   }
-  structure
-      = gst_structure_new ("videoclassify-stats", "frames", G_TYPE_UINT64, c.frames, "classified",
-          G_TYPE_UINT64, c.classified, "regions", G_TYPE_UINT64, c.regions, "skipped-late",
-          G_TYPE_UINT64, c.late, "skipped-interval", G_TYPE_UINT64, c.interval, "skipped-rate",
-          G_TYPE_UINT64, c.rate, "skipped-gap", G_TYPE_UINT64, c.gaps, "skipped-no-region",
-          G_TYPE_UINT64, c.outside, "skipped-unchanged", G_TYPE_UINT64, c.unchanged, "dropped-busy",
-          G_TYPE_UINT64, c.dropped, "text-dropped", G_TYPE_UINT64, text_dropped, NULL);
+  structure = gst_structure_new ("videoclassify-stats", "frames", G_TYPE_UINT64, c.frames,
+      "classified", G_TYPE_UINT64, c.classified, "regions", G_TYPE_UINT64, c.regions,
+      "skipped-late", G_TYPE_UINT64, c.late, "skipped-interval", G_TYPE_UINT64, c.interval,
+      "skipped-rate", G_TYPE_UINT64, c.rate, "skipped-gap", G_TYPE_UINT64, c.gaps,
+      "skipped-no-region", G_TYPE_UINT64, c.outside, "skipped-unchanged", G_TYPE_UINT64,
+      c.unchanged, "dropped-busy", G_TYPE_UINT64, c.dropped, "explained", G_TYPE_UINT64,
+      c.explained, "text-dropped", G_TYPE_UINT64, text_dropped, NULL);
   gst_structure_set (structure, "inference-time-p50", G_TYPE_UINT64, times[0], "inference-time-p95",
       G_TYPE_UINT64, times[1], "inference-time-p99", G_TYPE_UINT64, times[2], "queue-depth",
       G_TYPE_UINT, depth, "engine-runs", G_TYPE_UINT64, n_runs, "engine-samples", G_TYPE_UINT64,
@@ -638,6 +660,12 @@ gst_video_classify_get_property (GObject *object, guint id, GValue *value, GPara
     case PROP_MESSAGE_INTERVAL:
       g_value_set_uint64 (value, self->settings.message_interval);
       break;
+    case PROP_EXPLAIN:
+      g_value_set_enum (value, self->explain);
+      break;
+    case PROP_EXPLAIN_INTERVAL:
+      g_value_set_uint64 (value, self->settings.explain_interval);
+      break;
     case PROP_SKIP_LATE:
       g_value_set_boolean (value, self->settings.skip_late);
       break;
@@ -738,6 +766,9 @@ describe (GstVideoClassify *self, const Runtime *runtime, const char *path)
     GST_INFO_OBJECT (self, "view %u of %u: %s", i + 1, runtime->max_views, view);
   }
   GST_INFO_OBJECT (self, "plan:\n%s", description);
+  if (runtime->explain_error)
+    GST_ELEMENT_WARNING (self, STREAM, FAILED,
+        ("%s: property \"explain\": %s", path, runtime->explain_error->message), (NULL));
 }
 
 /* The loader's thread. A model that cannot be used leaves the old one running. */
@@ -751,7 +782,7 @@ load_beside (GstVideoClassify *self)
 
   copy_paths (self, &options, paths);
   if (options.model && *options.model)
-    runtime = runtime_new (self->pool, &options, self, engine_done, &error);
+    runtime = runtime_new (self->pool, &options, self, engine_done, take_heat_map, &error);
   else
     g_set_error (&error, NN_ERROR, NN_ERROR_NOT_FOUND, "no model named");
   if (runtime) {
@@ -887,6 +918,7 @@ prepare_results (GstVideoClassify *self)
   g_mutex_lock (&self->results_lock);
   g_free (self->smoothed);
   self->smoothed = g_new0 (float, self->runtime->n_classes);
+  g_clear_pointer (&self->heat_map, heat_map_unref);
   for (guint i = 0; i < self->tracks->len; i++) /* of another number of classes, perhaps */
     g_clear_pointer (&g_array_index (self->tracks, Track, i).smoother, smoother_free);
   g_mutex_unlock (&self->results_lock);
@@ -912,7 +944,7 @@ exchange_runtime (GstVideoClassify *self)
   GST_OBJECT_UNLOCK (self);
   self->has_thumbnails = FALSE;
   self->until_next = 0; /* the first frame that the new one sees is this */
-  self->last_classified = GST_CLOCK_TIME_NONE;
+  self->last_classified = self->last_explained = GST_CLOCK_TIME_NONE;
   g_clear_pointer (&self->sampler, nn_view_sampler_free);
   GST_INFO_OBJECT (self, "model %s is in use from frame %" G_GUINT64_FORMAT " on",
       self->runtime->model_name, self->frame);
@@ -931,10 +963,11 @@ forget_stream (GstVideoClassify *self)
   self->generation++;
   g_ptr_array_set_size (self->results, 0);
   g_array_set_size (self->tracks, 0);
+  g_clear_pointer (&self->heat_map, heat_map_unref);
   cues_reset (self->cues);
   g_mutex_unlock (&self->results_lock);
   self->until_next = 0;
-  self->last_classified = GST_CLOCK_TIME_NONE;
+  self->last_classified = self->last_explained = GST_CLOCK_TIME_NONE;
   self->has_thumbnails = FALSE;
   GST_OBJECT_LOCK (self);
   self->earliest_time = GST_CLOCK_TIME_NONE;
@@ -1044,6 +1077,7 @@ gst_video_classify_start (GstBaseTransform *trans)
     .batch = self->batch_size,
     .batch_timeout = self->batch_timeout,
     .is_async = self->is_async,
+    .explain = self->explain == EXPLAIN_CAM,
   };
   self->roi_label_list = self->roi_labels ? g_strsplit (self->roi_labels, ",", -1) : NULL;
   for (char **label = self->roi_label_list; label && *label; label++)
@@ -1069,7 +1103,7 @@ gst_video_classify_start (GstBaseTransform *trans)
     self->pool = self->options.batch > 1 ? find_pool (self) : engine_pool_get_default ();
     g_free (self->first_key);
     self->first_key = make_key (self);
-    runtime = runtime_new (self->pool, &self->options, self, engine_done, &error);
+    runtime = runtime_new (self->pool, &self->options, self, engine_done, take_heat_map, &error);
     g_mutex_lock (&self->loader_lock);
     self->runtime = runtime;
     g_mutex_unlock (&self->loader_lock);
@@ -1314,8 +1348,31 @@ sample_region (GstVideoClassify *self, Task *task, const Region *region,
   return TRUE;
 }
 
+/* Has a map made of the first region, where one is due. */
+static void
+explain (
+    GstVideoClassify *self, const Task *task, const NnImagePlanes *planes, const Settings *settings)
+{
+  Explainer *explainer = task->runtime->explainer;
+  const ExplainerJob job = { .region = task->regions[0],
+    .generation = task->generation,
+    .frame = task->frame,
+    .pts = task->pts,
+    .image = self->image };
+  g_autoptr (GError) error = NULL;
+
+  if (!explainer || !explainer_is_idle (explainer)
+      || (GST_CLOCK_TIME_IS_VALID (self->last_explained) && GST_CLOCK_TIME_IS_VALID (task->pts)
+          && task->pts >= self->last_explained
+          && task->pts - self->last_explained < settings->explain_interval))
+    return;
+  self->last_explained = task->pts;
+  if (!explainer_run (explainer, &job, planes, &error))
+    take_heat_map (NULL, error, self);
+}
+
 static gboolean
-sample_frame (GstVideoClassify *self, Task *task, GstBuffer *buffer)
+sample_frame (GstVideoClassify *self, Task *task, GstBuffer *buffer, const Settings *settings)
 {
   NnImagePlanes planes = { 0 };
   GstVideoFrame frame;
@@ -1336,6 +1393,8 @@ sample_frame (GstVideoClassify *self, Task *task, GstBuffer *buffer)
   }
   for (guint r = 0; r < task->n_regions && ok; r++)
     ok = sample_region (self, task, &task->regions[r], &planes, r * task->n_views);
+  if (ok)
+    explain (self, task, &planes, settings);
   gst_video_frame_unmap (&frame);
   task->job->n = task->n_regions * task->n_views;
   return ok;
@@ -1416,8 +1475,7 @@ make_news (GstVideoClassify *self, Task *task, guint r, const Settings *settings
       track->smoother = smoother_new (task->runtime->n_classes);
     if (task->is_cut)
       smoother_reset (track->smoother);
-    values.index
-        = (int)smoother_push (
+    values.index = (int)smoother_push (
         track->smoother, smoothing, task->pts, values.probabilities, self->smoothed);
     values.raw = values.probabilities;
     values.probabilities = self->smoothed;
@@ -1589,6 +1647,33 @@ finish_task (GstVideoClassify *self, Task *task)
     update_latency (self, delay);
 }
 
+/* From the explainer, in its thread or the streaming thread. */
+static void
+take_heat_map (HeatMap *map, const GError *error, gpointer element)
+{
+  GstVideoClassify *self = element;
+
+  if (!map) {
+    GST_ELEMENT_WARNING (
+        self, STREAM, FAILED, ("property \"explain\": %s", error->message), (NULL));
+    return;
+  }
+  g_mutex_lock (&self->results_lock);
+  if (map->generation == self->generation) {
+    g_clear_pointer (&self->heat_map, heat_map_unref);
+    self->heat_map = map;
+    map = NULL;
+  }
+  g_mutex_unlock (&self->results_lock);
+  if (map) {
+    heat_map_unref (map);
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  self->counts.explained++;
+  GST_OBJECT_UNLOCK (self);
+}
+
 /* Each region of the frame gets the newest result that is about it. */
 static void
 attach_results (GstVideoClassify *self, GstBuffer *buffer, const Region *regions, guint n)
@@ -1601,6 +1686,11 @@ attach_results (GstVideoClassify *self, GstBuffer *buffer, const Region *regions
       if (!region_matches (&result->region, &regions[r]))
         continue;
       result_attach (result, buffer, &regions[r], self->frame, GST_BUFFER_PTS (buffer));
+      break;
+    }
+  for (guint r = 0; self->heat_map && r < n; r++)
+    if (region_matches (&self->heat_map->region, &regions[r])) {
+      heat_map_attach (self->heat_map, buffer, self->frame, GST_BUFFER_PTS (buffer));
       break;
     }
   g_mutex_unlock (&self->results_lock);
@@ -1739,8 +1829,7 @@ is_unchanged (GstVideoClassify *self, Task *task, const Settings *settings)
     self->has_thumbnails = FALSE;
     return FALSE;
   }
-  thumbnail_make (
-      &now, task->job->input, nn_views_get_preprocess (task->runtime->views));
+  thumbnail_make (&now, task->job->input, nn_views_get_preprocess (task->runtime->views));
   had = self->has_thumbnails;
   task->is_cut = had && settings->scene_cut > 0
                  && thumbnail_compare (&now, &self->before) > settings->scene_cut;
@@ -1785,7 +1874,7 @@ classify (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings,
   task->n_regions = n_regions;
   task->n_views = choose_n_views (self, settings, buffer, n_regions);
   memcpy (task->regions, regions, n_regions * sizeof *regions);
-  if (!sample_frame (self, task, buffer))
+  if (!sample_frame (self, task, buffer, settings))
     return FALSE;
   task->sample_time = gst_util_get_timestamp () - task->started;
   if (is_unchanged (self, task, settings) && !was_waiting) {
@@ -1941,6 +2030,7 @@ gst_video_classify_init (GstVideoClassify *self)
     .max_rate = DEFAULT_MAX_RATE,
     .post = DEFAULT_POST,
     .message_interval = DEFAULT_MESSAGE_INTERVAL,
+    .explain_interval = DEFAULT_EXPLAIN_INTERVAL,
     .skip_late = DEFAULT_SKIP_LATE,
     .region = DEFAULT_REGION,
     .cues = DEFAULT_TEXT_CUES,
@@ -1953,6 +2043,8 @@ gst_video_classify_init (GstVideoClassify *self)
   self->last_classified = GST_CLOCK_TIME_NONE;
   self->results = g_ptr_array_new_with_free_func ((GDestroyNotify)result_unref);
   self->tracks = g_array_new (FALSE, FALSE, sizeof (Track));
+  self->last_explained = GST_CLOCK_TIME_NONE;
+  self->explain = DEFAULT_EXPLAIN;
   g_array_set_clear_func (self->tracks, clear_track);
   self->cues = cues_new ();
   g_mutex_init (&self->results_lock);
@@ -2076,6 +2168,14 @@ install_properties (GObjectClass *klass)
       "With mode=async: use only so many of the views as there is time for, but at least these "
       "(0 = always all)",
       0, 1024, DEFAULT_MIN_VIEWS, PLAYING);
+  properties[PROP_EXPLAIN] = g_param_spec_enum ("explain", "Explain",
+      "Attach a map of what in the frame speaks for its label (the meta GstVideoClassifyHeatMap, "
+      "which classifyoverlay draws); of several regions the first",
+      explain_get_type (), DEFAULT_EXPLAIN, READY);
+  properties[PROP_EXPLAIN_INTERVAL] = g_param_spec_uint64 ("explain-interval", "Explain interval",
+      "Stream time between two maps, in nanoseconds; each stays on the frames until the next "
+      "(0 = every frame that is classified)",
+      0, G_MAXINT64, DEFAULT_EXPLAIN_INTERVAL, PLAYING);
   properties[PROP_POST_MESSAGES] = g_param_spec_enum ("post-messages", "Post messages",
       "Which results are posted on the bus as element messages", post_get_type (), DEFAULT_POST,
       PLAYING);
@@ -2168,6 +2268,7 @@ gst_video_classify_class_init (GstVideoClassifyClass *klass)
   gst_type_mark_as_plugin_api (precision_get_type (), 0);
   gst_type_mark_as_plugin_api (mode_get_type (), 0);
   gst_type_mark_as_plugin_api (region_get_type (), 0);
+  gst_type_mark_as_plugin_api (explain_get_type (), 0);
   gst_type_mark_as_plugin_api (post_get_type (), 0);
   gst_type_mark_as_plugin_api (smoothing_get_type (), 0);
   gst_type_mark_as_plugin_api (cues_get_type (), 0);

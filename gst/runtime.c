@@ -63,7 +63,7 @@ fill (Runtime *self, EnginePool *pool, const RuntimeOptions *options, GError **e
 
 Runtime *
 runtime_new (EnginePool *pool, const RuntimeOptions *options, gpointer owner, EngineDone done,
-    GError **error)
+    ExplainerDone explained, GError **error)
 {
   Runtime *self = g_new0 (Runtime, 1);
 
@@ -71,6 +71,9 @@ runtime_new (EnginePool *pool, const RuntimeOptions *options, gpointer owner, En
     runtime_free (self);
     return NULL;
   }
+  if (options->explain)
+    self->explainer = explainer_new (self->model, engine_client_get_backend (self->client),
+        options->threads, options->is_async, explained, owner, &self->explain_error);
   for (guint i = 0; i < RUNTIME_N_TASKS; i++) {
     Task *task = &self->tasks[i];
 
@@ -91,6 +94,8 @@ runtime_new (EnginePool *pool, const RuntimeOptions *options, gpointer owner, En
 void
 runtime_free (Runtime *self)
 {
+  g_clear_pointer (&self->explainer, explainer_free);
+  g_clear_error (&self->explain_error);
   g_clear_pointer (&self->client, engine_client_free);
   for (guint i = 0; i < RUNTIME_N_TASKS; i++) {
     g_clear_pointer (&self->tasks[i].job, engine_job_free);

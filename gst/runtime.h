@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gst/engine.h"
+#include "gst/explainer.h"
 #include "gst/regions.h"
 #include "nn/tta.h"
 
@@ -21,6 +22,7 @@ typedef struct {
   guint batch;       /* > 1: an engine shared with other elements */
   GstClockTime batch_timeout;
   gboolean is_async;
+  gboolean explain;
 } RuntimeOptions;
 
 typedef struct _Runtime Runtime;
@@ -35,7 +37,7 @@ typedef struct {
   GstClockTime started;     /* gst_util_get_timestamp() */
   GstClockTime sample_time; /* that pre-processing took */
   guint n_views, n_regions;
-  gboolean is_cut; /* the first frame of a scene */
+  gboolean is_cut;      /* the first frame of a scene */
   Region *regions;      /* max_regions */
   float *probabilities; /* (max_regions, n_classes), by task_average() */
 } Task;
@@ -46,6 +48,8 @@ struct _Runtime {
   NnModel *model;
   NnViews *views;
   EngineClient *client;
+  Explainer *explainer; /* NULL: not asked for, or explain_error tells why not */
+  GError *explain_error;
   guint n_classes, max_views;
   gsize in_size, out_size;              /* floats a sample of the views' network */
   const char *model_name, *device_name; /* interned */
@@ -54,9 +58,10 @@ struct _Runtime {
   Task tasks[RUNTIME_N_TASKS];
 };
 
-/* @done is called with the task in the engine's thread (is_async only). */
+/* @done is called with the task in the engine's thread (is_async only), @explained
+ * with @owner. */
 Runtime *runtime_new (EnginePool *pool, const RuntimeOptions *options, gpointer owner,
-    EngineDone done, GError **error);
+    EngineDone done, ExplainerDone explained, GError **error);
 /* Drops what waits, waits for what runs. */
 void runtime_free (Runtime *runtime);
 

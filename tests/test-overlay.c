@@ -1571,6 +1571,102 @@ test_strange_results (void)
   gst_harness_teardown (h);
 }
 
+/* --- heat maps ------------------------------------------------------------------------------- */
+
+static GstStructure *
+add_heat (GstBuffer *buffer, guint rows, guint columns, const guint8 *values, gsize n)
+{
+  GstStructure *heat = gst_custom_meta_get_structure (
+      gst_buffer_add_custom_meta (buffer, "GstVideoClassifyHeatMap"));
+  g_autoptr (GBytes) bytes = g_bytes_new (values, n);
+
+  gst_structure_set (heat, "rows", G_TYPE_UINT, rows, "columns", G_TYPE_UINT, columns, "map",
+      G_TYPE_BYTES, bytes, NULL);
+  return heat;
+}
+
+/* One column clear, the other hot: grey beside the first's middle, half red beyond the
+ * other's, in between neither; the panel lies above it. */
+static void
+test_heat_map (void)
+{
+  static const guint8 values[] = { 0, 255 };
+  g_autofree char *caps = make_caps ("BGRA", 320, 240);
+  const struct
+  {
+    const char *properties;
+    int x, y, width, height; /* 0: the whole */
+    int clear, hot, other;   /* columns to look at in row 200; -1: none */
+  } rows[] = {
+    { "", 0, 0, 0, 0, 40, 300, -1 },
+    { "heat-map=0", 0, 0, 0, 0, 300, -1, -1 },
+    { "heat-map=0.5", 100, 120, 100, 120, 110, 195, 300 },
+    { "", -320, 0, 480, 240, -1, 159, 170 }, /* reaches beyond the frame */
+  };
+
+  for (guint r = 0; r < G_N_ELEMENTS (rows); r++) {
+    GstHarness *h = harness_new (rows[r].properties, caps);
+    GstBuffer *buffer = plain_frame (caps, 0x808080);
+    GstStructure *heat = add_heat (buffer, 1, 2, values, 2);
+    GstVideoInfo info;
+    GstMapInfo map;
+    const guint8 *line;
+
+    add_animals (buffer);
+    if (rows[r].width > 0)
+      add_region (heat, rows[r].x, rows[r].y, rows[r].width, rows[r].height);
+    buffer = gst_harness_push_and_pull (h, buffer);
+    info_of (caps, &info);
+    gst_buffer_map (buffer, &map, GST_MAP_READ);
+    line = map.data + 200 * GST_VIDEO_INFO_PLANE_STRIDE (&info, 0);
+    if (rows[r].clear >= 0)
+      g_assert_cmpuint (line[rows[r].clear * 4 + 2], ==, 0x80);
+    if (rows[r].other >= 0)
+      g_assert_cmpuint (line[rows[r].other * 4 + 2], ==, 0x80);
+    if (rows[r].hot >= 0) { /* 0.5 * 255 + 0.5 * 128 of red, half of the others */
+      g_assert_cmpint (abs (line[rows[r].hot * 4 + 2] - 191), <=, 2);
+      g_assert_cmpint (abs (line[rows[r].hot * 4 + 1] - 64), <=, 10);
+      g_assert_cmpint (abs (line[rows[r].hot * 4] - 64), <=, 2);
+    }
+    gst_buffer_unmap (buffer, &map);
+    gst_buffer_unref (buffer);
+    gst_harness_teardown (h);
+  }
+}
+
+/* Maps that are none leave the panel alone. */
+static void
+test_broken_heat_map (void)
+{
+  static const guint8 values[6] = { 255, 255, 255, 255, 255, 255 };
+  g_autofree char *caps = make_caps ("BGRA", 320, 240);
+  const struct
+  {
+    guint rows, columns;
+    gsize n;
+    int width, height;
+  } broken[] = { { 2, 3, 5, 0, 0 }, { 0, 0, 0, 0, 0 }, { G_MAXUINT, G_MAXUINT, 6, 0, 0 },
+    { 2, 3, 6, -5, 10 }, { 2, 3, 6, G_MAXINT, G_MAXINT }, { 65536, 65536, 6, 0, 0 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (broken); i++) {
+    GstHarness *h = harness_new ("", caps), *plain = harness_new ("", caps);
+    GstBuffer *buffer = plain_frame (caps, 0x808080), *same = gst_buffer_copy_deep (buffer);
+    GstStructure *heat = add_heat (buffer, broken[i].rows, broken[i].columns, values, broken[i].n);
+
+    if (broken[i].width != 0)
+      add_region (heat, 0, 0, broken[i].width, broken[i].height);
+    add_animals (buffer);
+    add_animals (same);
+    buffer = gst_harness_push_and_pull (h, buffer);
+    same = gst_harness_push_and_pull (plain, same);
+    g_assert_true (same_bytes (buffer, same));
+    gst_buffer_unref (buffer);
+    gst_buffer_unref (same);
+    gst_harness_teardown (h);
+    gst_harness_teardown (plain);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -1592,6 +1688,8 @@ main (int argc, char **argv)
   g_test_add_func ("/overlay/shared-frame", test_shared_frame);
   g_test_add_func ("/overlay/hold", test_hold);
   g_test_add_func ("/overlay/attached", test_attached);
+  g_test_add_func ("/overlay/heat-map", test_heat_map);
+  g_test_add_func ("/overlay/broken-heat-map", test_broken_heat_map);
   g_test_add_func ("/overlay/blended-for-a-sink-of-any-caps", test_blended_for_a_sink_of_any_caps);
   g_test_add_func ("/overlay/sink-changes-its-mind", test_sink_changes_its_mind);
   g_test_add_func ("/overlay/overlay-of-upstream", test_overlay_of_upstream);

@@ -935,6 +935,148 @@ test_tta_refused (void)
   gst_object_unref (element);
 }
 
+#define HEAT_MAP "GstVideoClassifyHeatMap"
+
+static const GstStructure *
+heat_of (GstBuffer *buffer)
+{
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, HEAT_MAP);
+
+  return meta ? gst_custom_meta_get_structure (meta) : NULL;
+}
+
+/* cells of 4 rows and 8 columns: 255 in those of @columns (bits, the leftmost the lowest) */
+static void
+expect_map (const GstStructure *heat, const char *label, guint columns)
+{
+  const guint8 *cells;
+  guint n_rows, n_columns;
+  gsize size;
+
+  g_assert_nonnull (heat);
+  g_assert_cmpstr (gst_structure_get_string (heat, "label"), ==, label);
+  g_assert_cmpstr (gst_structure_get_string (heat, "method"), ==, "cam");
+  g_assert_true (gst_structure_get_uint (heat, "rows", &n_rows));
+  g_assert_true (gst_structure_get_uint (heat, "columns", &n_columns));
+  g_assert_cmpuint (n_rows, ==, 4);
+  g_assert_cmpuint (n_columns, ==, 8);
+  cells = g_bytes_get_data (g_value_get_boxed (gst_structure_get_value (heat, "map")), &size);
+  g_assert_cmpuint (size, ==, 32);
+  for (guint i = 0; i < 32; i++)
+    g_assert_cmpuint (cells[i], ==, columns >> i % 8 & 1 ? 255 : 0);
+}
+
+/* What speaks for red is where red is. */
+static void
+test_explain (void)
+{
+  GstHarness *h = harness_new ("explain=cam explain-interval=100000000");
+  GstElement *element = element_of (h);
+  GstSegment segment;
+  GstBuffer *out;
+  guint age;
+  int x;
+
+  for (guint n = 0; n < 6; n++) { /* at 0, 120 ms and 240 ms */
+    out = gst_harness_push_and_pull (h, frame_of (n < 3 ? RED : 0, n < 3 ? 0 : BLUE, n * FRAME));
+    expect_map (heat_of (out), n < 3 ? "red" : "blue", n < 3 ? 0x0f : 0xf0);
+    gst_structure_get_uint (heat_of (out), "age", &age);
+    g_assert_cmpuint (age, ==, n % 3);
+    g_assert_false (gst_structure_get_int (heat_of (out), "x", &x));
+    gst_buffer_unref (out);
+  }
+  g_assert_cmpuint (stat_of (element, "explained"), ==, 2);
+  /* another scene after a flush: no map of before */
+  gst_harness_push_event (h, gst_event_new_flush_start ());
+  gst_harness_push_event (h, gst_event_new_flush_stop (TRUE));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  out = gst_harness_push_and_pull (h, frame_of (BLUE, 0, 0));
+  expect_map (heat_of (out), "blue", 0x0f);
+  gst_buffer_unref (out);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+}
+
+/* Of a part of the frame; the map tells which. */
+static void
+test_explain_crop (void)
+{
+  GstHarness *h = harness_new ("explain=cam crop=\"8,0,16,16\"");
+  GstBuffer *out = gst_harness_push_and_pull (h, frame_of (0, BLUE, 0));
+  int x, width;
+
+  expect_map (heat_of (out), "blue", 0xf0);
+  g_assert_true (gst_structure_get_int (heat_of (out), "x", &x));
+  g_assert_true (gst_structure_get_int (heat_of (out), "width", &width));
+  g_assert_cmpint (x, ==, 8);
+  g_assert_cmpint (width, ==, 16);
+  gst_buffer_unref (out);
+  gst_harness_teardown (h);
+}
+
+/* Beside the stream: frames do not wait for their map, a later one has it. */
+static void
+test_explain_async (void)
+{
+  GstHarness *h = harness_new ("explain=cam explain-interval=0 mode=async");
+  gboolean found = FALSE;
+
+  for (guint n = 0; n < 500 && !found; n++) {
+    GstBuffer *out = gst_harness_push_and_pull (h, frame_of (RED, 0, n * FRAME));
+
+    found = heat_of (out) != NULL;
+    if (found)
+      expect_map (heat_of (out), "red", 0x0f);
+    gst_buffer_unref (out);
+    g_usleep (10000);
+  }
+  g_assert_true (found);
+  gst_harness_teardown (h);
+}
+
+/* A network without feature maps: a warning, and the stream goes on without. */
+static void
+test_explain_refused (void)
+{
+  static const char flat[] = "{\"class_name\": \"Sequential\", \"config\": {\"name\": \"n\", "
+      "\"layers\": [{\"class_name\": \"Conv2D\", \"config\": {\"name\": \"c\", \"filters\": 2, "
+      "\"kernel_size\": [4, 8], \"batch_input_shape\": [null, 4, 8, 3]}}, {\"class_name\": "
+      "\"Activation\", \"config\": {\"name\": \"a\", \"activation\": \"softmax\"}}]}}";
+  g_autoptr (NnModel) model = nn_model_new_from_json (flat, -1, NULL, NULL);
+  g_autofree char *path = g_build_filename (dir, "flat.h5", NULL);
+  g_autofree char *line = g_strdup_printf (
+      "videoclassify name=c device=cpu explain=cam model=\"%s\"", path);
+  g_autoptr (GError) error = NULL;
+  GstMessage *message;
+  GstElement *element;
+  GstHarness *h;
+  GstBuffer *out;
+  GstBus *bus = gst_bus_new ();
+
+  nn_model_init_params (model, 1, &error);
+  nn_model_save (model, path, NULL, NULL, &error);
+  g_assert_no_error (error);
+  element = gst_parse_launch (line, &error);
+  g_assert_no_error (error);
+  gst_element_set_bus (element, bus);
+  h = gst_harness_new_with_element (element, "sink", "src");
+  gst_harness_set_src_caps_str (h, CAPS);
+  out = gst_harness_push_and_pull (h, frame_of (RED, RED, 0));
+  g_assert_nonnull (result_of (out));
+  g_assert_null (heat_of (out));
+  gst_buffer_unref (out);
+  message = gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING);
+  g_assert_nonnull (message);
+  gst_message_parse_warning (message, &error, NULL);
+  g_assert_nonnull (strstr (error->message, "\"explain\""));
+  gst_message_unref (message);
+  gst_element_set_bus (element, NULL);
+  gst_object_unref (bus);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -967,6 +1109,10 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/model-change", test_model_change);
   g_test_add_func ("/stream/tta", test_tta);
   g_test_add_func ("/stream/tta-refused", test_tta_refused);
+  g_test_add_func ("/stream/explain", test_explain);
+  g_test_add_func ("/stream/explain-crop", test_explain_crop);
+  g_test_add_func ("/stream/explain-async", test_explain_async);
+  g_test_add_func ("/stream/explain-refused", test_explain_refused);
   status = g_test_run ();
 
   handle = g_dir_open (dir, 0, NULL);
