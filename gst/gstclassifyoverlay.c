@@ -690,7 +690,7 @@ add_heat_map (GstClassifyOverlay *self, const GstStructure *structure, double op
   const int height = GST_VIDEO_INFO_HEIGHT (&self->info);
   const GValue *map = gst_structure_get_value (structure, "map");
   GstVideoRectangle area = { 0, 0, width, height };
-  OverlayHeat heat = { 0 };
+  NnHeat heat = { 0 };
   int left, top, right, bottom;
   gsize size;
 

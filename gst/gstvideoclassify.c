@@ -56,6 +56,11 @@
  * ]| Writes the labels on the video.
  * |[
  * gst-launch-1.0 filesrc location=cats.mp4 ! decodebin ! \
+ *   videoclassify model=cats-dogs.h5 explain=cam explain-interval=200000000 ! \
+ *   classifyoverlay ! videoconvert ! autovideosink
+ * ]| Shows what in the picture speaks for its label, five times a second.
+ * |[
+ * gst-launch-1.0 filesrc location=cats.mp4 ! decodebin ! \
  *   videoclassify name=c model=cats-dogs.h5 ! fakesink \
  *   c.text ! application/x-json ! filesink location=labels.jsonl
  * ]| Writes a line of JSON for each frame.

@@ -18,8 +18,6 @@
 #include <pango/pangocairo.h>
 #include <string.h>
 
-#include "nn/cam.h"
-
 #define MIN_TEXT 12.0      /* pixels */
 #define MAX_SIDE 16384     /* cairo ends at 32767 */
 #define MAX_CHARACTERS 256 /* more never fit: not worth laying out */
@@ -153,26 +151,12 @@ overlay_painter_fill (OverlayPainter *painter, guint number, int width, int heig
 
 /* --- a heat map ------------------------------------------------------------------------ */
 
-/* where pixel @i of an image lies between the middles of @n cells over @size pixels
- * from @begin on */
-static void
-find_cells (int i, int begin, int size, guint n, guint cells[2], float *fraction)
-{
-  const double at = CLAMP ((i + .5 - begin) / size * n - .5, 0, n - 1);
-
-  cells[0] = (guint) at;
-  cells[1] = MIN (cells[0] + 1, n - 1);
-  *fraction = (float) (at - cells[0]);
-}
-
-/* Values are interpolated, not colours: between clear and red lies yellow. */
 GstBuffer *
 overlay_painter_heat (OverlayPainter *painter, guint number, int width, int height,
-    const OverlayHeat *heat, double opacity)
+    const NnHeat *heat, double opacity)
 {
   const gsize n = (gsize) heat->rows * heat->columns;
   g_autofree char *checksum = g_compute_checksum_for_data (G_CHECKSUM_SHA1, heat->values, n);
-  guint32 colors[256];
   GstMapInfo map;
   Slot *slot;
 
@@ -181,29 +165,9 @@ overlay_painter_heat (OverlayPainter *painter, guint number, int width, int heig
               heat->columns, heat->x, heat->y, heat->width, heat->height, opacity, checksum),
           &slot))
     return slot->pixels;
-  for (guint i = 0; i < 256; i++)
-    colors[i] = nn_cam_color ((float) i / 255, opacity);
   slot->pixels = new_pixels (width, height);
   gst_buffer_map (slot->pixels, &map, GST_MAP_WRITE);
-  for (int y = 0; y < height; y++) {
-    guint8 *line = map.data + (gsize) y * (gsize) width * 4;
-    guint rows[2];
-    float fy;
-
-    find_cells (y, heat->y, heat->height, heat->rows, rows, &fy);
-    for (int x = 0; x < width; x++) {
-      const guint8 *values[2];
-      guint columns[2];
-      float fx, top, bottom;
-
-      find_cells (x, heat->x, heat->width, heat->columns, columns, &fx);
-      values[0] = heat->values + rows[0] * heat->columns;
-      values[1] = heat->values + rows[1] * heat->columns;
-      top = (1 - fx) * values[0][columns[0]] + fx * values[0][columns[1]];
-      bottom = (1 - fx) * values[1][columns[0]] + fx * values[1][columns[1]];
-      memcpy (line + 4 * x, &colors[(guint) ((1 - fy) * top + fy * bottom + .5f)], 4);
-    }
-  }
+  nn_cam_draw (heat, opacity, (guint32 *) map.data, (guint) width, (guint) height);
   gst_buffer_unmap (slot->pixels, &map);
   return slot->pixels;
 }

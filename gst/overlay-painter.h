@@ -4,6 +4,8 @@
 
 #include <gst/gst.h>
 
+#include "nn/cam.h"
+
 G_BEGIN_DECLS
 
 /* Draws what classifyoverlay shows: small images, ARGB premultiplied in the
@@ -48,17 +50,9 @@ GstBuffer *overlay_painter_panel (OverlayPainter *painter, guint slot, const Ove
 GstBuffer *overlay_painter_fill (
     OverlayPainter *painter, guint slot, int width, int height, guint32 color, double opacity);
 
-/* A map of rows x columns values, 0..255, that covers (x, y, width, height) of an image. */
-typedef struct
-{
-  const guint8 *values;
-  guint rows, columns;
-  int x, y, width, height;
-} OverlayHeat;
-
 /* (transfer none): @heat interpolated, clear through yellow to red. */
 GstBuffer *overlay_painter_heat (OverlayPainter *painter, guint slot, int width, int height,
-    const OverlayHeat *heat, double opacity);
+    const NnHeat *heat, double opacity);
 
 /* Forgets the images in @slot and after it. */
 void overlay_painter_trim (OverlayPainter *painter, guint slot);

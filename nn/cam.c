@@ -374,3 +374,41 @@ nn_cam_color (float value, double opacity)
 
   return a << 24 | r << 16 | g << 8;
 }
+
+/* where pixel @i lies between the middles of @n cells over @size pixels from @begin on */
+static void
+find_cells (guint i, int begin, int size, guint n, guint cells[2], float *fraction)
+{
+  const double at = CLAMP ((i + .5 - begin) / size * n - .5, 0, n - 1);
+
+  cells[0] = (guint) at;
+  cells[1] = MIN (cells[0] + 1, n - 1);
+  *fraction = (float) (at - cells[0]);
+}
+
+/* Values are interpolated, not colours: between clear and red lies yellow. */
+void
+nn_cam_draw (const NnHeat *heat, double opacity, guint32 *argb, guint width, guint height)
+{
+  guint32 colors[256];
+
+  for (guint i = 0; i < 256; i++)
+    colors[i] = nn_cam_color ((float) i / 255, opacity);
+  for (guint y = 0; y < height; y++) {
+    guint rows[2];
+    float fy;
+
+    find_cells (y, heat->y, heat->height, heat->rows, rows, &fy);
+    for (guint x = 0; x < width; x++) {
+      const guint8 *above = heat->values + (gsize) rows[0] * heat->columns;
+      const guint8 *below = heat->values + (gsize) rows[1] * heat->columns;
+      guint columns[2];
+      float fx, top, bottom;
+
+      find_cells (x, heat->x, heat->width, heat->columns, columns, &fx);
+      top = (1 - fx) * above[columns[0]] + fx * above[columns[1]];
+      bottom = (1 - fx) * below[columns[0]] + fx * below[columns[1]];
+      *argb++ = colors[(guint) ((1 - fy) * top + fy * bottom + .5f)];
+    }
+  }
+}

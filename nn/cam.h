@@ -44,4 +44,16 @@ gboolean nn_cam_run (NnCam *cam, int index, float *map, NnCamResult *result, GEr
  * from clear through yellow to red; @opacity 0..1 of the largest. */
 guint32 nn_cam_color (float value, double opacity);
 
+/* A map of bytes, 255 at the peak, that covers (x, y, width, height) of an image,
+ * beyond its edges too. */
+typedef struct
+{
+  const guint8 *values; /* (rows, columns) */
+  guint rows, columns;
+  int x, y, width, height; /* pixels; sides > 0 */
+} NnHeat;
+
+/* @argb: (height, width) of nn_cam_color() of the values interpolated. */
+void nn_cam_draw (const NnHeat *heat, double opacity, guint32 *argb, guint width, guint height);
+
 G_END_DECLS

@@ -826,11 +826,10 @@ make_classifier (const char *dir)
 
 /* what is printed is none of this test's business */
 static Sheet *
-run_predict (Classifier *classifier, const char *what, guint limit, guint *n_bad)
+run_predict_with (Classifier *classifier, const char *what, PredictOptions options, guint *n_bad)
 {
   char *paths[] = { (char *) what, NULL };
-  Sheet *sheet = sheet_new (PREDICT_TILE, PREDICT_TILE);
-  const PredictOptions options = { FORMAT_TEXT, 1, sheet, limit };
+  Sheet *sheet = options.sheet = sheet_new (PREDICT_TILE, PREDICT_TILE);
   GError *error = NULL;
   int kept;
 
@@ -844,6 +843,13 @@ run_predict (Classifier *classifier, const char *what, guint limit, guint *n_bad
   close (kept);
   g_assert_no_error (error);
   return sheet;
+}
+
+static Sheet *
+run_predict (Classifier *classifier, const char *what, guint limit, guint *n_bad)
+{
+  return run_predict_with (
+      classifier, what, (PredictOptions) { .top_k = 1, .sheet_limit = limit }, n_bad);
 }
 
 /* pictures as they are, titles in the colour that folder or name decide */
@@ -990,6 +996,53 @@ test_predict_tiles (void)
   remove_dir (dir);
 }
 
+/* A picture red on the left, which speaks for a dog, and blue on the right, for a cat:
+ * the side that is explained gets the map's red (0.55 of it), the other stays. */
+static void
+test_explain (void)
+{
+  static const char *const explained[] = { "dog", "cat" };
+  g_autofree char *dir = make_dir (), *path = g_build_filename (dir, "two.png", NULL);
+  g_autoptr (GdkPixbuf) picture = gdk_pixbuf_new (GDK_COLORSPACE_RGB, FALSE, 8, 200, 120);
+  g_autoptr (Classifier) classifier = make_classifier (dir);
+  char *paths[] = { path, NULL };
+  PredictOptions options = { .top_k = 1, .sheet_limit = 9, .explain = TRUE };
+  g_autoptr (GError) error = NULL;
+  guint n_bad;
+
+  for (int y = 0; y < 120; y++)
+    for (int x = 0; x < 200; x++) {
+      guint8 *at = gdk_pixbuf_get_pixels (picture) + y * gdk_pixbuf_get_rowstride (picture) + 3 * x;
+
+      at[0] = x < 100 ? 200 : 0;
+      at[1] = 0;
+      at[2] = x < 100 ? 0 : 200;
+    }
+  g_assert_true (gdk_pixbuf_save (picture, path, "png", NULL, NULL));
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (Sheet) sheet = NULL;
+    const SheetTile *tile;
+    const guint8 *red, *blue;
+
+    options.explained_label = explained[i];
+    sheet = run_predict_with (classifier, path, options, &n_bad);
+    g_assert_nonnull (strstr (g_ptr_array_index (sheet->lines, 1), explained[i]));
+    tile = g_ptr_array_index (sheet->tiles, 0);
+    g_assert_cmpuint (tile->width, ==, 200);
+    red = tile->rgb + (60 * 200 + 10) * 3;
+    blue = tile->rgb + (60 * 200 + 190) * 3;
+    g_assert_cmpint (abs (red[0] - (i == 0 ? (int) (.55 * 255 + .45 * 200) : 200)), <=, 2);
+    g_assert_cmpint (red[2], ==, 0);
+    g_assert_cmpint (abs (blue[0] - (i == 0 ? 0 : (int) (.55 * 255))), <=, 2);
+    g_assert_cmpint (abs (blue[2] - (i == 0 ? 200 : (int) (.45 * 200))), <=, 2);
+  }
+  options.explained_label = "fox";
+  options.sheet = NULL;
+  g_assert_false (predict_run (classifier, paths, &options, &n_bad, &error));
+  g_assert_error (error, NN_ERROR, NN_ERROR_NOT_FOUND);
+  remove_dir (dir);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -1015,6 +1068,7 @@ main (int argc, char **argv)
   g_test_add_func ("/predict/titles", test_predict_titles);
   g_test_add_func ("/predict/limit", test_predict_limit);
   g_test_add_func ("/predict/tiles", test_predict_tiles);
+  g_test_add_func ("/predict/explain", test_explain);
   status = g_test_run ();
   g_ptr_array_unref (warnings);
   return status;

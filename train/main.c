@@ -489,9 +489,66 @@ command_predict (int argc, char **argv)
   classifier = open_classifier (argv[1], &status);
   if (!classifier)
     return status;
-  options = (PredictOptions) { (Format) choice, (guint) top_k, sheet, (guint) limit };
+  options = (PredictOptions) {
+    .format = (Format) choice,
+    .top_k = (guint) top_k,
+    .sheet = sheet,
+    .sheet_limit = (guint) limit,
+  };
   if (!predict_run (classifier, argv + 2, &options, &n_bad, &error)
       || (sheet && !sheet_write (sheet, sheet_path, &error)))
+    return fail (error);
+  return n_bad ? EXIT_DATA : EXIT_OK;
+}
+
+static int
+command_explain (int argc, char **argv)
+{
+  g_autofree char *output = NULL, *label = NULL;
+  int limit = 100, size = 240, status;
+  const GOptionEntry entries[] = {
+    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "Sheet to write", "FILE.png" },
+    { "class", 'c', 0, G_OPTION_ARG_STRING, &label,
+        "What speaks for this class (default: for the best label of each picture)", "LABEL" },
+    { "size", 0, 0, G_OPTION_ARG_INT, &size, "Pixels of a picture, 64 to 1024 (default 240)", "N" },
+    { "limit", 0, 0, G_OPTION_ARG_INT, &limit,
+        "Pictures on the sheet, 1 to 500 (default 100); of more, so many evenly spaced", "N" },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+  const GOptionEntry *const all[] = { entries, model_entries, device_entries, NULL };
+  g_autoptr (Classifier) classifier = NULL;
+  g_autoptr (Sheet) sheet = NULL;
+  g_autoptr (GError) error = NULL;
+  PredictOptions options = { .format = FORMAT_TEXT, .top_k = 1, .explain = TRUE };
+  guint n_bad;
+
+  if (!parse ("explain MODEL PICTURE...",
+          "Draws on each picture what of it speaks for its label: a class activation map\n"
+          "(Grad-CAM) of the network's last feature maps, clear through yellow to red.",
+          "Exit status: 2 if a picture could not be read, or the network has no feature maps.",
+          all, &argc, &argv))
+    return EXIT_USAGE;
+  if (argc < 3 || !output)
+    return usage_error ("explain wants a model, pictures and -o FILE.png; see classify explain "
+                        "--help");
+  if (limit < 1 || limit > PREDICT_MAX_TILES)
+    return usage_error ("--limit %d: expected 1 to %d", limit, PREDICT_MAX_TILES);
+  if (size < 64 || size > 1024)
+    return usage_error ("--size %d: expected 64 to 1024", size);
+  if (!check_png_name ("--output", output))
+    return EXIT_USAGE;
+  if (!sheet_check_path (output, &error))
+    return fail (error);
+  sheet = sheet_new ((guint) size, (guint) size);
+  sheet->captions_are_names = TRUE;
+  classifier = open_classifier (argv[1], &status);
+  if (!classifier)
+    return status;
+  options.sheet = sheet;
+  options.sheet_limit = (guint) limit;
+  options.explained_label = label;
+  if (!predict_run (classifier, argv + 2, &options, &n_bad, &error)
+      || !sheet_write (sheet, output, &error))
     return fail (error);
   return n_bad ? EXIT_DATA : EXIT_OK;
 }
@@ -679,6 +736,7 @@ static const struct
   { "evaluate", command_evaluate, "measure a model on labelled pictures" },
   { "calibrate", command_calibrate, "fit a temperature to a model's probabilities" },
   { "predict", command_predict, "label pictures" },
+  { "explain", command_explain, "draw what in pictures speaks for their labels" },
   { "pseudo-label", command_pseudo_label, "label pictures to train on them" },
   { "summary", command_summary, "print the layers of a model" },
   { "devices", command_devices, "list what models can run on" },

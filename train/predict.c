@@ -3,15 +3,18 @@
 #include "train/predict.h"
 
 #include <json-glib/json-glib.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "nn/cam.h"
 #include "nn/error.h"
 #include "nn/keras-file.h"
 #include "nn/labels.h"
 #include "nn/log.h"
 
 #define RUN_SAMPLES 32
+#define HEAT_OPACITY 0.55
 
 Classifier *
 classifier_new (const ClassifierOptions *options, GError **error)
@@ -245,6 +248,8 @@ typedef struct
   const PredictOptions *options;
   guint n_items; /* of the batch at hand */
   Item *items;
+  NnCam *cam;             /* NULL: not to be explained */
+  int explained;          /* class, or -1: the best */
   guint n_known, n_right; /* of those whose class their folder or name tells */
 } Prediction;
 
@@ -304,9 +309,57 @@ flush_batch (Prediction *p, GError **error)
   return TRUE;
 }
 
+/* Draws what speaks for the class on a thumbnail of the picture. */
 static gboolean
-add_thumbnail (Sheet *sheet, SheetTile *tile, const Picture *picture, GError **error)
+explain (Prediction *p, const Picture *picture, guint8 *rgb, guint width, guint height,
+    GError **error)
 {
+  const NnPreprocess *pre = &p->c->model->preprocess;
+  g_autofree guint32 *argb = g_new (guint32, (gsize) width * height);
+  g_autofree float *map = NULL;
+  g_autofree guint8 *values = NULL;
+  g_autoptr (NnSampler) sampler = NULL;
+  NnCamResult result;
+  NnImageInfo info;
+  NnImagePlanes planes;
+  NnHeat heat;
+  NnRect source;
+  NnPlace place;
+  double x_scale, y_scale;
+
+  picture_get_image (picture, &info, &planes);
+  nn_cam_get_size (p->cam, &heat.rows, &heat.columns);
+  map = g_new (float, (gsize) heat.rows * heat.columns);
+  values = g_new (guint8, (gsize) heat.rows * heat.columns);
+  heat.values = values;
+  sampler = nn_sampler_new (&info, NULL, pre, error);
+  if (!sampler)
+    return FALSE;
+  nn_sampler_run (sampler, &planes, FALSE, nn_cam_get_input (p->cam));
+  if (!nn_cam_run (p->cam, p->explained, map, &result, error))
+    return FALSE;
+  for (gsize i = 0; i < (gsize) heat.rows * heat.columns; i++)
+    values[i] = (guint8) (map[i] * 255 + .5f);
+  /* the network's input in pixels of the thumbnail */
+  nn_preprocess_fit (pre, &info, NULL, &source, &place);
+  x_scale = source.width / place.width * width / info.width;
+  y_scale = source.height / place.height * height / info.height;
+  heat.x = (int) lround (source.x * width / info.width - place.x * x_scale);
+  heat.y = (int) lround (source.y * height / info.height - place.y * y_scale);
+  heat.width = MAX ((int) lround (pre->width * x_scale), 1);
+  heat.height = MAX ((int) lround (pre->height * y_scale), 1);
+  nn_cam_draw (&heat, HEAT_OPACITY, argb, width, height);
+  for (gsize i = 0; i < (gsize) width * height; i++)
+    for (guint c = 0; c < 3; c++)
+      rgb[3 * i + c] = (guint8) ((argb[i] >> (16 - 8 * c) & 255)
+          + (rgb[3 * i + c] * (255 - (argb[i] >> 24)) + 127) / 255);
+  return TRUE;
+}
+
+static gboolean
+add_thumbnail (Prediction *p, SheetTile *tile, const Picture *picture, GError **error)
+{
+  Sheet *sheet = p->options->sheet;
   g_autofree guint8 *rgb = NULL;
   guint width, height;
   NnPreprocess pre;
@@ -316,7 +369,8 @@ add_thumbnail (Sheet *sheet, SheetTile *tile, const Picture *picture, GError **e
   nn_preprocess_init (&pre, width, height);
   pre.resize = NN_RESIZE_AREA;
   rgb = g_malloc ((gsize) width * height * 3);
-  if (!picture_sample (picture, &pre, rgb, error))
+  if (!picture_sample (picture, &pre, rgb, error)
+      || (p->cam && !explain (p, picture, rgb, width, height, error)))
     return FALSE;
   sheet_tile_take_rgb (sheet, tile, g_steal_pointer (&rgb), width, height);
   return TRUE;
@@ -336,7 +390,7 @@ add_picture (Prediction *p, const char *path, SheetTile *tile)
   }
   if (!picture
       || !classifier_put (p->c, p->n_items, picture, &error)
-      || (tile && !add_thumbnail (p->options->sheet, tile, picture, &error))) {
+      || (tile && !add_thumbnail (p, tile, picture, &error))) {
     nn_warning ("%s: %s", path, error->message);
     if (tile)
       tile->note = g_strdup (error->message);
@@ -384,10 +438,32 @@ add_header (const Prediction *p, guint n_files, guint n_bad)
     g_string_append_printf (text, " · %u unreadable", n_bad);
   sheet_add_line (sheet, "%s", text->str);
   g_string_free (text, TRUE);
+  if (p->cam)
+    sheet_add_line (sheet, "red: what speaks most for %s%s%s (%s)",
+        p->explained < 0 ? "the label" : "\"",
+        p->explained < 0 ? "" : nn_model_get_label (p->c->model, (guint) p->explained),
+        p->explained < 0 ? "" : "\"", nn_cam_get_method (p->cam));
   if (p->n_known > 0)
     sheet_add_line (sheet,
         "%u right of %u whose folder or name tells the class (%.3f) · green: right, red: wrong",
         p->n_right, p->n_known, (double) p->n_right / p->n_known);
+}
+
+/* The class to be explained; FALSE where the model has no such label. */
+static gboolean
+find_explained (Prediction *p, GError **error)
+{
+  const char *label = p->options->explained_label;
+
+  p->explained = -1;
+  for (guint i = 0; label && i < p->c->n_classes; i++)
+    if (strcmp (nn_model_get_label (p->c->model, i), label) == 0)
+      p->explained = (int) i;
+  if (!label || p->explained >= 0)
+    return TRUE;
+  g_set_error (error, NN_ERROR, NN_ERROR_NOT_FOUND,
+      "%s: has no class \"%s\"; classify summary lists them", p->c->model->origin, label);
+  return FALSE;
 }
 
 gboolean
@@ -398,9 +474,18 @@ predict_run (Classifier *c, char **paths, const PredictOptions *options, guint *
   g_autofree Item *items = g_new (Item, c->n_pictures);
   Prediction p = { .c = c, .options = options, .items = items };
 
+  g_autoptr (NnCam) cam = NULL;
+
   *n_bad = 0;
-  if (!files)
+  if (!files || !find_explained (&p, error))
     return FALSE;
+  if (options->explain) {
+    p.cam = cam = nn_cam_new (c->model, c->backend, nn_plan_get_threads (c->plan), error);
+    if (!cam) {
+      g_prefix_error (error, "%s: ", c->model->origin);
+      return FALSE;
+    }
+  }
   for (guint i = 0; i < files->len; i++) {
     const guint64 limit = MIN (options->sheet_limit, files->len);
     gboolean is_shown

@@ -63,6 +63,8 @@ typedef struct
   guint top_k;
   Sheet *sheet;      /* NULL, or gets header and tiles; not written */
   guint sheet_limit; /* more pictures: so many of them, evenly spaced */
+  gboolean explain;  /* on the sheet: what in a picture speaks for its label (nn/cam.h) */
+  const char *explained_label; /* or for this one; NULL: the best */
 } PredictOptions;
 
 /* Prints a line for each picture of @paths (files and folders) to stdout.
