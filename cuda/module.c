@@ -1,13 +1,16 @@
 /* SPDX-FileCopyrightText: the classify authors
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The module nn-backend-cuda.so. In this version it holds no CUDA back end: it
- * looks for what one needs and says what is missing, one by one, or that only the
- * back end itself is. Needs no CUDA toolkit to build and no NVIDIA library to load. */
+/* The module nn-backend-cuda.so. It loads where no NVIDIA library is installed and then
+ * says what is missing. Built without the CUDA toolkit it holds no back end: it can do
+ * nothing but that. */
 
 #include <gmodule.h>
 
 #include "cuda/loader.h"
+#ifdef NN_CUDA_TOOLKIT
+#include "cuda/plan.h"
+#endif
 #include "nn/error.h"
 
 static const NnHost *the_host;
@@ -29,6 +32,31 @@ describe_device (guint index)
                    : g_strdup_printf ("CUDA device %u", index);
 }
 
+#ifdef NN_CUDA_TOOLKIT
+
+static gpointer
+open_device (guint index, GError **error)
+{
+  static GMutex lock;
+  static gboolean loaded;
+  const NnCudaLibraries *libraries = nn_cuda_libraries_get (the_host, error);
+
+  if (!libraries || !nn_cuda_check_device (the_host, libraries, index, error))
+    return NULL;
+  g_mutex_lock (&lock);
+  loaded = loaded || nn_api_load (the_host, libraries, error);
+  g_mutex_unlock (&lock);
+  return loaded ? nn_cuda_device_new (the_host, index, error) : NULL;
+}
+
+static void
+close_device (gpointer device)
+{
+  nn_cuda_device_free (device);
+}
+
+#else
+
 static gpointer
 open_device (guint index, GError **error)
 {
@@ -36,8 +64,8 @@ open_device (guint index, GError **error)
 
   if (libraries && nn_cuda_check_device (the_host, libraries, index, error))
     g_set_error_literal (error, the_host->error_domain, NN_ERROR_BACKEND,
-        "a device, CUDA and cuDNN are there, but this version of classify has no CUDA back end "
-        "yet: use the CPU");
+        "a device, CUDA and cuDNN are there, but this build of classify has no CUDA back end: "
+        "build it where nvcc, CUDA 12 or 13 and cuDNN 9 are installed, or use the CPU");
   return NULL;
 }
 
@@ -46,7 +74,8 @@ close_device (gpointer device)
 {
 }
 
-/* open_device() gives no device, so that none of the plan entries can be reached */
+#endif
+
 static const NnBackendClass klass = {
   .abi = NN_BACKEND_ABI,
   .size = sizeof (NnBackendClass),
@@ -55,6 +84,14 @@ static const NnBackendClass klass = {
   .describe_device = describe_device,
   .open = open_device,
   .close = close_device,
+#ifdef NN_CUDA_TOOLKIT /* else open() gives no device, and none of these can be reached */
+  .plan_new = nn_cuda_plan_new,
+  .plan_free = nn_cuda_plan_free,
+  .plan_get_threads = nn_cuda_plan_get_threads,
+  .plan_get_input = nn_cuda_plan_get_input,
+  .plan_run = nn_cuda_plan_run,
+  .plan_describe = nn_cuda_plan_describe,
+#endif
 };
 
 G_MODULE_EXPORT const NnBackendClass *nn_backend_module_query (const NnHost *host);

@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: the classify authors
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Every layer, forwards and backwards, and whole training steps of the CPU back
- * end against reference.c; reference.c's gradients against finite differences. */
+/* Every layer, forwards and backwards, and whole training steps of a back end (the CPU's,
+ * or that of $CLASSIFY_TEST_DEVICE) against reference.c; reference.c's gradients against
+ * finite differences. */
 
 #include <math.h>
 #include <stdio.h>
@@ -202,11 +203,39 @@ fill (const NnModel *model, guint batch, float *input, double *exact, float *tar
   }
 }
 
+static const char *
+test_device (void)
+{
+  const char *device = g_getenv ("CLASSIFY_TEST_DEVICE");
+
+  return device ? device : "cpu";
+}
+
+static gboolean
+is_cpu (void)
+{
+  return strcmp (test_device (), "cpu") == 0;
+}
+
+/* What a back end is asked for, and how far its outputs, which are probabilities or about as
+ * large, may be from the exact ones. */
+static const struct
+{
+  NnPrecision precision;
+  double tolerance;
+  gboolean cpu, other;
+} precisions[] = {
+  { NN_PRECISION_FP32, 1e-5, TRUE, TRUE },
+  { NN_PRECISION_TF32, 5e-3, FALSE, TRUE },
+  { NN_PRECISION_FP16, 5e-3, FALSE, TRUE },
+  { NN_PRECISION_BF16, 2e-2, TRUE, TRUE },
+};
+
 static NnPlan *
 make_plan (NnModel *model, const Case *c, NnPrecision precision, guint threads, gboolean training)
 {
   GError *error = NULL;
-  NnBackend *backend = nn_backend_open ("cpu", &error);
+  NnBackend *backend = nn_backend_open (test_device (), &error);
   NnPlanOptions options = {
     .precision = precision,
     .batch = c->batch,
@@ -214,9 +243,11 @@ make_plan (NnModel *model, const Case *c, NnPrecision precision, guint threads, 
     .threads = threads,
     .loss = c->loss,
   };
-  NnPlan *plan = nn_plan_new (backend, model, &options, &error);
+  NnPlan *plan = NULL;
   g_autofree char *description = NULL;
 
+  g_assert_no_error (error);
+  plan = nn_plan_new (backend, model, &options, &error);
   g_assert_no_error (error);
   nn_backend_unref (backend);
   description = nn_plan_describe (plan);
@@ -276,10 +307,11 @@ test_forward (gconstpointer data)
   reference = reference_new (model);
   expected = reference_forward (reference, exact, c->batch, FALSE, 0);
 
-  for (guint precision = 0; precision < 2; precision++) {
-    for (guint threads = 1; threads <= 3; threads++) {
-      NnPlan *plan = make_plan (
-          model, c, precision ? NN_PRECISION_BF16 : NN_PRECISION_FP32, threads, FALSE);
+  for (guint p = 0; p < G_N_ELEMENTS (precisions); p++) {
+    if (!(is_cpu () ? precisions[p].cpu : precisions[p].other))
+      continue;
+    for (guint threads = 1; threads <= (is_cpu () ? 3 : 1); threads++) {
+      NnPlan *plan = make_plan (model, c, precisions[p].precision, threads, FALSE);
       g_autofree float *whole = g_new (float, c->batch * outputs);
       GError *error = NULL;
 
@@ -289,10 +321,10 @@ test_forward (gconstpointer data)
         memcpy (nn_plan_get_input (plan), input, c->batch * n_in * sizeof (float));
         result = nn_plan_run (plan, n, &error);
         g_assert_no_error (error);
-        check_close (precision ? "bf16 forward" : "forward", "output", n * outputs, result,
-            expected, 1, precision ? 2e-2 : 1e-5);
-        /* a sample's result does not depend on the batch that it is in */
-        if (n == c->batch)
+        check_close (nn_precision_to_string (precisions[p].precision), "output", n * outputs,
+            result, expected, 1, precisions[p].tolerance);
+        /* a sample's result does not depend on the batch that it is in, on the CPU */
+        if (n == c->batch || !is_cpu ())
           memcpy (whole, result, n * outputs * sizeof (float));
         else
           g_assert_cmpmem (result, n * outputs * sizeof (float), whole,
@@ -454,7 +486,7 @@ test_step (gconstpointer data)
   NnModel *first = NULL;
 
   for (guint variant = 0; variant < G_N_ELEMENTS (optimizers); variant++) {
-    for (guint threads = 1; threads <= 3; threads++) {
+    for (guint threads = 1; threads <= (is_cpu () ? 3 : 1); threads++) {
       NnModel *model = make_model (c);
       const gsize n_in = nn_shape_count (nn_model_get_input_shape (model));
       const gsize outputs = nn_model_get_n_outputs (model);

@@ -1,0 +1,526 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cuda/conv.h"
+
+#include "nn/error.h"
+
+/* A graph of one convolution, or of convolution, bias and relu, is described; heuristics
+ * list engines for it, best first; the first that are precise enough are made into plans
+ * and, if asked for, measured. */
+
+#define MAX_CONFIGS 16  /* asked of a heuristic */
+#define MAX_MEASURED 6
+#define MAX_WORKSPACE ((gint64) 512 << 20)
+#define RUNS 5
+
+/* cuDNN 9.19 marks the names of these two as deprecated, older ones cannot do without */
+#define ATTR_GRAPH_HANDLE ((cudnnBackendAttributeName_t) 800)
+#define ATTR_PLAN_HANDLE ((cudnnBackendAttributeName_t) 400)
+
+enum
+{
+  UID_X = 1,
+  UID_W,
+  UID_Y,
+  UID_BIAS,
+  UID_CONV,
+  UID_SUM
+};
+
+struct _NnCudaConv
+{
+  NnConvShape shape;
+  GPtrArray *descriptors; /* all but the plan's own */
+  cudnnBackendDescriptor_t plan;
+  gint64 workspace;
+  char *how;
+};
+
+/* --- descriptors ------------------ */
+
+static cudnnDataType_t
+data_type (NnType type)
+{
+  return type == NN_TYPE_F32 ? CUDNN_DATA_FLOAT
+      : type == NN_TYPE_F16  ? CUDNN_DATA_HALF
+                             : CUDNN_DATA_BFLOAT16;
+}
+
+static cudnnBackendDescriptor_t
+descriptor_new (NnCudaConv *conv, cudnnBackendDescriptorType_t type, GError **error)
+{
+  cudnnBackendDescriptor_t d = NULL;
+
+  if (!NN_CUDNN (cudnnBackendCreateDescriptor, NN_ERROR_BACKEND, error, type, &d))
+    return NULL;
+  g_ptr_array_add (conv->descriptors, d);
+  return d;
+}
+
+static gboolean
+set (cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
+    gint64 n, const void *values, GError **error)
+{
+  return NN_CUDNN (
+      cudnnBackendSetAttribute, NN_ERROR_BACKEND, error, d, name, type, n, (void *) values);
+}
+
+static gboolean
+finalize (cudnnBackendDescriptor_t d, GError **error)
+{
+  return NN_CUDNN (cudnnBackendFinalize, NN_ERROR_BACKEND, error, d);
+}
+
+/* (n, c, h, w) in cuDNN's order of axes, in NHWC's order of memory */
+static cudnnBackendDescriptor_t
+tensor_new (NnCudaConv *conv, gint64 uid, const gint64 dims[4], cudnnDataType_t type,
+    gboolean is_virtual, GError **error)
+{
+  cudnnBackendDescriptor_t d = descriptor_new (conv, CUDNN_BACKEND_TENSOR_DESCRIPTOR, error);
+  const gint64 strides[4] = { dims[1] * dims[2] * dims[3], 1, dims[1] * dims[3], dims[1] };
+  const gint64 alignment = 16;
+  const _Bool virtually = is_virtual;
+
+  return d && set (d, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &uid, error)
+          && set (d, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type, error)
+          && set (d, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, dims, error)
+          && set (d, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, strides, error)
+          && set (d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment, error)
+          && (!is_virtual
+              || set (d, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1, &virtually, error))
+          && finalize (d, error)
+      ? d
+      : NULL;
+}
+
+/* y = mode (x [, b]) */
+static cudnnBackendDescriptor_t
+pointwise_new (NnCudaConv *conv, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x,
+    cudnnBackendDescriptor_t b, cudnnBackendDescriptor_t y, GError **error)
+{
+  const cudnnDataType_t type = CUDNN_DATA_FLOAT;
+  cudnnBackendDescriptor_t what
+      = descriptor_new (conv, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, error);
+  cudnnBackendDescriptor_t op = what
+      ? descriptor_new (conv, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, error)
+      : NULL;
+
+  return op && set (what, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode, error)
+          && set (what, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &type, error)
+          && finalize (what, error)
+          && set (op, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+              1, &what, error)
+          && set (op, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x,
+              error)
+          && (!b
+              || set (op, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+                  &b, error))
+          && set (op, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &y,
+              error)
+          && finalize (op, error)
+      ? op
+      : NULL;
+}
+
+static cudnnBackendDescriptor_t
+convolution_new (NnCudaConv *conv, GError **error)
+{
+  const NnConvArgs *s = &conv->shape.sizes;
+  const cudnnDataType_t type = CUDNN_DATA_FLOAT;
+  const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
+  const gint64 n_dims = 2, strides[2] = { s->strides[0], s->strides[1] };
+  const gint64 dilation[2] = { s->dilation[0], s->dilation[1] }, pad[2] = { s->pad[0], s->pad[1] };
+  cudnnBackendDescriptor_t d = descriptor_new (conv, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, error);
+
+  return d && set (d, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, &n_dims, error)
+          && set (d, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type, error)
+          && set (d, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode, error)
+          && set (d, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, pad, error)
+          && set (d, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, pad, error)
+          && set (d, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, dilation, error)
+          && set (d, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, strides, error)
+          && finalize (d, error)
+      ? d
+      : NULL;
+}
+
+/* names of an operation's attributes: x or dx, w or dw, y or dy */
+static const struct
+{
+  cudnnBackendDescriptorType_t type;
+  cudnnBackendAttributeName_t alpha, beta, conv, x, w, y;
+} operations[] = {
+  { CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y },
+  { CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY },
+  { CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY },
+};
+
+/* The graph of operations; NULL with @error. */
+static cudnnBackendDescriptor_t
+graph_new (NnCudaConv *conv, NnCudaContext *c, GError **error)
+{
+  const NnConvShape *shape = &conv->shape;
+  const NnConvArgs *s = &shape->sizes;
+  const cudnnDataType_t type = data_type (s->type);
+  const gint64 x_dims[4] = { s->samples, s->channels, s->in_rows, s->in_cols };
+  const gint64 w_dims[4] = { s->filters, s->channels, s->kernel[0], s->kernel[1] };
+  const gint64 y_dims[4] = { s->samples, s->filters, s->out_rows, s->out_cols };
+  const gint64 bias_dims[4] = { 1, s->filters, 1, 1 };
+  const float one = 1, zero = 0;
+  const gboolean fused = shape->bias;
+  cudnnBackendDescriptor_t ops[3], graph, x, w, y, convolution, op;
+  gint64 n_ops = 1;
+
+  if (!(x = tensor_new (conv, UID_X, x_dims, type, FALSE, error))
+      || !(w = tensor_new (conv, UID_W, w_dims, type, FALSE, error))
+      || !(y = tensor_new (conv, fused ? UID_CONV : UID_Y, y_dims, fused ? CUDNN_DATA_FLOAT : type,
+               fused, error))
+      || !(convolution = convolution_new (conv, error))
+      || !(op = descriptor_new (conv, operations[shape->kind].type, error)))
+    return NULL;
+  if (!set (op, operations[shape->kind].conv, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &convolution, error)
+      || !set (op, operations[shape->kind].x, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x, error)
+      || !set (op, operations[shape->kind].w, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &w, error)
+      || !set (op, operations[shape->kind].y, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &y, error)
+      || !set (op, operations[shape->kind].alpha, CUDNN_TYPE_FLOAT, 1, &one, error)
+      || !set (op, operations[shape->kind].beta, CUDNN_TYPE_FLOAT, 1, &zero, error)
+      || !finalize (op, error))
+    return NULL;
+  ops[0] = op;
+  if (fused) {
+    cudnnBackendDescriptor_t bias = tensor_new (conv, UID_BIAS, bias_dims, type, FALSE, error);
+    cudnnBackendDescriptor_t sum = bias
+        ? tensor_new (conv, shape->relu ? UID_SUM : UID_Y, y_dims,
+            shape->relu ? CUDNN_DATA_FLOAT : type, shape->relu, error)
+        : NULL;
+
+    if (!sum || !(ops[n_ops++] = pointwise_new (conv, CUDNN_POINTWISE_ADD, y, bias, sum, error)))
+      return NULL;
+    if (shape->relu) {
+      cudnnBackendDescriptor_t out = tensor_new (conv, UID_Y, y_dims, type, FALSE, error);
+
+      if (!out
+          || !(ops[n_ops++]
+              = pointwise_new (conv, CUDNN_POINTWISE_RELU_FWD, sum, NULL, out, error)))
+        return NULL;
+    }
+  }
+  graph = descriptor_new (conv, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, error);
+  return graph
+          && set (graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, n_ops, ops,
+              error)
+          && set (graph, ATTR_GRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &c->dnn, error)
+          && finalize (graph, error)
+      ? graph
+      : NULL;
+}
+
+/* --- engines ------------------ */
+
+/* Whether an engine computes as precisely as was asked, and the same each time. */
+static gboolean
+is_precise (NnCudaConv *conv, cudnnBackendDescriptor_t config)
+{
+  const gboolean wide = conv->shape.sizes.type == NN_TYPE_F32;
+  cudnnBackendDescriptor_t engine
+      = descriptor_new (conv, CUDNN_BACKEND_ENGINE_DESCRIPTOR, NULL);
+  cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
+  gint64 n = 0;
+
+  if (!engine
+      || nn_api.cudnnBackendGetAttribute (config, CUDNN_ATTR_ENGINECFG_ENGINE,
+             CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &n, &engine)
+          != CUDNN_STATUS_SUCCESS
+      || nn_api.cudnnBackendGetAttribute (engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
+             CUDNN_TYPE_NUMERICAL_NOTE, G_N_ELEMENTS (notes), &n, notes)
+          != CUDNN_STATUS_SUCCESS)
+    return FALSE;
+  for (gint64 i = 0; i < MIN (n, (gint64) G_N_ELEMENTS (notes)); i++) {
+    if (notes[i] == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC
+        || notes[i] == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION
+        || notes[i] == CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13)
+      return FALSE;
+    /* float32 on tensor cores is tf32 */
+    if (wide && !conv->shape.tf32
+        && (notes[i] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE
+            || notes[i] == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS))
+      return FALSE;
+    if (!wide && notes[i] == CUDNN_NUMERICAL_NOTE_WINOGRAD)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* An executable plan of @config, or NULL where this device does not do it. */
+static cudnnBackendDescriptor_t
+plan_new (NnCudaContext *c, cudnnBackendDescriptor_t config, gint64 *workspace)
+{
+  cudnnBackendDescriptor_t plan = NULL;
+  gint64 n = 0;
+
+  if (nn_api.cudnnBackendCreateDescriptor (CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan)
+      != CUDNN_STATUS_SUCCESS)
+    return NULL;
+  if (set (plan, ATTR_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &c->dnn, NULL)
+      && set (plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+          &config, NULL)
+      && finalize (plan, NULL)
+      && nn_api.cudnnBackendGetAttribute (plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE,
+             CUDNN_TYPE_INT64, 1, &n, workspace)
+          == CUDNN_STATUS_SUCCESS
+      && *workspace <= MAX_WORKSPACE)
+    return plan;
+  nn_api.cudnnBackendDestroyDescriptor (plan);
+  return NULL;
+}
+
+static gboolean
+execute (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t plan, void *x, void *w,
+    void *y, void *bias, void *workspace, GError **error)
+{
+  const gint64 uids[] = { UID_X, UID_W, UID_Y, UID_BIAS };
+  void *pointers[] = { x, w, y, bias };
+  const gint64 n = conv->shape.bias ? 4 : 3;
+  cudnnBackendDescriptor_t pack = NULL;
+  gboolean ok;
+
+  if (!NN_CUDNN (cudnnBackendCreateDescriptor, NN_ERROR_RUN, error,
+          CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &pack))
+    return FALSE;
+  ok = set (pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, n, uids, error)
+      && set (pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, n, pointers, error)
+      && set (pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace, error)
+      && finalize (pack, error)
+      && NN_CUDNN (cudnnBackendExecute, NN_ERROR_RUN, error, c->dnn, plan, pack);
+  nn_api.cudnnBackendDestroyDescriptor (pack);
+  return ok;
+}
+
+/* Milliseconds of a run on memory of its own, the least of a few; negative: it fails. */
+static float
+measure (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t plan, void *const memory[5])
+{
+  CUevent start = NULL, end = NULL;
+  float best = -1, time;
+
+  if (nn_api.cuEventCreate (&start, CU_EVENT_DEFAULT) != CUDA_SUCCESS)
+    return -1;
+  if (nn_api.cuEventCreate (&end, CU_EVENT_DEFAULT) == CUDA_SUCCESS) {
+    for (int i = 0; i < RUNS; i++) {
+      if (nn_api.cuEventRecord (start, c->stream) != CUDA_SUCCESS
+          || !execute (conv, c, plan, memory[0], memory[1], memory[2], memory[3], memory[4], NULL)
+          || nn_api.cuEventRecord (end, c->stream) != CUDA_SUCCESS
+          || nn_api.cuEventSynchronize (end) != CUDA_SUCCESS
+          || nn_api.cuEventElapsedTime (&time, start, end) != CUDA_SUCCESS) {
+        best = -1;
+        break;
+      }
+      best = best < 0 ? time : MIN (best, time);
+    }
+    nn_api.cuEventDestroy (end);
+  }
+  nn_api.cuEventDestroy (start);
+  return best;
+}
+
+/* The fastest of @plans, which are in the heuristics' order. */
+static guint
+fastest (NnCudaConv *conv, NnCudaContext *c, GPtrArray *plans, const gint64 *workspaces,
+    float *time)
+{
+  const NnConvArgs *s = &conv->shape.sizes;
+  const gsize bytes = s->type == NN_TYPE_F32 ? 4 : 2;
+  gsize sizes[5] = {
+    (gsize) s->samples * s->in_rows * s->in_cols * s->channels * bytes,
+    (gsize) s->filters * s->kernel[0] * s->kernel[1] * s->channels * bytes,
+    (gsize) s->samples * s->out_rows * s->out_cols * s->filters * bytes,
+    (gsize) s->filters * 4,
+    0,
+  };
+  CUdeviceptr memory[5] = { 0 };
+  void *pointers[5] = { NULL };
+  gboolean ok = TRUE;
+  float best = -1;
+  guint chosen = 0;
+
+  for (guint i = 0; i < plans->len; i++)
+    sizes[4] = MAX (sizes[4], (gsize) workspaces[i]);
+  for (guint i = 0; i < 5 && ok; i++) {
+    ok = nn_api.cuMemAlloc (&memory[i], MAX (sizes[i], 16)) == CUDA_SUCCESS
+        && nn_api.cuMemsetD8Async (memory[i], 0, MAX (sizes[i], 16), c->stream) == CUDA_SUCCESS;
+    pointers[i] = (void *) (guintptr) memory[i];
+  }
+  for (guint i = 0; i < plans->len && ok; i++) {
+    float t = measure (conv, c, plans->pdata[i], pointers);
+
+    if (t >= 0 && (best < 0 || t < best)) {
+      best = t;
+      chosen = i;
+    }
+  }
+  nn_api.cuStreamSynchronize (c->stream);
+  for (guint i = 0; i < 5; i++)
+    if (memory[i])
+      nn_api.cuMemFree (memory[i]);
+  *time = best;
+  return chosen;
+}
+
+static void
+choose (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t graph)
+{
+  static const cudnnBackendHeurMode_t modes[] = { CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK };
+  const guint wanted = conv->shape.measure ? MAX_MEASURED : 1;
+  g_autoptr (GPtrArray) plans = g_ptr_array_new ();
+  gint64 workspaces[MAX_MEASURED];
+  float time = -1;
+  guint chosen = 0;
+
+  for (guint m = 0; m < G_N_ELEMENTS (modes) && plans->len == 0; m++) {
+    cudnnBackendDescriptor_t heuristics
+        = descriptor_new (conv, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, NULL);
+    cudnnBackendDescriptor_t configs[MAX_CONFIGS];
+    gint64 n = 0;
+
+    if (!heuristics
+        || !set (heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+            1, &graph, NULL)
+        || !set (heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &modes[m], NULL)
+        || !finalize (heuristics, NULL))
+      continue;
+    for (guint i = 0; i < MAX_CONFIGS; i++)
+      if (!(configs[i] = descriptor_new (conv, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, NULL)))
+        return;
+    if (nn_api.cudnnBackendGetAttribute (heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
+            CUDNN_TYPE_BACKEND_DESCRIPTOR, MAX_CONFIGS, &n, configs)
+        != CUDNN_STATUS_SUCCESS)
+      continue;
+    for (gint64 i = 0; i < MIN (n, MAX_CONFIGS) && plans->len < wanted; i++) {
+      cudnnBackendDescriptor_t plan = is_precise (conv, configs[i])
+          ? plan_new (c, configs[i], &workspaces[plans->len])
+          : NULL;
+
+      if (plan)
+        g_ptr_array_add (plans, plan);
+    }
+  }
+  if (plans->len == 0)
+    return;
+  if (plans->len > 1)
+    chosen = fastest (conv, c, plans, workspaces, &time);
+  conv->plan = plans->pdata[chosen];
+  conv->workspace = workspaces[chosen];
+  for (guint i = 0; i < plans->len; i++)
+    if (i != chosen)
+      nn_api.cudnnBackendDestroyDescriptor (plans->pdata[i]);
+  conv->how = time >= 0
+      ? g_strdup_printf ("cuDNN, choice %u of %u measured, %.0f us", chosen + 1, plans->len,
+          time * 1000)
+      : g_strdup ("cuDNN");
+}
+
+/* --- the convolution ------------------ */
+
+NnCudaConv *
+nn_cuda_conv_new (NnCudaContext *c, const NnConvShape *shape, GError **error)
+{
+  NnCudaConv *conv = g_new0 (NnCudaConv, 1);
+  g_autoptr (GError) reason = NULL;
+  cudnnBackendDescriptor_t graph;
+
+  conv->shape = *shape;
+  conv->descriptors = g_ptr_array_new ();
+  graph = graph_new (conv, c, &reason);
+  if (graph)
+    choose (conv, c, graph);
+  if (conv->plan)
+    return conv;
+  if (shape->bias) {
+    nn_cuda_conv_free (conv);
+    return NULL;
+  }
+  conv->how = g_strdup_printf (
+      "plain loops: %s", reason ? reason->message : "cuDNN has no engine that is precise enough");
+  return conv;
+}
+
+void
+nn_cuda_conv_free (NnCudaConv *conv)
+{
+  if (!conv)
+    return;
+  if (conv->plan)
+    nn_api.cudnnBackendDestroyDescriptor (conv->plan);
+  for (guint i = conv->descriptors->len; i-- > 0;)
+    nn_api.cudnnBackendDestroyDescriptor (conv->descriptors->pdata[i]);
+  g_ptr_array_unref (conv->descriptors);
+  g_free (conv->how);
+  g_free (conv);
+}
+
+gboolean
+nn_cuda_conv_run (NnCudaConv *conv, NnCudaContext *c, const void *a, const void *b,
+    const void *bias, void *dst, GError **error)
+{
+  NnConvArgs s = conv->shape.sizes;
+  void *x = (void *) a, *w = (void *) b, *y = dst;
+
+  s.dst = dst;
+  s.in_stride = s.channels;
+  s.out_stride = s.filters;
+  s.dst_type = s.type;
+  s.x = a;
+  s.w = b;
+  switch (conv->shape.kind) {
+    case NN_CONV_FORWARD:
+      s.count = s.samples * s.out_rows * s.out_cols * s.filters;
+      return conv->plan
+          ? execute (conv, c, conv->plan, x, w, y, (void *) bias, c->workspace, error)
+          : nn_k_conv_launch (c, &s, error);
+    case NN_CONV_DATA:
+      s.dy = a;
+      s.count = s.samples * s.in_rows * s.in_cols * s.channels;
+      return conv->plan
+          ? execute (conv, c, conv->plan, dst, w, x, NULL, c->workspace, error)
+          : nn_k_conv_data_launch (c, &s, error);
+    default:
+      s.dy = b;
+      s.count = s.filters * s.kernel[0] * s.kernel[1] * s.channels;
+      return conv->plan
+          ? execute (conv, c, conv->plan, x, dst, w, NULL, c->workspace, error)
+          : nn_k_conv_filter_launch (c, &s, error);
+  }
+}
+
+NnConvShape
+nn_cuda_conv_get_shape (const NnCudaConv *conv)
+{
+  return conv->shape;
+}
+
+gsize
+nn_cuda_conv_get_workspace (const NnCudaConv *conv)
+{
+  return (gsize) conv->workspace;
+}
+
+const char *
+nn_cuda_conv_describe (const NnCudaConv *conv)
+{
+  return conv->how;
+}

@@ -1,0 +1,737 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "cuda/conv.h"
+#include "cuda/dense.h"
+#include "cuda/plan.h"
+#include "nn/error.h"
+
+/* Stages: convolutions and dense layers are the libraries'; everything between two of them
+ * (bias, activation, BatchNormalization, activation, max pooling, cast, padding) is one pass
+ * of nn_k_finish where it comes in that order. In 16 bits a convolution's channels are padded
+ * to eights, which its tensor-core engines want: with zeros, in data and weights. */
+
+#define MAX_SIZES 24 /* batch sizes that have a graph */
+
+typedef enum
+{
+  STAGE_SHIFT,
+  STAGE_CONV,
+  STAGE_DENSE,
+  STAGE_FINISH,
+  STAGE_SOFTMAX,
+  STAGE_MEAN,
+} StageKind;
+
+typedef struct
+{
+  void *data;
+  NnType type;
+  NnExtent extent;
+  gsize stride;
+} Tensor;
+
+/* counts in the arguments are those of one sample */
+typedef struct
+{
+  StageKind kind;
+  const NnLayer *layer;
+  const char *how;
+  const void *src;
+  void *dst, *weights;
+  void *bias; /* convolution, when fused */
+  NnCudaConv *conv[MAX_SIZES];
+  NnCudaDense *dense[MAX_SIZES];
+  NnFinishArgs finish;
+  NnShiftArgs shift;
+  NnSoftmaxArgs softmax;
+  NnMeanArgs mean;
+} Stage;
+
+/* weights as a stage wants them */
+typedef struct
+{
+  gboolean is_affine;
+  NnFinishArgs cast;
+  NnAffineArgs affine;
+} Refresh;
+
+struct _NnCudaInfer
+{
+  NnCudaContext *c;
+  const NnCudaParams *params;
+  NnCudaInferOptions options;
+  NnType type; /* of activations */
+  GPtrArray *stages;
+  GArray *refreshes;
+  guint n_sizes, sizes[MAX_SIZES]; /* the whole batch first */
+  CUgraphExec graphs[MAX_SIZES];
+  const float *host_input; /* that the graphs were captured with */
+  float *host_output;
+  guint captured; /* index of the size that is being captured */
+
+  /* while building */
+  Tensor now;      /* what the last stage left */
+  gboolean pending; /* ... and what nn_k_finish is still to do to it */
+  guint level;     /* 0 bias, 1 activation, 2 normalisation, 3 activation, 4 pooling */
+  NnFinishArgs todo;
+  Tensor todo_dst;  /* extent of its result */
+  const NnLayer *todo_layer;
+  GString *todo_words;
+  gsize output_size;
+};
+
+static gsize
+type_bytes (NnType type)
+{
+  return type == NN_TYPE_F32 ? 4 : 2;
+}
+
+static gsize
+extent_count (NnExtent e)
+{
+  return e.rows * e.cols * e.channels;
+}
+
+static Stage *
+stage_new (NnCudaInfer *infer, StageKind kind, const NnLayer *layer, const char *how)
+{
+  Stage *stage = g_new0 (Stage, 1);
+
+  stage->kind = kind;
+  stage->layer = layer;
+  stage->how = how;
+  stage->src = infer->now.data;
+  g_ptr_array_add (infer->stages, stage);
+  return stage;
+}
+
+static void
+stage_free (gpointer data)
+{
+  Stage *stage = data;
+
+  for (guint i = 0; i < MAX_SIZES; i++) {
+    nn_cuda_conv_free (stage->conv[i]);
+    nn_cuda_dense_free (stage->dense[i]);
+  }
+  g_free (stage);
+}
+
+/* A tensor for the whole batch. */
+static gboolean
+tensor_new (NnCudaInfer *infer, NnExtent extent, gsize stride, NnType type, const NnLayer *layer,
+    Tensor *tensor, GError **error)
+{
+  const gsize values = infer->options.batch * extent.rows * extent.cols * stride;
+
+  if (values >= (gsize) 1 << 31) {
+    g_set_error (error, infer->c->device->host->error_domain, NN_ERROR_UNSUPPORTED,
+        "layer \"%s\": %" G_GSIZE_FORMAT " values of a batch are too many for the CUDA back end: "
+        "use a smaller batch",
+        layer->name, values);
+    return FALSE;
+  }
+  *tensor = (Tensor) { NULL, type, extent, stride };
+  tensor->data = nn_cuda_new (infer->c, values * type_bytes (type), layer->name, error);
+  return tensor->data != NULL;
+}
+
+static void
+add_cast (NnCudaInfer *infer, gsize n, gsize channels, const float *src, void *dst, gsize stride)
+{
+  Refresh refresh = { .cast = {
+    .count = (uint32_t) n,
+    .src = src,
+    .dst = dst,
+    .src_type = NN_TYPE_F32,
+    .dst_type = infer->type,
+    .channels = (uint32_t) channels,
+    .src_stride = (uint32_t) channels,
+    .dst_stride = (uint32_t) stride,
+    .window = nn_cuda_no_window ((NnExtent) { 1, n / channels, channels }),
+  } };
+
+  g_array_append_val (infer->refreshes, refresh);
+}
+
+/* --- what is left to do between library calls ------------------ */
+
+static void
+begin_todo (NnCudaInfer *infer, const NnLayer *layer)
+{
+  if (infer->pending)
+    return;
+  infer->pending = TRUE;
+  infer->level = 0;
+  infer->todo_layer = layer;
+  infer->todo_dst = infer->now;
+  g_string_truncate (infer->todo_words, 0);
+  infer->todo = (NnFinishArgs) {
+    .src = infer->now.data,
+    .src_type = infer->now.type,
+    .channels = (uint32_t) infer->now.extent.channels,
+    .src_stride = (uint32_t) infer->now.stride,
+    .window = nn_cuda_no_window (infer->now.extent),
+    .norm = { NULL, NULL, 1, 1 },
+  };
+}
+
+/* The convolution before does bias and relu itself, if that is all and some engine has it. */
+static gboolean
+try_fused (NnCudaInfer *infer, gsize stride, NnType type)
+{
+  Stage *stage
+      = infer->stages->len ? infer->stages->pdata[infer->stages->len - 1] : NULL;
+  NnCudaConv *fused[MAX_SIZES] = { NULL };
+  const NnConv2dConfig *config;
+  void *bias;
+  gboolean ok = TRUE;
+
+  if (!stage || stage->kind != STAGE_CONV || infer->level > 1 || !infer->todo.bias
+      || infer->todo.f1 > NN_FN_RELU || infer->todo.f2 != NN_FN_LINEAR || infer->todo.norm.scale
+      || stride != infer->now.stride || type != infer->now.type)
+    return FALSE;
+  config = &stage->layer->config.conv2d;
+  bias = nn_cuda_new (infer->c, stride * 4, stage->layer->name, NULL);
+  for (guint i = 0; i < infer->n_sizes && ok && bias; i++) {
+    NnConvShape shape = nn_cuda_conv_get_shape (stage->conv[i]);
+
+    shape.bias = TRUE;
+    shape.relu = infer->todo.f1 == NN_FN_RELU;
+    fused[i] = nn_cuda_conv_new (infer->c, &shape, NULL);
+    ok = fused[i] != NULL;
+  }
+  if (ok && bias) {
+    add_cast (infer, config->filters, config->filters, infer->todo.bias, bias, config->filters);
+    stage->bias = bias;
+    stage->how = infer->todo.f1 == NN_FN_RELU ? "+ bias + relu" : "+ bias";
+  }
+  for (guint i = 0; i < infer->n_sizes; i++) {
+    nn_cuda_conv_free (ok && bias ? stage->conv[i] : fused[i]);
+    if (ok && bias)
+      stage->conv[i] = fused[i];
+  }
+  return ok && bias;
+}
+
+/* Brings the present tensor to @type and @stride, doing what is pending. */
+static gboolean
+settle (NnCudaInfer *infer, NnType type, gsize stride, const NnLayer *layer, GError **error)
+{
+  Stage *stage;
+  Tensor dst;
+
+  if (!infer->pending && infer->now.type == type && infer->now.stride == stride)
+    return TRUE;
+  if (infer->pending && infer->todo.window.size[0] * infer->todo.window.size[1] == 1
+      && try_fused (infer, stride, type)) {
+    infer->pending = FALSE;
+    return TRUE;
+  }
+  begin_todo (infer, layer);
+  if (!tensor_new (infer, infer->todo_dst.extent, stride, type, infer->todo_layer, &dst, error))
+    return FALSE;
+  stage = stage_new (infer, STAGE_FINISH, infer->todo_layer,
+      g_intern_string (infer->todo_words->len ? infer->todo_words->str : "cast"));
+  stage->finish = infer->todo;
+  stage->finish.count = (uint32_t) extent_count (dst.extent);
+  stage->finish.dst = dst.data;
+  stage->finish.dst_type = type;
+  stage->finish.dst_stride = (uint32_t) stride;
+  infer->now = dst;
+  infer->pending = FALSE;
+  return TRUE;
+}
+
+/* Makes room in the pending pass for something of @level. */
+static gboolean
+make_room (NnCudaInfer *infer, guint level, const NnLayer *layer, GError **error)
+{
+  const gboolean full = infer->pending && infer->level >= level;
+
+  if (full && !settle (infer, infer->type, infer->todo_dst.extent.channels, layer, error))
+    return FALSE;
+  begin_todo (infer, layer);
+  return TRUE;
+}
+
+static void
+done (NnCudaInfer *infer, guint level, const char *words)
+{
+  infer->level = level;
+  g_string_append_printf (
+      infer->todo_words, "%s%s", infer->todo_words->len ? " + " : "", words);
+}
+
+static gboolean
+add_softmax (NnCudaInfer *infer, const NnLayer *layer, GError **error)
+{
+  const gsize channels = infer->pending ? infer->todo_dst.extent.channels
+                                        : infer->now.extent.channels;
+  Stage *stage;
+
+  if (!settle (infer, NN_TYPE_F32, channels, layer, error))
+    return FALSE;
+  stage = stage_new (infer, STAGE_SOFTMAX, layer, "softmax");
+  stage->softmax = (NnSoftmaxArgs) {
+    .blocks = (uint32_t) (extent_count (infer->now.extent) / channels),
+    .n = (uint32_t) channels,
+    .src = infer->now.data,
+    .src_type = NN_TYPE_F32,
+    .dst = infer->now.data,
+  };
+  return TRUE;
+}
+
+static gboolean
+add_activation (NnCudaInfer *infer, NnActivation activation, const NnLayer *layer, GError **error)
+{
+  static const char *const names[] = { "linear", "relu", "sigmoid", "tanh" };
+
+  if (activation == NN_ACTIVATION_LINEAR)
+    return TRUE;
+  if (activation == NN_ACTIVATION_SOFTMAX)
+    return add_softmax (infer, layer, error);
+  if (!make_room (infer, 3, layer, error))
+    return FALSE;
+  if (infer->level < 1)
+    infer->todo.f1 = nn_cuda_function (activation);
+  else
+    infer->todo.f2 = nn_cuda_function (activation);
+  done (infer, infer->level < 1 ? 1 : 3, names[nn_cuda_function (activation)]);
+  return TRUE;
+}
+
+/* --- layers ------------------ */
+
+static gboolean
+add_conv (NnCudaInfer *infer, guint index, GError **error)
+{
+  const NnLayer *layer = &infer->params->model->layers[index];
+  const NnConv2dConfig *config = &layer->config.conv2d;
+  const NnExtent in = nn_cuda_extent (&layer->in_shape), out = nn_cuda_extent (&layer->out_shape);
+  const gboolean narrow = infer->type != NN_TYPE_F32;
+  const gsize in_stride = narrow ? (in.channels + 7) / 8 * 8 : in.channels;
+  const gsize out_stride = narrow ? (out.channels + 7) / 8 * 8 : out.channels;
+  const gsize positions = config->kernel[0] * config->kernel[1];
+  const gboolean skewed = config->pad_begin[0] != config->pad_end[0]
+      || config->pad_begin[1] != config->pad_end[1];
+  NnExtent padded = in;
+  Stage *stage;
+  Tensor dst;
+  float *kernel = nn_cuda_params_get (infer->params, index, "kernel");
+  const float *bias = nn_cuda_params_get (infer->params, index, "bias");
+
+  if (!settle (infer, infer->type, in_stride, layer, error))
+    return FALSE;
+  if (skewed) { /* engines want the same padding on both sides */
+    padded.rows += config->pad_begin[0] + config->pad_end[0];
+    padded.cols += config->pad_begin[1] + config->pad_end[1];
+    if (!tensor_new (infer, padded, in_stride, infer->type, layer, &dst, error))
+      return FALSE;
+    stage = stage_new (infer, STAGE_SHIFT, layer, "padding");
+    stage->shift = (NnShiftArgs) {
+      .count = (uint32_t) (padded.rows * padded.cols * in_stride),
+      .channels = (uint32_t) in_stride,
+      .src_rows = (uint32_t) in.rows,
+      .src_cols = (uint32_t) in.cols,
+      .dst_rows = (uint32_t) padded.rows,
+      .dst_cols = (uint32_t) padded.cols,
+      .offset = { (int32_t) config->pad_begin[0], (int32_t) config->pad_begin[1] },
+      .src = infer->now.data,
+      .dst = dst.data,
+      .type = infer->type,
+    };
+    infer->now = dst;
+  }
+  if (!tensor_new (infer, out, out_stride, infer->type, layer, &dst, error))
+    return FALSE;
+  stage = stage_new (infer, STAGE_CONV, layer, "");
+  stage->weights = kernel;
+  if (narrow) {
+    const gsize values = out_stride * positions * in_stride;
+
+    if (!(stage->weights = nn_cuda_new (infer->c, values * 2, layer->name, error)))
+      return FALSE;
+    add_cast (infer, out.channels * positions * in.channels, in.channels, kernel, stage->weights,
+        in_stride);
+  }
+  stage->dst = dst.data;
+  for (guint i = 0; i < infer->n_sizes; i++) {
+    const NnConvShape shape = {
+      .kind = NN_CONV_FORWARD,
+      .tf32 = infer->options.precision != NN_PRECISION_FP32,
+      .measure = infer->options.precision != NN_PRECISION_FP32,
+      .sizes = {
+        .samples = infer->sizes[i],
+        .in_rows = (uint32_t) padded.rows,
+        .in_cols = (uint32_t) padded.cols,
+        .channels = (uint32_t) in_stride,
+        .out_rows = (uint32_t) out.rows,
+        .out_cols = (uint32_t) out.cols,
+        .filters = (uint32_t) out_stride,
+        .kernel = { (uint32_t) config->kernel[0], (uint32_t) config->kernel[1] },
+        .strides = { (uint32_t) config->strides[0], (uint32_t) config->strides[1] },
+        .dilation = { (uint32_t) config->dilation[0], (uint32_t) config->dilation[1] },
+        .pad = { skewed ? 0 : (uint32_t) config->pad_begin[0],
+            skewed ? 0 : (uint32_t) config->pad_begin[1] },
+        .type = infer->type,
+      },
+    };
+
+    if (!(stage->conv[i] = nn_cuda_conv_new (infer->c, &shape, error)))
+      return FALSE;
+  }
+  infer->now = dst;
+  if (bias) {
+    begin_todo (infer, layer);
+    infer->todo.bias = bias;
+    done (infer, 0, "bias");
+  }
+  return add_activation (infer, config->activation, layer, error);
+}
+
+static gboolean
+add_dense (NnCudaInfer *infer, guint index, GError **error)
+{
+  const NnLayer *layer = &infer->params->model->layers[index];
+  const NnDenseConfig *config = &layer->config.dense;
+  const NnExtent in = nn_cuda_extent (&layer->in_shape), out = nn_cuda_extent (&layer->out_shape);
+  float *kernel = nn_cuda_params_get (infer->params, index, "kernel");
+  Stage *stage;
+  Tensor dst;
+
+  if (!settle (infer, infer->type, in.channels, layer, error)
+      || !tensor_new (infer, out, out.channels, NN_TYPE_F32, layer, &dst, error))
+    return FALSE;
+  stage = stage_new (infer, STAGE_DENSE, layer, config->activation == NN_ACTIVATION_RELU
+          ? "+ bias + relu"
+          : "+ bias");
+  stage->weights = kernel;
+  if (infer->type != NN_TYPE_F32) {
+    const gsize values = in.channels * out.channels;
+
+    if (!(stage->weights = nn_cuda_new (infer->c, values * 2, layer->name, error)))
+      return FALSE;
+    add_cast (infer, values, in.channels, kernel, stage->weights, in.channels);
+  }
+  stage->dst = dst.data;
+  for (guint i = 0; i < infer->n_sizes; i++) {
+    const NnDenseShape shape = {
+      .kind = NN_DENSE_FORWARD,
+      .rows = infer->sizes[i] * in.rows * in.cols,
+      .in = in.channels,
+      .units = out.channels,
+      .type = infer->type,
+      .dst_type = NN_TYPE_F32,
+      .tf32 = infer->options.precision != NN_PRECISION_FP32,
+      .bias = nn_cuda_params_get (infer->params, index, "bias"),
+      .relu = config->activation == NN_ACTIVATION_RELU,
+    };
+
+    if (!(stage->dense[i] = nn_cuda_dense_new (infer->c, &shape, error)))
+      return FALSE;
+  }
+  infer->now = dst;
+  return config->activation == NN_ACTIVATION_RELU
+      || add_activation (infer, config->activation, layer, error);
+}
+
+static gboolean
+add_batch_norm (NnCudaInfer *infer, guint index, GError **error)
+{
+  const NnLayer *layer = &infer->params->model->layers[index];
+  const NnBatchNormConfig *config = &layer->config.batch_norm;
+  float *tables;
+  Refresh refresh = { .is_affine = TRUE };
+
+  if (!make_room (infer, 2, layer, error)
+      || !(tables = nn_cuda_new (infer->c, 2 * config->n * sizeof (float), layer->name, error)))
+    return FALSE;
+  refresh.affine = (NnAffineArgs) {
+    .count = (uint32_t) config->n,
+    .gamma = nn_cuda_params_get (infer->params, index, "gamma"),
+    .beta = nn_cuda_params_get (infer->params, index, "beta"),
+    .mean = nn_cuda_params_get (infer->params, index, "moving_mean"),
+    .variance = nn_cuda_params_get (infer->params, index, "moving_variance"),
+    .epsilon = config->epsilon,
+    .scale = tables,
+    .shift = tables + config->n,
+  };
+  g_array_append_val (infer->refreshes, refresh);
+  infer->todo.norm
+      = (NnNorm) { tables, tables + config->n, (uint32_t) config->n, (uint32_t) config->inner };
+  done (infer, 2, layer->name);
+  return TRUE;
+}
+
+static gboolean
+add_mean (NnCudaInfer *infer, const NnLayer *layer, GError **error)
+{
+  const NnExtent in = nn_cuda_extent (&layer->in_shape);
+  const NnExtent out = { 1, 1, in.channels };
+  Stage *stage;
+  Tensor dst;
+
+  if ((infer->pending && !settle (infer, infer->type, in.channels, layer, error))
+      || !tensor_new (infer, out, in.channels, NN_TYPE_F32, layer, &dst, error))
+    return FALSE;
+  stage = stage_new (infer, STAGE_MEAN, layer, "mean");
+  stage->mean = (NnMeanArgs) {
+    .count = (uint32_t) in.channels,
+    .pixels = (uint32_t) (in.rows * in.cols),
+    .channels = (uint32_t) in.channels,
+    .stride = (uint32_t) infer->now.stride,
+    .src = infer->now.data,
+    .src_type = infer->now.type,
+    .dst = dst.data,
+    .dst_type = NN_TYPE_F32,
+  };
+  infer->now = dst;
+  return TRUE;
+}
+
+static gboolean
+add_layer (NnCudaInfer *infer, guint index, GError **error)
+{
+  const NnLayer *layer = &infer->params->model->layers[index];
+
+  switch (layer->kind) {
+    case NN_LAYER_INPUT:
+    case NN_LAYER_DROPOUT:
+      return TRUE;
+    case NN_LAYER_CONV2D:
+      return add_conv (infer, index, error);
+    case NN_LAYER_DENSE:
+      return add_dense (infer, index, error);
+    case NN_LAYER_BATCH_NORMALIZATION:
+      return add_batch_norm (infer, index, error);
+    case NN_LAYER_ACTIVATION:
+      return add_activation (infer, layer->config.activation.activation, layer, error);
+    case NN_LAYER_GLOBAL_AVERAGE_POOLING2D:
+      return add_mean (infer, layer, error);
+    case NN_LAYER_MAX_POOLING2D:
+      if (!make_room (infer, 4, layer, error))
+        return FALSE;
+      infer->todo.window = nn_cuda_pool_window (layer);
+      infer->todo_dst.extent = nn_cuda_extent (&layer->out_shape);
+      done (infer, 4, "max pooling");
+      return TRUE;
+    case NN_LAYER_FLATTEN: /* only a view, once the values lie side by side */
+      if ((infer->pending || infer->now.stride != infer->now.extent.channels)
+          && !settle (infer, infer->type, nn_cuda_extent (&layer->in_shape).channels, layer, error))
+        return FALSE;
+      infer->now.extent = nn_cuda_extent (&layer->out_shape);
+      infer->now.stride = infer->now.extent.channels;
+      return TRUE;
+    default:
+      g_set_error (error, infer->c->device->host->error_domain, NN_ERROR_UNSUPPORTED,
+          "the CUDA back end cannot run layer \"%s\"", layer->name);
+      return FALSE;
+  }
+}
+
+/* --- running ------------------ */
+
+static gboolean
+run_stage (NnCudaInfer *infer, const Stage *stage, guint size, GError **error)
+{
+  const guint n = infer->sizes[size];
+  NnFinishArgs finish;
+  NnShiftArgs shift;
+  NnSoftmaxArgs softmax;
+  NnMeanArgs mean;
+
+  switch (stage->kind) {
+    case STAGE_CONV:
+      return nn_cuda_conv_run (stage->conv[size], infer->c, stage->src, stage->weights,
+          stage->bias, stage->dst, error);
+    case STAGE_DENSE:
+      return nn_cuda_dense_run (
+          stage->dense[size], infer->c, stage->src, stage->weights, stage->dst, error);
+    case STAGE_FINISH:
+      finish = stage->finish;
+      finish.count *= n;
+      return nn_k_finish_launch (infer->c, &finish, error);
+    case STAGE_SHIFT:
+      shift = stage->shift;
+      shift.count *= n;
+      return nn_k_shift_launch (infer->c, &shift, error);
+    case STAGE_SOFTMAX:
+      softmax = stage->softmax;
+      softmax.blocks *= n;
+      return nn_k_softmax_launch (infer->c, &softmax, error);
+    default:
+      mean = stage->mean;
+      mean.count *= n;
+      return nn_k_mean_launch (infer->c, &mean, error);
+  }
+}
+
+static gboolean
+record (gpointer data, GError **error)
+{
+  NnCudaInfer *infer = data;
+  const gsize n = infer->sizes[infer->captured];
+  const gsize in = nn_cuda_count (&infer->params->model->layers[0].out_shape);
+
+  if (!nn_cuda_upload (infer->c, (void *) infer->options.input, infer->host_input,
+          n * in * sizeof (float), error))
+    return FALSE;
+  for (guint i = 0; i < infer->stages->len; i++)
+    if (!run_stage (infer, infer->stages->pdata[i], infer->captured, error))
+      return FALSE;
+  return nn_cuda_download (infer->c, infer->host_output, infer->now.data,
+      n * infer->output_size * sizeof (float), error);
+}
+
+/* Each size runs once, so that the libraries have loaded what they need, and is captured. */
+static gboolean
+capture_all (NnCudaInfer *infer, GError **error)
+{
+  for (infer->captured = 0; infer->captured < infer->n_sizes; infer->captured++) {
+    g_autoptr (GError) reason = NULL;
+
+    if (!record (infer, error) || !nn_cuda_sync (infer->c, error))
+      return FALSE;
+    g_clear_pointer (&infer->graphs[infer->captured], nn_api.cuGraphExecDestroy);
+    infer->graphs[infer->captured] = nn_cuda_capture (infer->c, record, infer, &reason);
+    if (!infer->graphs[infer->captured]) {
+      g_autofree char *words
+          = g_strdup_printf ("CUDA: not run as a graph, which is slower: %s", reason->message);
+
+      infer->c->device->host->log (NN_LOG_INFO, words);
+    }
+  }
+  return TRUE;
+}
+
+gboolean
+nn_cuda_infer_refresh (NnCudaInfer *infer, GError **error)
+{
+  for (guint i = 0; i < infer->refreshes->len; i++) {
+    const Refresh *r = &g_array_index (infer->refreshes, Refresh, i);
+
+    if (!(r->is_affine ? nn_k_affine_launch (infer->c, &r->affine, error)
+                       : nn_k_finish_launch (infer->c, &r->cast, error)))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+nn_cuda_infer_run (
+    NnCudaInfer *infer, guint n, const float *host_input, float *host_output, GError **error)
+{
+  guint size = 0;
+
+  if (infer->host_input != host_input || infer->host_output != host_output) {
+    infer->host_input = host_input;
+    infer->host_output = host_output;
+    if (!capture_all (infer, error))
+      return FALSE;
+  }
+  while (size + 1 < infer->n_sizes && infer->sizes[size + 1] >= n)
+    size++;
+  infer->captured = size;
+  return infer->graphs[size]
+      ? NN_CU (cuGraphLaunch, NN_ERROR_RUN, error, infer->graphs[size], infer->c->stream)
+      : record (infer, error);
+}
+
+/* --- building ------------------ */
+
+static gboolean
+build (NnCudaInfer *infer, GError **error)
+{
+  const NnModel *model = infer->params->model;
+  const NnExtent input = nn_cuda_extent (&model->layers[0].out_shape);
+  guint n;
+  g_autofree guint *chain = nn_cuda_layer_chain (model, &n);
+  gsize workspace = infer->c->workspace_size;
+
+  infer->now
+      = (Tensor) { (void *) infer->options.input, NN_TYPE_F32, input, input.channels };
+  for (guint i = 0; i < n; i++)
+    if (!add_layer (infer, chain[i], error))
+      return FALSE;
+  if (!settle (infer, NN_TYPE_F32,
+          infer->pending ? infer->todo_dst.extent.channels : infer->now.extent.channels,
+          &model->layers[model->output], error))
+    return FALSE;
+  infer->output_size = extent_count (infer->now.extent);
+  for (guint s = 0; s < infer->stages->len; s++) {
+    const Stage *stage = infer->stages->pdata[s];
+
+    for (guint i = 0; i < infer->n_sizes; i++) {
+      if (stage->conv[i])
+        workspace = MAX (workspace, nn_cuda_conv_get_workspace (stage->conv[i]));
+      if (stage->dense[i])
+        workspace = MAX (workspace, nn_cuda_dense_get_workspace (stage->dense[i]));
+    }
+  }
+  if (workspace > infer->c->workspace_size) {
+    if (!(infer->c->workspace = nn_cuda_new (infer->c, workspace, "workspace", error)))
+      return FALSE;
+    infer->c->workspace_size = workspace;
+  }
+  return nn_cuda_infer_refresh (infer, error);
+}
+
+NnCudaInfer *
+nn_cuda_infer_new (NnCudaContext *c, const NnCudaParams *params, const NnCudaInferOptions *options,
+    GError **error)
+{
+  NnCudaInfer *infer = g_new0 (NnCudaInfer, 1);
+
+  infer->c = c;
+  infer->params = params;
+  infer->options = *options;
+  infer->type = options->precision == NN_PRECISION_FP16 ? NN_TYPE_F16
+      : options->precision == NN_PRECISION_BF16         ? NN_TYPE_BF16
+                                                        : NN_TYPE_F32;
+  infer->stages = g_ptr_array_new_with_free_func (stage_free);
+  infer->refreshes = g_array_new (FALSE, FALSE, sizeof (Refresh));
+  infer->todo_words = g_string_new (NULL);
+  for (guint n = options->batch; infer->n_sizes < MAX_SIZES; n = (n + 1) / 2) {
+    infer->sizes[infer->n_sizes++] = n;
+    if (n == 1 || !options->halves)
+      break;
+  }
+  if (build (infer, error))
+    return infer;
+  nn_cuda_infer_free (infer);
+  return NULL;
+}
+
+void
+nn_cuda_infer_free (NnCudaInfer *infer)
+{
+  if (!infer)
+    return;
+  nn_cuda_sync (infer->c, NULL);
+  for (guint i = 0; i < infer->n_sizes; i++)
+    if (infer->graphs[i])
+      nn_api.cuGraphExecDestroy (infer->graphs[i]);
+  g_ptr_array_unref (infer->stages);
+  g_array_unref (infer->refreshes);
+  g_string_free (infer->todo_words, TRUE);
+  g_free (infer);
+}
+
+void
+nn_cuda_infer_describe (const NnCudaInfer *infer, GString *text)
+{
+  for (guint i = 0; i < infer->stages->len; i++) {
+    const Stage *stage = infer->stages->pdata[i];
+    const gboolean dense = stage->kind == STAGE_DENSE;
+    const char *library = stage->kind == STAGE_CONV ? nn_cuda_conv_describe (stage->conv[0])
+        : dense                                     ? nn_cuda_dense_describe (stage->dense[0])
+                                                    : "kernel";
+
+    g_string_append_printf (text, "%s: %s%s%s\n", stage->layer->name, library,
+        *stage->how ? ": " : "", stage->how);
+  }
+}

@@ -1,0 +1,319 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What each kernel is given, one struct by value, and the list of kernels. For C,
+ * for CUDA C++ and for tests: no GLib, no CUDA header.
+ *
+ * Activations are (samples, rows, columns, channels) with `stride` values from one
+ * pixel to the next (>= channels: 16-bit tensors are padded for the tensor cores).
+ * Counts are 32-bit: no tensor of a plan has 2^31 values. */
+
+#include <stdint.h>
+
+#define NN_BLOCK 256      /* threads of a block */
+#define NN_CHUNK 4096     /* parameters in an optimizer's chunk */
+#define NN_CHUNK_LANES 1024
+
+typedef enum
+{
+  NN_TYPE_F32,
+  NN_TYPE_F16,
+  NN_TYPE_BF16,
+} NnType;
+
+/* as NnActivation has them, which needs GLib */
+typedef enum
+{
+  NN_FN_LINEAR,
+  NN_FN_RELU,
+  NN_FN_SIGMOID,
+  NN_FN_TANH,
+} NnFunction;
+
+/* A window over rows and columns; 1x1 where there is none. */
+typedef struct
+{
+  uint32_t in_rows, in_cols, out_rows, out_cols;
+  uint32_t size[2], strides[2];
+  uint32_t pad[2]; /* before the first row and column */
+} NnWindow;
+
+/* BatchNormalization's index of element e of a sample: e / inner % n. */
+typedef struct
+{
+  const float *scale, *shift; /* n; NULL: none */
+  uint32_t n, inner;
+} NnNorm;
+
+/* dst = max over the window of f2 (norm (f1 (src + bias))) */
+typedef struct
+{
+  uint32_t count; /* of dst: samples * out_rows * out_cols * channels */
+  const void *src;
+  void *dst; /* may be src where the window is 1x1 and types and strides are equal */
+  NnType src_type, dst_type;
+  uint32_t channels, src_stride, dst_stride;
+  NnWindow window;
+  const float *bias; /* a value a channel, or NULL */
+  NnFunction f1, f2;
+  NnNorm norm;
+} NnFinishArgs;
+
+/* gamma (x - mean) / sqrt (variance + epsilon) + beta as x * scale + shift */
+typedef struct
+{
+  uint32_t count;
+  const float *gamma, *beta; /* or NULL */
+  const float *mean, *variance;
+  double epsilon;
+  float *scale, *shift;
+} NnAffineArgs;
+
+/* Softmax over rows of n values: a block a row. */
+typedef struct
+{
+  uint32_t blocks;
+  uint32_t n;
+  const void *src;
+  NnType src_type;
+  float *dst;
+} NnSoftmaxArgs;
+
+/* dst = y * (dy - sum (y * dy)) */
+typedef struct
+{
+  uint32_t blocks;
+  uint32_t n;
+  const float *y, *dy;
+  float *dst;
+} NnSoftmaxBackwardArgs;
+
+/* Mean over the pixels of a sample, and its gradient. */
+typedef struct
+{
+  uint32_t count; /* forward: samples * channels; backward: that times pixels */
+  uint32_t pixels, channels, stride;
+  const void *src;
+  NnType src_type;
+  void *dst;
+  NnType dst_type;
+} NnMeanArgs;
+
+/* dst (rows, cols) = src moved by `offset`, zero where src has nothing */
+typedef struct
+{
+  uint32_t count;
+  uint32_t channels; /* the stride of both, padding included */
+  uint32_t src_rows, src_cols, dst_rows, dst_cols;
+  int32_t offset[2]; /* dst (y, x) = src (y - offset[0], x - offset[1]) */
+  const void *src;
+  void *dst;
+  NnType type;
+} NnShiftArgs;
+
+/* Convolution by plain loops, where cuDNN has no engine for a shape. Kernel
+ * (filters, kernel rows, kernel columns, channels). */
+typedef struct
+{
+  uint32_t count;
+  uint32_t samples;
+  uint32_t in_rows, in_cols, channels, in_stride;
+  uint32_t out_rows, out_cols, filters, out_stride;
+  uint32_t kernel[2], strides[2], dilation[2], pad[2];
+  NnType type, dst_type; /* dst_type: forward only */
+  const void *x, *w, *dy; /* forward: x, w; data: dy, w; filter: x, dy */
+  void *dst;
+} NnConvArgs;
+
+/* --- training ------------------ */
+
+/* What changes from step to step: in device memory, so that a captured step stays valid. */
+typedef struct
+{
+  uint64_t seed;
+  int64_t iterations;
+  uint32_t samples; /* of the batch that take part; the others' gradients are 0 */
+  int32_t is_sgd, nesterov;
+  float rate, beta_1, beta_2, epsilon, momentum;
+  float keep; /* 1 - rate * weight decay; 1: none */
+} NnStepParams;
+
+typedef struct
+{
+  uint32_t count; /* groups of four values: ceil (values / 4) */
+  uint32_t values;
+  const NnStepParams *step;
+  uint32_t layer;
+  double rate;
+  const float *src;
+  float *dst;
+} NnDropoutArgs;
+
+/* The gradient that comes into a value before a max pooling: the sum over the windows of
+ * which it is the first maximum. With `pooled` NULL it is dy itself. */
+typedef struct
+{
+  const float *pooled; /* gradient behind the pooling, or NULL */
+  const float *dy;     /* or NULL */
+  NnWindow window;
+  uint32_t channels;
+} NnIncoming;
+
+typedef enum
+{
+  NN_SUMS_MOMENTS,  /* x and x^2 */
+  NN_SUMS_GRADIENT, /* dy and dy * (x - mean) * inv_std */
+  NN_SUMS_PLAIN,    /* x */
+} NnSumsKind;
+
+/* Sums for each index i of a normalised axis over the samples that take part, in `parts`
+ * parts each, to be added up in order by the kernel that follows: sums[i * parts + part],
+ * and the second kind behind all of the first.
+ * inner > 1: a block an index and part. inner == 1: a block 32 indices and a part. */
+typedef struct
+{
+  uint32_t blocks;
+  NnSumsKind kind;
+  uint32_t outer, n, inner, parts;
+  const NnStepParams *step;
+  const float *x;
+  const float *mean, *inv_std; /* of the gradient's sums */
+  NnNorm norm;                 /* of the pooling's maxima */
+  NnIncoming incoming;
+  double *sums; /* (2, n, parts) */
+} NnSumsArgs;
+
+/* From sums to scale and shift, and the moving statistics. */
+typedef struct
+{
+  uint32_t count; /* n */
+  uint32_t parts, per_sample; /* values of an index in a sample */
+  const NnStepParams *step;
+  int32_t frozen, bessel;
+  float momentum, epsilon;
+  const double *sums;
+  const float *gamma, *beta;
+  float *moving_mean, *moving_variance;
+  float *mean, *inv_std, *scale, *shift;
+} NnBnForwardArgs;
+
+typedef struct
+{
+  uint32_t count;
+  uint32_t parts, per_sample;
+  const NnStepParams *step;
+  int32_t frozen;
+  const double *sums;
+  const float *gamma, *inv_std;
+  float *dgamma, *dbeta; /* or NULL */
+  float *k1, *k2, *k3;
+} NnBnBackwardArgs;
+
+/* dx = k1 * (dy - k2 - (x - mean) * k3) * f'(x), x = f (what came before) */
+typedef struct
+{
+  uint32_t count;
+  uint32_t sample_size;
+  const NnStepParams *step;
+  const float *x;
+  NnNorm norm;
+  NnIncoming incoming;
+  const float *mean, *k1, *k2, *k3;
+  NnFunction before;
+  float *dx;
+} NnBnDxArgs;
+
+/* dx = the gradient through a pooling of x */
+typedef struct
+{
+  uint32_t count;
+  const float *x;
+  NnIncoming incoming;
+  float *dx;
+} NnUnpoolArgs;
+
+/* dst = dy * f'(x), from y = f (x) */
+typedef struct
+{
+  uint32_t count;
+  NnFunction function;
+  const float *y, *dy;
+  float *dst;
+} NnSlopeArgs;
+
+/* sums (n, parts) to gradient (n) */
+typedef struct
+{
+  uint32_t count;
+  uint32_t parts;
+  const double *sums;
+  float *dst;
+} NnTotalArgs;
+
+/* Loss and its gradient before the last activation, as nn/loss.h has them: a thread a sample. */
+typedef struct
+{
+  uint32_t count; /* samples of the whole batch */
+  uint32_t outputs;
+  int32_t binary;
+  const NnStepParams *step;
+  const float *y, *targets, *weights;
+  float *gradient;
+  double *loss;     /* a sample's, not weighted */
+  uint32_t *right;
+} NnLossArgs;
+
+typedef struct
+{
+  float *w, *m;
+  float *v; /* NULL: SGD */
+  float *g;
+  uint32_t n;
+  int32_t decays;
+  float l1, l2;
+} NnChunk;
+
+typedef struct
+{
+  uint32_t count; /* chunks * NN_CHUNK_LANES */
+  const NnChunk *chunks;
+  const NnStepParams *step;
+} NnOptimizerArgs;
+
+/* l1 |w| + l2 w^2 of each chunk: a block a chunk */
+typedef struct
+{
+  uint32_t blocks;
+  const NnChunk *chunks;
+  double *sums;
+} NnPenaltyArgs;
+
+/* --- the list ------------------ */
+
+/* X (name, arguments): a thread an element */
+#define NN_ELEMENT_KERNELS(X) \
+  X (nn_k_finish, NnFinishArgs) \
+  X (nn_k_affine, NnAffineArgs) \
+  X (nn_k_mean, NnMeanArgs) \
+  X (nn_k_mean_backward, NnMeanArgs) \
+  X (nn_k_shift, NnShiftArgs) \
+  X (nn_k_conv, NnConvArgs) \
+  X (nn_k_conv_data, NnConvArgs) \
+  X (nn_k_conv_filter, NnConvArgs) \
+  X (nn_k_dropout, NnDropoutArgs) \
+  X (nn_k_bn_forward, NnBnForwardArgs) \
+  X (nn_k_bn_backward, NnBnBackwardArgs) \
+  X (nn_k_bn_dx, NnBnDxArgs) \
+  X (nn_k_unpool, NnUnpoolArgs) \
+  X (nn_k_slope, NnSlopeArgs) \
+  X (nn_k_total, NnTotalArgs) \
+  X (nn_k_loss, NnLossArgs) \
+  X (nn_k_optimizer, NnOptimizerArgs)
+
+/* X (name, arguments, rounds of reduction): a block of NN_BLOCK threads an item */
+#define NN_BLOCK_KERNELS(X) \
+  X (nn_k_softmax, NnSoftmaxArgs, 2) \
+  X (nn_k_softmax_backward, NnSoftmaxBackwardArgs, 1) \
+  X (nn_k_sums, NnSumsArgs, 1) \
+  X (nn_k_penalty, NnPenaltyArgs, 1)

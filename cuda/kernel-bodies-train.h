@@ -1,0 +1,427 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Kernels of training: float32, unpadded. See kernel-bodies.h. */
+
+#include "cuda/kernel-bodies.h"
+
+/* --- convolution by plain loops ------------------ */
+
+static inline NN_HOST_DEVICE void
+nn_k_conv_data_at (const NnConvArgs *a, uint32_t i)
+{
+  const uint32_t channel = i % a->channels, pixel = i / a->channels;
+  const uint32_t col = pixel % a->in_cols, row = pixel / a->in_cols % a->in_rows;
+  const uint32_t sample = pixel / a->in_cols / a->in_rows;
+  const float *dy = (const float *) a->dy, *w = (const float *) a->w;
+  float sum = 0;
+
+  for (uint32_t r = 0; r < a->kernel[0]; r++) {
+    const uint32_t y = row + a->pad[0] - r * a->dilation[0]; /* wraps where negative */
+
+    if (y % a->strides[0] != 0 || y / a->strides[0] >= a->out_rows || y > row + a->pad[0])
+      continue;
+    for (uint32_t s = 0; s < a->kernel[1]; s++) {
+      const uint32_t x = col + a->pad[1] - s * a->dilation[1];
+      uint64_t at, with;
+
+      if (x % a->strides[1] != 0 || x / a->strides[1] >= a->out_cols || x > col + a->pad[1])
+        continue;
+      at = ((uint64_t) (sample * a->out_rows + y / a->strides[0]) * a->out_cols
+               + x / a->strides[1])
+          * a->filters;
+      with = (uint64_t) (r * a->kernel[1] + s) * a->channels + channel;
+      for (uint32_t f = 0; f < a->filters; f++)
+        sum += dy[at + f] * w[with + (uint64_t) f * a->kernel[0] * a->kernel[1] * a->channels];
+    }
+  }
+  ((float *) a->dst)[i] = sum;
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_conv_filter_at (const NnConvArgs *a, uint32_t i)
+{
+  const uint32_t channel = i % a->channels, s = i / a->channels % a->kernel[1];
+  const uint32_t r = i / a->channels / a->kernel[1] % a->kernel[0];
+  const uint32_t filter = i / a->channels / a->kernel[1] / a->kernel[0];
+  const float *x = (const float *) a->x, *dy = (const float *) a->dy;
+  double sum = 0;
+
+  for (uint32_t n = 0; n < a->samples; n++) {
+    for (uint32_t row = 0; row < a->out_rows; row++) {
+      const uint32_t y = row * a->strides[0] + r * a->dilation[0] - a->pad[0];
+      float line = 0;
+
+      for (uint32_t col = 0; col < a->out_cols && y < a->in_rows; col++) {
+        const uint32_t at = col * a->strides[1] + s * a->dilation[1] - a->pad[1];
+
+        if (at < a->in_cols)
+          line += x[((uint64_t) (n * a->in_rows + y) * a->in_cols + at) * a->channels + channel]
+              * dy[((uint64_t) (n * a->out_rows + row) * a->out_cols + col) * a->filters + filter];
+      }
+      sum += line;
+    }
+  }
+  ((float *) a->dst)[i] = (float) sum;
+}
+
+/* --- gradients through a max pooling ------------------ */
+
+/* What comes back into element @e (of the whole batch) of x, @norm being between x and the
+ * maxima. The maxima are found again by the arithmetic that found them: first of equals. */
+static inline NN_HOST_DEVICE float
+nn_incoming (const NnIncoming *in, const float *x, const NnNorm *norm, uint32_t e)
+{
+  const NnWindow *w = &in->window;
+  uint32_t channel, col, row, base;
+  float sum = 0;
+
+  if (!in->pooled)
+    return in->dy[e];
+  channel = e % in->channels;
+  col = e / in->channels % w->in_cols;
+  row = e / in->channels / w->in_cols % w->in_rows;
+  base = e / in->channels / w->in_cols / w->in_rows; /* the sample */
+  for (uint32_t r = 0; r < w->size[0]; r++) {
+    const uint32_t oy = row + w->pad[0] - r;
+
+    if (oy > row + w->pad[0] || oy % w->strides[0] != 0 || oy / w->strides[0] >= w->out_rows)
+      continue;
+    for (uint32_t c = 0; c < w->size[1]; c++) {
+      const uint32_t ox = col + w->pad[1] - c;
+      uint32_t first = 0;
+      float best = 0;
+      int found = 0;
+
+      if (ox > col + w->pad[1] || ox % w->strides[1] != 0 || ox / w->strides[1] >= w->out_cols)
+        continue;
+      for (uint32_t k = 0; k < w->size[0]; k++) {
+        const uint32_t y = oy + k - w->pad[0];
+
+        for (uint32_t l = 0; l < w->size[1]; l++) {
+          const uint32_t at = ox + l - w->pad[1];
+          uint32_t inside;
+          float value;
+
+          if (y >= w->in_rows || at >= w->in_cols)
+            continue;
+          inside = (y * w->in_cols + at) * in->channels + channel;
+          value = nn_normalize (
+              norm, inside, x[base * w->in_rows * w->in_cols * in->channels + inside]);
+          if (!found || value > best) {
+            best = value;
+            first = inside;
+          }
+          found = 1;
+        }
+      }
+      if (first == (row * w->in_cols + col) * in->channels + channel)
+        sum += in->pooled[((base * w->out_rows + oy / w->strides[0]) * w->out_cols
+                              + ox / w->strides[1])
+                * in->channels
+            + channel];
+    }
+  }
+  return sum;
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_unpool_at (const NnUnpoolArgs *a, uint32_t i)
+{
+  const NnNorm none = { NULL, NULL, 1, 1 };
+
+  a->dx[i] = nn_incoming (&a->incoming, a->x, &none, i);
+}
+
+/* --- BatchNormalization ------------------ */
+
+static inline NN_HOST_DEVICE uint32_t
+nn_k_sums_width (const NnSumsArgs *a)
+{
+  return a->inner == 1 ? 32 : 1;
+}
+
+static inline NN_HOST_DEVICE int
+nn_k_sums_is_max (uint32_t round)
+{
+  return 0;
+}
+
+static inline NN_HOST_DEVICE void
+nn_sums_add (const NnSumsArgs *a, uint32_t i, uint32_t e, double *first, double *second)
+{
+  const float x = a->x ? a->x[e] : 0;
+
+  if (a->kind == NN_SUMS_GRADIENT) {
+    const float dy = nn_incoming (&a->incoming, a->x, &a->norm, e);
+
+    *first += dy;
+    *second += (double) dy * (x - a->mean[i]) * a->inv_std[i];
+  } else {
+    *first += x;
+    *second += (double) x * x;
+  }
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_sums_part (const NnSumsArgs *a, uint32_t block, uint32_t thread, uint32_t round, NnShared *s)
+{
+  const uint32_t part = block % a->parts, samples = a->step->samples;
+  double first = 0, second = 0;
+
+  if (a->inner == 1) {
+    /* thread: one of 32 indices, and a row of those that this part has */
+    const uint32_t i = block / a->parts * 32 + thread % 32, rows = samples * a->outer;
+
+    for (uint32_t r = part * (NN_BLOCK / 32) + thread / 32; r < rows && i < a->n;
+         r += a->parts * (NN_BLOCK / 32))
+      nn_sums_add (a, i, r * a->n + i, &first, &second);
+  } else {
+    const uint32_t i = block / a->parts, runs = samples * a->outer;
+
+    for (uint32_t k = part * NN_BLOCK + thread; k < runs * a->inner; k += a->parts * NN_BLOCK)
+      nn_sums_add (
+          a, i, (k / a->inner * a->n + i) * a->inner + k % a->inner, &first, &second);
+  }
+  s->a[thread] = first;
+  s->b[thread] = second;
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_sums_last (const NnSumsArgs *a, uint32_t block, uint32_t thread, const NnShared *s)
+{
+  const uint32_t width = nn_k_sums_width (a), i = block / a->parts * width + thread;
+
+  if (thread >= width || i >= a->n)
+    return;
+  a->sums[i * a->parts + block % a->parts] = s->a[thread];
+  a->sums[(a->n + i) * a->parts + block % a->parts] = s->b[thread];
+}
+
+static inline NN_HOST_DEVICE double
+nn_total (const double *sums, uint32_t parts)
+{
+  double total = 0;
+
+  for (uint32_t p = 0; p < parts; p++)
+    total += sums[p];
+  return total;
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_bn_forward_at (const NnBnForwardArgs *a, uint32_t i)
+{
+  const double total = (double) a->step->samples * a->per_sample;
+  double mean = a->moving_mean[i], var = a->moving_variance[i], scale;
+
+  if (!a->frozen) {
+    const float moved = a->moving_mean[i] * a->momentum;
+    double unbiased;
+
+    mean = nn_total (a->sums + i * a->parts, a->parts) / total;
+    var = nn_total (a->sums + (a->count + i) * a->parts, a->parts) / total - mean * mean;
+    var = var > 0 ? var : 0;
+    unbiased = a->bessel && total > 1 + a->epsilon ? var * total / (total - (1 + a->epsilon)) : var;
+    a->moving_mean[i] = moved + (float) mean * (1 - a->momentum);
+    a->moving_variance[i]
+        = a->moving_variance[i] * a->momentum + (float) unbiased * (1 - a->momentum);
+  }
+  scale = (a->gamma ? a->gamma[i] : 1) / sqrt (var + a->epsilon);
+  a->mean[i] = (float) mean;
+  a->inv_std[i] = (float) (1 / sqrt (var + a->epsilon));
+  a->scale[i] = (float) scale;
+  a->shift[i] = (float) ((a->beta ? a->beta[i] : 0) - mean * scale);
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_bn_backward_at (const NnBnBackwardArgs *a, uint32_t i)
+{
+  const double total = (double) a->step->samples * a->per_sample;
+  const double sum = nn_total (a->sums + i * a->parts, a->parts);
+  const double sum_xhat = nn_total (a->sums + (a->count + i) * a->parts, a->parts);
+
+  if (a->dgamma)
+    a->dgamma[i] = (float) sum_xhat;
+  if (a->dbeta)
+    a->dbeta[i] = (float) sum;
+  a->k1[i] = (a->gamma ? a->gamma[i] : 1) * a->inv_std[i];
+  a->k2[i] = a->frozen ? 0 : (float) (sum / total);
+  a->k3[i] = a->frozen ? 0 : (float) (a->inv_std[i] * sum_xhat / total);
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_bn_dx_at (const NnBnDxArgs *a, uint32_t e)
+{
+  const uint32_t i = e % a->sample_size / a->norm.inner % a->norm.n;
+  const float x = a->x[e];
+  float d = 0;
+
+  if (e / a->sample_size < a->step->samples)
+    d = a->k1[i]
+        * (nn_incoming (&a->incoming, a->x, &a->norm, e) - a->k2[i] - (x - a->mean[i]) * a->k3[i])
+        * nn_slope (a->before, x);
+  a->dx[e] = d;
+}
+
+/* --- the rest ------------------ */
+
+static inline NN_HOST_DEVICE uint32_t
+nn_k_softmax_backward_width (const NnSoftmaxBackwardArgs *a)
+{
+  return 1;
+}
+
+static inline NN_HOST_DEVICE int
+nn_k_softmax_backward_is_max (uint32_t round)
+{
+  return 0;
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_softmax_backward_part (
+    const NnSoftmaxBackwardArgs *a, uint32_t block, uint32_t thread, uint32_t round, NnShared *s)
+{
+  const uint64_t first = (uint64_t) block * a->n;
+  double dot = 0;
+
+  for (uint32_t i = thread; i < a->n; i += NN_BLOCK)
+    dot += (double) a->y[first + i] * a->dy[first + i];
+  s->a[thread] = dot;
+  s->b[thread] = 0;
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_softmax_backward_last (
+    const NnSoftmaxBackwardArgs *a, uint32_t block, uint32_t thread, const NnShared *s)
+{
+  const uint64_t first = (uint64_t) block * a->n;
+
+  for (uint32_t i = thread; i < a->n; i += NN_BLOCK)
+    a->dst[first + i] = a->y[first + i] * (a->dy[first + i] - (float) s->result[0]);
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_slope_at (const NnSlopeArgs *a, uint32_t i)
+{
+  a->dst[i] = a->dy[i] * nn_slope (a->function, a->y[i]);
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_total_at (const NnTotalArgs *a, uint32_t i)
+{
+  a->dst[i] = (float) nn_total (a->sums + i * a->parts, a->parts);
+}
+
+/* Words of (seed, NN_STREAM_DROPOUT, iterations << 8 | layer), one a value: nn/backend.h. */
+static inline NN_HOST_DEVICE void
+nn_k_dropout_at (const NnDropoutArgs *a, uint32_t i)
+{
+  const float scale = (float) (1 / (1 - a->rate));
+  NnRng rng;
+
+  nn_rng_init (
+      &rng, a->step->seed, NN_STREAM_DROPOUT, (uint64_t) a->step->iterations << 8 | a->layer);
+  rng.counter[0] = i;
+  nn_philox (rng.counter, rng.key, rng.block);
+  for (uint32_t k = 0; k < 4 && 4 * i + k < a->values; k++)
+    a->dst[4 * i + k] = rng.block[k] / 4294967296.0 >= a->rate ? a->src[4 * i + k] * scale : 0;
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_loss_at (const NnLossArgs *a, uint32_t sample)
+{
+  const float *y = a->y + (uint64_t) sample * a->outputs;
+  const float *target = a->targets + (uint64_t) sample * a->outputs;
+  float *gradient = a->gradient + (uint64_t) sample * a->outputs;
+  const double scale
+      = a->weights[sample] / ((double) a->step->samples * (a->binary ? a->outputs : 1));
+  double sum = 0;
+  uint32_t best = 0, wanted = 0, right = 1;
+
+  for (uint32_t i = 0; i < a->outputs; i++) {
+    const double p = y[i] < 1e-7 ? 1e-7 : y[i] > 1 - 1e-7 ? 1 - 1e-7 : (double) y[i];
+
+    if (sample >= a->step->samples) {
+      gradient[i] = 0;
+      continue;
+    }
+    if (a->binary) {
+      sum -= (target[i] * log (p) + (1 - target[i]) * log1p (-p)) / a->outputs;
+      right &= (y[i] > 0.5f) == (target[i] > 0.5f);
+    } else {
+      if (target[i] != 0)
+        sum -= target[i] * log (p);
+      best = y[i] > y[best] ? i : best;
+      wanted = target[i] > target[wanted] ? i : wanted;
+    }
+    gradient[i] = (float) (((double) y[i] - target[i]) * scale);
+  }
+  a->loss[sample] = sum;
+  a->right[sample] = a->binary ? right : best == wanted;
+}
+
+static inline NN_HOST_DEVICE float
+nn_regularized (float g, float w, float l1, float l2)
+{
+  return g + 2 * l2 * w + (w > 0 ? l1 : w < 0 ? -l1 : 0);
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_optimizer_at (const NnOptimizerArgs *a, uint32_t i)
+{
+  const NnChunk *c = &a->chunks[i / NN_CHUNK_LANES];
+  const NnStepParams *s = a->step;
+
+  for (uint32_t k = i % NN_CHUNK_LANES; k < c->n; k += NN_CHUNK_LANES) {
+    const float g = nn_regularized (c->g[k], c->w[k], c->l1, c->l2);
+    float w = c->decays ? c->w[k] * s->keep : c->w[k];
+
+    if (s->is_sgd) {
+      const float move = s->rate * g, m = s->momentum * c->m[k] - move;
+
+      c->m[k] = m;
+      w += s->nesterov ? s->momentum * m - move : m;
+    } else {
+      const float m = s->beta_1 * c->m[k] + (1 - s->beta_1) * g;
+      const float v = s->beta_2 * c->v[k] + (1 - s->beta_2) * g * g;
+
+      c->m[k] = m;
+      c->v[k] = v;
+      w -= s->rate * m / (sqrtf (v) + s->epsilon);
+    }
+    c->w[k] = w;
+  }
+}
+
+static inline NN_HOST_DEVICE uint32_t
+nn_k_penalty_width (const NnPenaltyArgs *a)
+{
+  return 1;
+}
+
+static inline NN_HOST_DEVICE int
+nn_k_penalty_is_max (uint32_t round)
+{
+  return 0;
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_penalty_part (
+    const NnPenaltyArgs *a, uint32_t block, uint32_t thread, uint32_t round, NnShared *s)
+{
+  const NnChunk *c = &a->chunks[block];
+  double sum = 0;
+
+  for (uint32_t k = thread; k < c->n && (c->l1 != 0 || c->l2 != 0); k += NN_BLOCK)
+    sum += c->l1 * fabs ((double) c->w[k]) + c->l2 * (double) c->w[k] * c->w[k];
+  s->a[thread] = sum;
+  s->b[thread] = 0;
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_penalty_last (const NnPenaltyArgs *a, uint32_t block, uint32_t thread, const NnShared *s)
+{
+  if (thread == 0)
+    a->sums[block] = s->result[0];
+}

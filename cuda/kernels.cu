@@ -1,0 +1,38 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The kernels that cuda/kernel-args.h lists, made of the bodies that tests run on the host.
+ * Compiled to a fat binary that module.c carries and the driver loads. */
+
+#include "cuda/kernel-bodies-train.h"
+
+#define ELEMENT_KERNEL(name, Args) \
+  extern "C" __global__ void __launch_bounds__ (NN_BLOCK) name (const Args args) \
+  { \
+    const uint32_t i = blockIdx.x * NN_BLOCK + threadIdx.x; \
+\
+    if (i < args.count) \
+      name##_at (&args, i); \
+  }
+
+#define BLOCK_KERNEL(name, Args, rounds) \
+  extern "C" __global__ void __launch_bounds__ (NN_BLOCK) name (const Args args) \
+  { \
+    __shared__ NnShared shared; \
+\
+    for (uint32_t round = 0; round < rounds; round++) { \
+      name##_part (&args, blockIdx.x, threadIdx.x, round, &shared); \
+      for (uint32_t step = NN_BLOCK / 2; step >= name##_width (&args); step /= 2) { \
+        __syncthreads (); \
+        nn_shared_combine (&shared, threadIdx.x, step, name##_is_max (round)); \
+      } \
+      __syncthreads (); \
+      if (threadIdx.x == 0) \
+        shared.result[round] = shared.a[0]; \
+      __syncthreads (); \
+    } \
+    name##_last (&args, blockIdx.x, threadIdx.x, &shared); \
+  }
+
+NN_ELEMENT_KERNELS (ELEMENT_KERNEL)
+NN_BLOCK_KERNELS (BLOCK_KERNEL)

@@ -1,0 +1,134 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cuda/plan.h"
+
+#include "nn/error.h"
+
+typedef struct
+{
+  const NnCudaDevice *device;
+  NnModel *model;
+  guint batch;
+  NnPrecision precision;
+  NnCudaContext c;
+  NnCudaParams params;
+  float *input, *output; /* pinned */
+  float *device_input;
+  NnCudaInfer *infer;
+} CudaPlan;
+
+static gboolean
+check_options (const NnHost *host, NnModel *model, const NnPlanOptions *options, GError **error)
+{
+  if (options->training)
+    g_set_error_literal (error, host->error_domain, NN_ERROR_UNSUPPORTED,
+        "the CUDA back end cannot train in this version: use the CPU");
+  else if (!model->has_weights)
+    g_set_error (error, host->error_domain, NN_ERROR_FORMAT,
+        "%s: the model has no weights: name a weights file",
+        model->origin ? model->origin : "model");
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static gboolean
+build (CudaPlan *plan, const NnPlanOptions *options, GError **error)
+{
+  const gsize in = nn_cuda_count (&plan->model->layers[0].out_shape) * sizeof (float);
+  const gsize out
+      = nn_cuda_count (&plan->model->layers[plan->model->output].out_shape) * sizeof (float);
+  NnCudaInferOptions infer
+      = { .precision = plan->precision, .batch = plan->batch, .halves = TRUE };
+
+  if (!nn_cuda_context_init (&plan->c, plan->device, error)
+      || !(plan->input = nn_cuda_new_pinned (&plan->c, plan->batch * in, "the input", error))
+      || !(plan->output = nn_cuda_new_pinned (&plan->c, plan->batch * out, "the output", error))
+      || !(plan->device_input = nn_cuda_new (&plan->c, plan->batch * in, "the input", error))
+      || !nn_cuda_params_init (&plan->params, &plan->c, plan->model, error))
+    return FALSE;
+  infer.input = plan->device_input;
+  plan->infer = nn_cuda_infer_new (&plan->c, &plan->params, &infer, error);
+  /* the first run captures the graphs: not in the first frame */
+  return plan->infer
+      && nn_cuda_infer_run (plan->infer, plan->batch, plan->input, plan->output, error)
+      && nn_cuda_sync (&plan->c, error);
+}
+
+gpointer
+nn_cuda_plan_new (gpointer device, NnModel *model, const NnPlanOptions *options, GError **error)
+{
+  const NnCudaDevice *d = device;
+  CudaPlan *plan;
+  gboolean ok;
+
+  if (!check_options (d->host, model, options, error)
+      || !nn_cuda_enter (d, NN_ERROR_BACKEND, error))
+    return NULL;
+  plan = g_new0 (CudaPlan, 1);
+  plan->device = d;
+  plan->model = model;
+  plan->batch = options->batch;
+  plan->precision
+      = options->precision == NN_PRECISION_AUTO ? NN_PRECISION_TF32 : options->precision;
+  ok = build (plan, options, error);
+  nn_cuda_leave ();
+  if (ok)
+    return plan;
+  nn_cuda_plan_free (plan);
+  return NULL;
+}
+
+void
+nn_cuda_plan_free (gpointer data)
+{
+  CudaPlan *plan = data;
+
+  if (!plan)
+    return;
+  if (nn_cuda_enter (plan->device, NN_ERROR_BACKEND, NULL)) {
+    nn_cuda_infer_free (plan->infer);
+    nn_cuda_params_clear (&plan->params);
+    nn_cuda_context_clear (&plan->c);
+    nn_cuda_leave ();
+  }
+  g_free (plan);
+}
+
+guint
+nn_cuda_plan_get_threads (gpointer plan)
+{
+  return 1;
+}
+
+float *
+nn_cuda_plan_get_input (gpointer plan)
+{
+  return ((CudaPlan *) plan)->input;
+}
+
+const float *
+nn_cuda_plan_run (gpointer data, guint n, GError **error)
+{
+  CudaPlan *plan = data;
+  gboolean ok;
+
+  if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
+    return NULL;
+  ok = nn_cuda_infer_run (plan->infer, n, plan->input, plan->output, error)
+      && nn_cuda_sync (&plan->c, error);
+  nn_cuda_leave ();
+  return ok ? plan->output : NULL;
+}
+
+char *
+nn_cuda_plan_describe (gpointer data)
+{
+  static const char *const names[] = { "auto", "fp32", "tf32", "fp16", "bf16" };
+  CudaPlan *plan = data;
+  GString *text = g_string_new (NULL);
+
+  g_string_append_printf (text, "precision: %s\n", names[plan->precision]);
+  nn_cuda_infer_describe (plan->infer, text);
+  return g_string_free (text, FALSE);
+}

@@ -1,0 +1,532 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tests/fake-cuda/fake.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda/kernel-bodies-train.h"
+
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wmissing-prototypes"
+#else
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+#endif
+
+typedef struct Node Node;
+
+struct Node
+{
+  Node *next;
+  void (*run) (void *data);
+  size_t size;
+  max_align_t data[];
+};
+
+typedef struct
+{
+  Node *first, **last;
+} List;
+
+struct CUstream_st
+{
+  int capturing;
+  List list;
+};
+
+struct CUgraph_st
+{
+  List list;
+};
+
+struct CUgraphExec_st
+{
+  List list;
+};
+
+struct CUfunc_st
+{
+  const char *name;
+  void (*run) (unsigned blocks, const void *args);
+  size_t args_size;
+};
+
+static _Thread_local int depth;     /* of the stack of contexts */
+static _Thread_local int capturing; /* streams of this thread */
+static char the_context, the_module, the_event;
+static size_t allocated;
+
+/* what the real driver refuses, too */
+#define NEED_CONTEXT() \
+  if (depth == 0) \
+  return CUDA_ERROR_INVALID_CONTEXT
+#define NOT_WHILE_CAPTURING() \
+  NEED_CONTEXT (); \
+  if (capturing) \
+  return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
+
+static size_t
+limit (void)
+{
+  const char *bytes = getenv ("FAKE_CUDA_MEMORY");
+
+  return bytes ? strtoull (bytes, NULL, 10) : (size_t) 8 << 30;
+}
+
+/* --- kernels ------------------ */
+
+#define ELEMENT_KERNEL(name, Args) \
+  static void run_##name (unsigned blocks, const void *args) \
+  { \
+    const Args *a = args; \
+\
+    for (uint32_t i = 0; i < blocks * NN_BLOCK; i++) \
+      if (i < a->count) \
+        name##_at (a, i); \
+  }
+
+#define BLOCK_KERNEL(name, Args, rounds) \
+  static void run_##name (unsigned blocks, const void *args) \
+  { \
+    const Args *a = args; \
+    NnShared s; \
+\
+    for (uint32_t block = 0; block < blocks; block++) { \
+      memset (&s, 0xff, sizeof s); \
+      for (uint32_t round = 0; round < rounds; round++) { \
+        for (uint32_t t = 0; t < NN_BLOCK; t++) \
+          name##_part (a, block, t, round, &s); \
+        for (uint32_t step = NN_BLOCK / 2; step >= name##_width (a); step /= 2) \
+          for (uint32_t t = 0; t < NN_BLOCK; t++) \
+            nn_shared_combine (&s, t, step, name##_is_max (round)); \
+        s.result[round] = s.a[0]; \
+      } \
+      for (uint32_t t = 0; t < NN_BLOCK; t++) \
+        name##_last (a, block, t, &s); \
+    } \
+  }
+
+NN_ELEMENT_KERNELS (ELEMENT_KERNEL)
+NN_BLOCK_KERNELS (BLOCK_KERNEL)
+
+static struct CUfunc_st functions[] = {
+#define ROW(name, Args, ...) { #name, run_##name, sizeof (Args) },
+  NN_ELEMENT_KERNELS (ROW) NN_BLOCK_KERNELS (ROW)
+#undef ROW
+};
+
+typedef struct
+{
+  CUfunction function;
+  unsigned blocks;
+  char args[512];
+} Launch;
+
+static void
+run_launch (void *data)
+{
+  Launch *launch = data;
+
+  launch->function->run (launch->blocks, launch->args);
+}
+
+/* --- streams ------------------ */
+
+void
+fake_cuda_submit (CUstream stream, void (*run) (void *data), const void *data, size_t size)
+{
+  Node *node = calloc (1, sizeof *node + size);
+
+  node->run = run;
+  node->size = size;
+  memcpy (node->data, data, size);
+  if (stream->capturing) {
+    *stream->list.last = node;
+    stream->list.last = &node->next;
+    return;
+  }
+  run (node->data);
+  free (node);
+}
+
+static void
+list_free (List *list)
+{
+  while (list->first) {
+    Node *next = list->first->next;
+
+    free (list->first);
+    list->first = next;
+  }
+}
+
+CUresult
+cuStreamCreate (CUstream *stream, unsigned flags)
+{
+  NOT_WHILE_CAPTURING ();
+  *stream = calloc (1, sizeof **stream);
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuStreamDestroy (CUstream stream)
+{
+  NEED_CONTEXT ();
+  free (stream);
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuStreamSynchronize (CUstream stream)
+{
+  NOT_WHILE_CAPTURING ();
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuStreamBeginCapture (CUstream stream, CUstreamCaptureMode mode)
+{
+  NOT_WHILE_CAPTURING ();
+  stream->capturing = 1;
+  stream->list.first = NULL;
+  stream->list.last = &stream->list.first;
+  capturing++;
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuStreamEndCapture (CUstream stream, CUgraph *graph)
+{
+  NEED_CONTEXT ();
+  *graph = calloc (1, sizeof **graph);
+  (*graph)->list = stream->list;
+  stream->capturing = 0;
+  capturing--;
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuGraphInstantiateWithFlags (CUgraphExec *exec, CUgraph graph, unsigned long long flags)
+{
+  NOT_WHILE_CAPTURING ();
+  *exec = calloc (1, sizeof **exec);
+  (*exec)->list.last = &(*exec)->list.first;
+  for (Node *n = graph->list.first; n; n = n->next) {
+    Node *copy = malloc (sizeof *copy + n->size);
+
+    memcpy (copy, n, sizeof *copy + n->size);
+    copy->next = NULL;
+    *(*exec)->list.last = copy;
+    (*exec)->list.last = &copy->next;
+  }
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuGraphLaunch (CUgraphExec exec, CUstream stream)
+{
+  NEED_CONTEXT ();
+  for (Node *n = exec->list.first; n; n = n->next)
+    fake_cuda_submit (stream, n->run, n->data, n->size);
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuGraphDestroy (CUgraph graph)
+{
+  list_free (&graph->list);
+  free (graph);
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuGraphExecDestroy (CUgraphExec exec)
+{
+  list_free (&exec->list);
+  free (exec);
+  return CUDA_SUCCESS;
+}
+
+/* --- memory: each block by malloc, its size in front ------------------ */
+
+CUresult
+cuMemAlloc (CUdeviceptr *p, size_t bytes)
+{
+  size_t *block;
+
+  NOT_WHILE_CAPTURING ();
+  if (allocated + bytes > limit ())
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  /* not rounded up, so that a sanitizer sees the first byte beyond */
+  if (posix_memalign ((void **) &block, 64, 64 + bytes) != 0)
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  *block = bytes;
+  allocated += bytes;
+  memset ((char *) block + 64, 0xff, bytes); /* NaN to whoever reads what nobody wrote */
+  *p = (CUdeviceptr) ((char *) block + 64);
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuMemFree (CUdeviceptr p)
+{
+  size_t *block = (size_t *) ((char *) p - 64);
+
+  NOT_WHILE_CAPTURING ();
+  allocated -= *block;
+  free (block);
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuMemAllocHost (void **p, size_t bytes)
+{
+  NOT_WHILE_CAPTURING ();
+  *p = malloc (bytes);
+  return *p ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult
+cuMemFreeHost (void *p)
+{
+  NOT_WHILE_CAPTURING ();
+  free (p);
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuMemGetInfo (size_t *free_bytes, size_t *total)
+{
+  *total = limit ();
+  *free_bytes = *total - allocated;
+  return CUDA_SUCCESS;
+}
+
+typedef struct
+{
+  void *to;
+  const void *from;
+  size_t bytes;
+  int value;
+} Copy;
+
+static void
+run_copy (void *data)
+{
+  const Copy *copy = data;
+
+  if (copy->from)
+    memcpy (copy->to, copy->from, copy->bytes);
+  else
+    memset (copy->to, copy->value, copy->bytes);
+}
+
+static CUresult
+submit_copy (CUstream stream, void *to, const void *from, size_t bytes, int value)
+{
+  const Copy copy = { to, from, bytes, value };
+
+  NEED_CONTEXT ();
+  fake_cuda_submit (stream, run_copy, &copy, sizeof copy);
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuMemcpyHtoDAsync (CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
+{
+  return submit_copy (stream, (void *) to, from, bytes, 0);
+}
+
+CUresult
+cuMemcpyDtoHAsync (void *to, CUdeviceptr from, size_t bytes, CUstream stream)
+{
+  return submit_copy (stream, to, (const void *) from, bytes, 0);
+}
+
+CUresult
+cuMemcpyDtoDAsync (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream)
+{
+  return submit_copy (stream, (void *) to, (const void *) from, bytes, 0);
+}
+
+CUresult
+cuMemsetD8Async (CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream)
+{
+  return submit_copy (stream, (void *) to, NULL, bytes, value);
+}
+
+/* --- modules ------------------ */
+
+CUresult
+cuModuleLoadData (CUmodule *module, const void *image)
+{
+  NOT_WHILE_CAPTURING ();
+  /* a fat binary, as nvcc made it */
+  if (*(const uint32_t *) image != 0xba55ed50)
+    return CUDA_ERROR_INVALID_IMAGE;
+  *module = (CUmodule) &the_module;
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuModuleUnload (CUmodule module)
+{
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuModuleGetFunction (CUfunction *function, CUmodule module, const char *name)
+{
+  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+    if (strcmp (functions[i].name, name) == 0) {
+      *function = &functions[i];
+      return CUDA_SUCCESS;
+    }
+  }
+  return CUDA_ERROR_NOT_FOUND;
+}
+
+CUresult
+cuLaunchKernel (CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+    unsigned bz, unsigned shared, CUstream stream, void **params, void **extra)
+{
+  Launch launch = { .function = f, .blocks = gx };
+
+  NEED_CONTEXT ();
+  if (gx == 0 || gy != 1 || gz != 1 || bx != NN_BLOCK || by != 1 || bz != 1 || shared != 0
+      || f->args_size > sizeof launch.args)
+    return CUDA_ERROR_INVALID_VALUE;
+  memcpy (launch.args, params[0], f->args_size);
+  fake_cuda_submit (stream, run_launch, &launch, sizeof launch);
+  return CUDA_SUCCESS;
+}
+
+/* --- devices, contexts, events, errors ------------------ */
+
+CUresult
+cuInit (unsigned flags)
+{
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuDriverGetVersion (int *version)
+{
+  *version = CUDA_VERSION;
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuDeviceGetCount (int *count)
+{
+  *count = 2;
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuDeviceGet (CUdevice *device, int ordinal)
+{
+  *device = ordinal;
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuDeviceGetName (char *name, int length, CUdevice device)
+{
+  strncpy (name, "no device, only loops on the host", (size_t) length);
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuDeviceGetAttribute (int *value, CUdevice_attribute attribute, CUdevice device)
+{
+  *value = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR ? 9 : 0;
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuDeviceTotalMem (size_t *bytes, CUdevice device)
+{
+  *bytes = limit ();
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuDevicePrimaryCtxRetain (CUcontext *context, CUdevice device)
+{
+  *context = (CUcontext) &the_context;
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuDevicePrimaryCtxRelease (CUdevice device)
+{
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuCtxPushCurrent (CUcontext context)
+{
+  depth++;
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuCtxPopCurrent (CUcontext *context)
+{
+  NEED_CONTEXT ();
+  depth--;
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuEventCreate (CUevent *event, unsigned flags)
+{
+  NOT_WHILE_CAPTURING ();
+  *event = (CUevent) &the_event;
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuEventDestroy (CUevent event)
+{
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuEventRecord (CUevent event, CUstream stream)
+{
+  NOT_WHILE_CAPTURING ();
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuEventSynchronize (CUevent event)
+{
+  NOT_WHILE_CAPTURING ();
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuEventElapsedTime (float *milliseconds, CUevent start, CUevent end)
+{
+  *milliseconds = 0;
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuGetErrorName (CUresult error, const char **text)
+{
+  *text = "FAKE_ERROR";
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuGetErrorString (CUresult error, const char **text)
+{
+  *text = error == CUDA_ERROR_INVALID_CONTEXT            ? "no context"
+      : error == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED ? "not while capturing"
+                                                       : "refused by the fake driver";
+  return CUDA_SUCCESS;
+}

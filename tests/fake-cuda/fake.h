@@ -1,0 +1,13 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A driver, cuBLASLt and cuDNN without a device: memory is the host's, kernels are loops
+ * over the bodies in cuda/, the libraries' calls are plain loops in double precision. With
+ * them the CUDA back end runs as a whole where there is no GPU, under sanitizers too. What
+ * they cannot tell: whether NVIDIA's libraries accept what they are given, and speed. */
+
+#include <cuda.h>
+
+/* Puts a call into the stream: at once, or into the graph that is being captured. */
+void fake_cuda_submit (CUstream stream, void (*run) (void *data), const void *data, size_t size);
