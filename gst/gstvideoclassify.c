@@ -66,6 +66,10 @@
  * ]| Writes a line of JSON for each frame.
  * |[
  * gst-launch-1.0 filesrc location=cats.mp4 ! decodebin ! \
+ *   videoclassify model=cats-dogs.h5 collect=unsure collect-max=0.7 ! fakesink
+ * ]| Writes a frame a second, of those that the model is unsure of, to unsure/cat and unsure/dog.
+ * |[
+ * gst-launch-1.0 filesrc location=cats.mp4 ! decodebin ! \
  *   videoclassify name=c model=cats-dogs.h5 smoothing=exponential hysteresis=0.05 ! \
  *   videoconvert ! x264enc ! queue max-size-time=0 max-size-bytes=0 max-size-buffers=0 ! mux. \
  *   c.text ! mux. matroskamux name=mux ! filesink location=labelled.mkv
@@ -79,6 +83,7 @@
 #include <gst/video/video.h>
 #include <string.h>
 
+#include "gst/collector.h"
 #include "gst/cues.h"
 #include "gst/formats.h"
 #include "gst/gstclassifymeta.h"
@@ -116,6 +121,16 @@ typedef enum {
   EXPLAIN_NONE,
   EXPLAIN_CAM,
 } GstVideoClassifyExplain;
+
+typedef enum {
+  COLLECT_BY_LABEL,
+  COLLECT_FLAT,
+} GstVideoClassifyCollectLayout;
+
+typedef enum {
+  COLLECT_JPEG,
+  COLLECT_PNG,
+} GstVideoClassifyCollectFormat;
 
 typedef enum {
   POST_NONE,
@@ -156,6 +171,12 @@ typedef enum {
 #define DEFAULT_SCENE_CUT 0.15
 #define DEFAULT_EXPLAIN EXPLAIN_NONE
 #define DEFAULT_EXPLAIN_INTERVAL (500 * GST_MSECOND)
+#define DEFAULT_COLLECT_LAYOUT COLLECT_BY_LABEL
+#define DEFAULT_COLLECT_FORMAT COLLECT_JPEG
+#define DEFAULT_COLLECT_MIN 0.0
+#define DEFAULT_COLLECT_MAX 1.0
+#define DEFAULT_COLLECT_RATE 1.0
+#define DEFAULT_COLLECT_LIMIT ((guint64)1 << 30)
 #define DEFAULT_TEXT_CUES CUES_SPANS
 
 /* A model file that changed is read when it has stayed the same for this long. */
@@ -193,6 +214,13 @@ enum {
   PROP_MIN_VIEWS,
   PROP_EXPLAIN,
   PROP_EXPLAIN_INTERVAL,
+  PROP_COLLECT,
+  PROP_COLLECT_LAYOUT,
+  PROP_COLLECT_FORMAT,
+  PROP_COLLECT_MIN,
+  PROP_COLLECT_MAX,
+  PROP_COLLECT_RATE,
+  PROP_COLLECT_LIMIT,
   PROP_POST_MESSAGES,
   PROP_MESSAGE_INTERVAL,
   PROP_TEXT_CUES,
@@ -220,6 +248,8 @@ static guint signals[N_SIGNALS];
 typedef struct {
   guint top_k, interval, min_views;
   double threshold, max_rate, change_threshold, scene_cut;
+  double collect_min, collect_max, collect_rate;
+  guint64 collect_limit;
   SmootherOptions smoothing;
   GstVideoClassifyPost post;
   GstVideoClassifyCues cues;
@@ -249,10 +279,12 @@ struct _GstVideoClassify {
   GstBaseTransform parent;
 
   /* under the object lock */
-  char *model_path, *weights_path, *labels_path, *device, *crop, *roi_labels;
+  char *model_path, *weights_path, *labels_path, *device, *crop, *roi_labels, *collect;
   GstVideoClassifyPrecision precision;
   NnTta tta;
   GstVideoClassifyExplain explain;
+  GstVideoClassifyCollectLayout collect_layout;
+  GstVideoClassifyCollectFormat collect_format;
   GstVideoClassifyMode mode;
   guint threads, max_regions, batch_size;
   GstClockTime batch_timeout;
@@ -272,6 +304,7 @@ struct _GstVideoClassify {
   EnginePool *pool;
   RuntimeOptions options; /* strings owned */
   gboolean is_async;
+  Collector *collector; /* or NULL; of start() to stop() */
 
   /* the thread that loads models while the stream runs; under the loader's lock */
   GMutex loader_lock;
@@ -302,7 +335,8 @@ struct _GstVideoClassify {
   GPtrArray *results; /* of the newest frame that was classified */
   GArray *tracks;
   HeatMap *heat_map; /* the newest, or NULL */
-  float *smoothed;   /* n_classes: of one region */
+  GstClockTime last_collected;
+  float *smoothed; /* n_classes: of one region */
   Cues *cues;
   gboolean has_failed;
 };
@@ -342,6 +376,12 @@ DEFINE_ENUM (region_get_type, "GstVideoClassifyRegion",
     { REGION_ROI_LIST, "Each region that a detector attached to the frame", "roi-list" })
 DEFINE_ENUM (explain_get_type, "GstVideoClassifyExplain", { EXPLAIN_NONE, "Nothing", "none" },
     { EXPLAIN_CAM, "Class activation map: Grad-CAM on the last feature maps", "cam" })
+DEFINE_ENUM (collect_layout_get_type, "GstVideoClassifyCollectLayout",
+    { COLLECT_BY_LABEL, "A folder for each label", "by-label" },
+    { COLLECT_FLAT, "One folder, names begin with the label", "flat" })
+DEFINE_ENUM (collect_format_get_type, "GstVideoClassifyCollectFormat",
+    { COLLECT_JPEG, "JPEG (needs jpegenc)", "jpeg" },
+    { COLLECT_PNG, "PNG, without loss (needs pngenc)", "png" })
 DEFINE_ENUM (post_get_type, "GstVideoClassifyPost", { POST_NONE, "No messages", "none" },
     { POST_CHANGES, "When the label changes", "changes" }, { POST_ALL, "Every result", "all" },
     { POST_INTERVAL, "The newest result every \"message-interval\"", "interval" })
@@ -503,6 +543,27 @@ gst_video_classify_set_property (GObject *object, guint id, const GValue *value,
     case PROP_MESSAGE_INTERVAL:
       self->settings.message_interval = g_value_get_uint64 (value);
       break;
+    case PROP_COLLECT:
+      set_string (&self->collect, value);
+      break;
+    case PROP_COLLECT_LAYOUT:
+      self->collect_layout = g_value_get_enum (value);
+      break;
+    case PROP_COLLECT_FORMAT:
+      self->collect_format = g_value_get_enum (value);
+      break;
+    case PROP_COLLECT_MIN:
+      self->settings.collect_min = g_value_get_double (value);
+      break;
+    case PROP_COLLECT_MAX:
+      self->settings.collect_max = g_value_get_double (value);
+      break;
+    case PROP_COLLECT_RATE:
+      self->settings.collect_rate = g_value_get_double (value);
+      break;
+    case PROP_COLLECT_LIMIT:
+      self->settings.collect_limit = g_value_get_uint64 (value);
+      break;
     case PROP_EXPLAIN:
       self->explain = g_value_get_enum (value);
       break;
@@ -531,7 +592,7 @@ make_stats (GstVideoClassify *self)
 {
   static const double percents[] = { 50, 95, 99 };
   GstClockTime times[G_N_ELEMENTS (percents)];
-  guint64 n_runs = 0, n_samples = 0, text_dropped = 0;
+  guint64 n_runs = 0, n_samples = 0, text_dropped = 0, collected = 0, collect_dropped = 0;
   guint depth = 0, n_clients = 0;
   GstClassifyTextPad *pad = NULL;
   GstStructure *structure;
@@ -542,6 +603,8 @@ make_stats (GstVideoClassify *self)
     engine_client_get_load (self->runtime->client, &depth, &n_runs, &n_samples);
     n_clients = engine_client_get_n_clients (self->runtime->client);
   }
+  if (self->collector)
+    collector_get_counts (self->collector, &collected, &collect_dropped);
   g_mutex_unlock (&self->loader_lock);
   GST_OBJECT_LOCK (self);
   c = self->counts;
@@ -563,7 +626,8 @@ make_stats (GstVideoClassify *self)
   gst_structure_set (structure, "inference-time-p50", G_TYPE_UINT64, times[0], "inference-time-p95",
       G_TYPE_UINT64, times[1], "inference-time-p99", G_TYPE_UINT64, times[2], "queue-depth",
       G_TYPE_UINT, depth, "engine-runs", G_TYPE_UINT64, n_runs, "engine-samples", G_TYPE_UINT64,
-      n_samples, "engine-clients", G_TYPE_UINT, n_clients, NULL);
+      n_samples, "engine-clients", G_TYPE_UINT, n_clients, "collected", G_TYPE_UINT64, collected,
+      "collect-dropped", G_TYPE_UINT64, collect_dropped, NULL);
   return structure;
 }
 
@@ -664,6 +728,27 @@ gst_video_classify_get_property (GObject *object, guint id, GValue *value, GPara
       break;
     case PROP_MESSAGE_INTERVAL:
       g_value_set_uint64 (value, self->settings.message_interval);
+      break;
+    case PROP_COLLECT:
+      g_value_set_string (value, self->collect);
+      break;
+    case PROP_COLLECT_LAYOUT:
+      g_value_set_enum (value, self->collect_layout);
+      break;
+    case PROP_COLLECT_FORMAT:
+      g_value_set_enum (value, self->collect_format);
+      break;
+    case PROP_COLLECT_MIN:
+      g_value_set_double (value, self->settings.collect_min);
+      break;
+    case PROP_COLLECT_MAX:
+      g_value_set_double (value, self->settings.collect_max);
+      break;
+    case PROP_COLLECT_RATE:
+      g_value_set_double (value, self->settings.collect_rate);
+      break;
+    case PROP_COLLECT_LIMIT:
+      g_value_set_uint64 (value, self->settings.collect_limit);
       break;
     case PROP_EXPLAIN:
       g_value_set_enum (value, self->explain);
@@ -969,6 +1054,7 @@ forget_stream (GstVideoClassify *self)
   g_ptr_array_set_size (self->results, 0);
   g_array_set_size (self->tracks, 0);
   g_clear_pointer (&self->heat_map, heat_map_unref);
+  self->last_collected = GST_CLOCK_TIME_NONE;
   cues_reset (self->cues);
   g_mutex_unlock (&self->results_lock);
   self->until_next = 0;
@@ -983,6 +1069,7 @@ static gboolean
 gst_video_classify_stop (GstBaseTransform *trans)
 {
   GstVideoClassify *self = GST_VIDEO_CLASSIFY (trans);
+  Collector *collector;
   Runtime *runtime;
 
   stop_loader (self);
@@ -991,6 +1078,11 @@ gst_video_classify_stop (GstBaseTransform *trans)
   g_mutex_unlock (&self->loader_lock);
   if (runtime)
     runtime_free (runtime); /* its thread reports to this element until here */
+  g_mutex_lock (&self->loader_lock);
+  collector = g_steal_pointer (&self->collector);
+  g_mutex_unlock (&self->loader_lock);
+  if (collector)
+    collector_free (collector);
   forget_stream (self);
   g_clear_pointer (&self->sampler, nn_view_sampler_free);
   g_clear_pointer (&self->smoothed, g_free);
@@ -1060,6 +1152,38 @@ gst_video_classify_set_context (GstElement *element, GstContext *context)
   GST_ELEMENT_CLASS (gst_video_classify_parent_class)->set_context (element, context);
 }
 
+static void
+collector_failed (const char *message, gpointer element)
+{
+  GST_ELEMENT_WARNING (element, RESOURCE, WRITE,
+      ("property \"collect\": %s; no more pictures are collected", message), (NULL));
+}
+
+static void
+start_collector (GstVideoClassify *self)
+{
+  static const char *const formats[] = { "image/jpeg", "image/png" };
+  g_autofree char *directory = NULL;
+  g_autoptr (GError) error = NULL;
+  CollectorOptions options;
+  Collector *collector;
+
+  GST_OBJECT_LOCK (self);
+  directory = g_strdup (self->collect);
+  options = (CollectorOptions){ .directory = directory,
+    .flat = self->collect_layout == COLLECT_FLAT,
+    .format = formats[self->collect_format] };
+  GST_OBJECT_UNLOCK (self);
+  if (!directory || !*directory)
+    return;
+  collector = collector_new (&options, collector_failed, self, &error);
+  if (!collector)
+    collector_failed (error->message, self);
+  g_mutex_lock (&self->loader_lock);
+  self->collector = collector;
+  g_mutex_unlock (&self->loader_lock);
+}
+
 static gboolean
 gst_video_classify_start (GstBaseTransform *trans)
 {
@@ -1125,6 +1249,7 @@ gst_video_classify_start (GstBaseTransform *trans)
     gst_video_classify_stop (trans);
     return FALSE;
   }
+  start_collector (self);
   prepare_results (self);
   forget_stream (self);
   g_mutex_lock (&self->loader_lock);
@@ -1587,12 +1712,44 @@ send_frame_text (GstVideoClassify *self, GstBuffer *buffer, const Settings *sett
 
 /* A task that was run becomes results: in the streaming thread (sync) or in the
  * engine's (async). */
+/* TRUE: "collect-rate" allows a picture of a frame at @pts. Under the results' lock. */
+static gboolean
+is_collection_due (const GstVideoClassify *self, GstClockTime pts, const Settings *settings)
+{
+  const GstClockTime last = self->last_collected;
+
+  return settings->collect_rate <= 0 || !GST_CLOCK_TIME_IS_VALID (pts)
+         || !GST_CLOCK_TIME_IS_VALID (last) || pts < last
+         || pts - last >= GST_SECOND / settings->collect_rate;
+}
+
+/* What the network itself says decides, not what smoothing makes of it. Under the
+ * results' lock. */
+static void
+collect (
+    GstVideoClassify *self, const Task *task, guint r, GstBuffer *picture, const Settings *settings)
+{
+  const Runtime *runtime = task->runtime;
+  const float *probabilities = task->probabilities + r * runtime->n_classes;
+  guint best;
+
+  nn_top_k (probabilities, runtime->n_classes, 1, &best);
+  if ((double)probabilities[best] < settings->collect_min
+      || (double)probabilities[best] > settings->collect_max
+      || !is_collection_due (self, task->pts, settings))
+    return;
+  self->last_collected = task->pts;
+  collector_push (self->collector, picture, &task->info, &task->regions[r].rect,
+      runtime->labels[best], settings->collect_limit);
+}
+
 static void
 finish_task (GstVideoClassify *self, Task *task)
 {
   const GstClockTime delay = gst_util_get_timestamp () - task->started;
   const GstClockTime inference_time
       = self->is_async ? task->sample_time + task->job->run_time : delay;
+  g_autoptr (GstBuffer) picture = g_steal_pointer (&task->picture);
   g_autofree News *news = NULL;
   gboolean has_label_changed = FALSE;
   Settings settings;
@@ -1622,6 +1779,8 @@ finish_task (GstVideoClassify *self, Task *task)
   for (guint r = 0; r < task->n_regions; r++) {
     news[r] = make_news (self, task, r, &settings, inference_time);
     g_ptr_array_add (self->results, result_ref (news[r].result));
+    if (picture)
+      collect (self, task, r, picture, &settings);
   }
   g_mutex_unlock (&self->results_lock);
 
@@ -1876,13 +2035,23 @@ classify (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings,
     task->stream_time = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, task->pts);
     task->running_time = gst_segment_to_running_time (segment, GST_FORMAT_TIME, task->pts);
   }
+  if (self->collector) {
+    g_mutex_lock (&self->results_lock);
+    if (is_collection_due (self, task->pts, settings))
+      task->picture = gst_buffer_copy (buffer); /* shares the memory */
+    g_mutex_unlock (&self->results_lock);
+    task->info = self->info;
+  }
   task->n_regions = n_regions;
   task->n_views = choose_n_views (self, settings, buffer, n_regions);
   memcpy (task->regions, regions, n_regions * sizeof *regions);
-  if (!sample_frame (self, task, buffer, settings))
+  if (!sample_frame (self, task, buffer, settings)) {
+    gst_clear_buffer (&task->picture);
     return FALSE;
+  }
   task->sample_time = gst_util_get_timestamp () - task->started;
   if (is_unchanged (self, task, settings) && !was_waiting) {
+    gst_clear_buffer (&task->picture);
     GST_OBJECT_LOCK (self);
     self->counts.unchanged++;
     GST_OBJECT_UNLOCK (self);
@@ -2001,6 +2170,7 @@ gst_video_classify_finalize (GObject *object)
   g_free (self->device);
   g_free (self->crop);
   g_free (self->roi_labels);
+  g_free (self->collect);
   g_clear_object (&self->context_pool);
   gst_clear_object (&self->text_pad);
   g_ptr_array_unref (self->results);
@@ -2036,6 +2206,10 @@ gst_video_classify_init (GstVideoClassify *self)
     .post = DEFAULT_POST,
     .message_interval = DEFAULT_MESSAGE_INTERVAL,
     .explain_interval = DEFAULT_EXPLAIN_INTERVAL,
+    .collect_min = DEFAULT_COLLECT_MIN,
+    .collect_max = DEFAULT_COLLECT_MAX,
+    .collect_rate = DEFAULT_COLLECT_RATE,
+    .collect_limit = DEFAULT_COLLECT_LIMIT,
     .skip_late = DEFAULT_SKIP_LATE,
     .region = DEFAULT_REGION,
     .cues = DEFAULT_TEXT_CUES,
@@ -2050,6 +2224,9 @@ gst_video_classify_init (GstVideoClassify *self)
   self->tracks = g_array_new (FALSE, FALSE, sizeof (Track));
   self->last_explained = GST_CLOCK_TIME_NONE;
   self->explain = DEFAULT_EXPLAIN;
+  self->last_collected = GST_CLOCK_TIME_NONE;
+  self->collect_layout = DEFAULT_COLLECT_LAYOUT;
+  self->collect_format = DEFAULT_COLLECT_FORMAT;
   g_array_set_clear_func (self->tracks, clear_track);
   self->cues = cues_new ();
   g_mutex_init (&self->results_lock);
@@ -2181,6 +2358,31 @@ install_properties (GObjectClass *klass)
       "Stream time between two maps, in nanoseconds; each stays on the frames until the next "
       "(0 = every frame that is classified)",
       0, G_MAXINT64, DEFAULT_EXPLAIN_INTERVAL, PLAYING);
+  properties[PROP_COLLECT] = g_param_spec_string ("collect", "Collect",
+      "Folder to write frames (or regions) into as pictures for training, where their label is as "
+      "probable as collect-min and collect-max say (NULL = none)",
+      NULL, READY);
+  properties[PROP_COLLECT_LAYOUT] = g_param_spec_enum ("collect-layout", "Collect layout",
+      "How collected pictures lie in their folder, as in a recipe's layout: by-label is folders, "
+      "flat is prefix",
+      collect_layout_get_type (), DEFAULT_COLLECT_LAYOUT, READY);
+  properties[PROP_COLLECT_FORMAT] = g_param_spec_enum ("collect-format", "Collect format",
+      "Format of collected pictures", collect_format_get_type (), DEFAULT_COLLECT_FORMAT, READY);
+  properties[PROP_COLLECT_MIN] = g_param_spec_double ("collect-min", "Collect minimum",
+      "Collect only where the best label is at least so probable: 0.95 for pictures that can be "
+      "trained with as they are labelled",
+      0, 1, DEFAULT_COLLECT_MIN, PLAYING);
+  properties[PROP_COLLECT_MAX] = g_param_spec_double ("collect-max", "Collect maximum",
+      "Collect only where the best label is at most so probable: 0.7 for pictures that a person "
+      "should label",
+      0, 1, DEFAULT_COLLECT_MAX, PLAYING);
+  properties[PROP_COLLECT_RATE] = g_param_spec_double ("collect-rate", "Collect rate",
+      "Pictures to collect a second of the stream, at most (0 = no limit)", 0, G_MAXDOUBLE,
+      DEFAULT_COLLECT_RATE, PLAYING);
+  properties[PROP_COLLECT_LIMIT] = g_param_spec_uint64 ("collect-limit", "Collect limit",
+      "Bytes that the pictures in the folder may have, with those that it held before (0 = no "
+      "limit)",
+      0, G_MAXUINT64, DEFAULT_COLLECT_LIMIT, PLAYING);
   properties[PROP_POST_MESSAGES] = g_param_spec_enum ("post-messages", "Post messages",
       "Which results are posted on the bus as element messages", post_get_type (), DEFAULT_POST,
       PLAYING);
@@ -2273,6 +2475,8 @@ gst_video_classify_class_init (GstVideoClassifyClass *klass)
   gst_type_mark_as_plugin_api (precision_get_type (), 0);
   gst_type_mark_as_plugin_api (mode_get_type (), 0);
   gst_type_mark_as_plugin_api (region_get_type (), 0);
+  gst_type_mark_as_plugin_api (collect_layout_get_type (), 0);
+  gst_type_mark_as_plugin_api (collect_format_get_type (), 0);
   gst_type_mark_as_plugin_api (explain_get_type (), 0);
   gst_type_mark_as_plugin_api (post_get_type (), 0);
   gst_type_mark_as_plugin_api (smoothing_get_type (), 0);

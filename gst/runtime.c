@@ -101,6 +101,7 @@ runtime_free (Runtime *self)
     g_clear_pointer (&self->tasks[i].job, engine_job_free);
     g_free (self->tasks[i].regions);
     g_free (self->tasks[i].probabilities);
+    gst_clear_buffer (&self->tasks[i].picture);
   }
   g_clear_pointer (&self->views, nn_views_free);
   g_clear_pointer (&self->model, model_cache_release);
@@ -116,6 +117,7 @@ runtime_take_task (Runtime *self, gboolean *was_waiting)
   for (guint i = 0; i < RUNTIME_N_TASKS; i++)
     if (self->tasks[i].job && engine_job_withdraw (self->tasks[i].job)) {
       *was_waiting = TRUE;
+      gst_clear_buffer (&self->tasks[i].picture);
       return &self->tasks[i];
     }
   for (guint i = 0; i < RUNTIME_N_TASKS; i++)

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <gst/video/video.h>
+
 #include "gst/engine.h"
 #include "gst/explainer.h"
 #include "gst/regions.h"
@@ -38,6 +40,8 @@ typedef struct {
   GstClockTime sample_time; /* that pre-processing took */
   guint n_views, n_regions;
   gboolean is_cut;      /* the first frame of a scene */
+  GstBuffer *picture;   /* NULL, or the frame for the collector */
+  GstVideoInfo info;    /* its */
   Region *regions;      /* max_regions */
   float *probabilities; /* (max_regions, n_classes), by task_average() */
 } Task;

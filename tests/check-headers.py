@@ -31,7 +31,8 @@ def is_built(header, flags):
 
 
 def flags_of_rooms(root, build):
-    """{room: [compiler, flag, ...]} without what names the source and the object"""
+    """{room: [compiler, flag, ...]} without what names the source and the object; and the
+    same of each source, for the header of its name"""
     flags = {}
     with open(os.path.join(build, 'compile_commands.json'), encoding='utf-8') as commands:
         for entry in json.load(commands):
@@ -50,8 +51,9 @@ def flags_of_rooms(root, build):
                     skip = True
                 elif word not in ('-MD',) and word != entry['file']:
                     kept.append(word)
-            if room not in flags or len(kept) > len(flags[room][0]):
-                flags[room] = (kept, entry['directory'])
+            for key in (room, source[:-2]):
+                if key not in flags or len(kept) > len(flags[key][0]):
+                    flags[key] = (kept, entry['directory'])
     return flags
 
 
@@ -74,7 +76,7 @@ def main():
                         for name in names if name.endswith('.h')]
     headers.sort()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        futures = {h: pool.submit(compile_header, root, h, flags[room_of(h)])
+        futures = {h: pool.submit(compile_header, root, h, flags.get(h[:-2], flags[room_of(h)]))
                    for h in headers if is_built(h, flags)}
         planted = pool.submit(compile_header, root, 'nn/no-such-header.h', flags['nn'])
     wrong = 0

@@ -14,46 +14,18 @@
 #include <string.h>
 
 #include "nn/keras-file.h"
+#include "tests/two-colors.h"
 
 #define META "GstVideoClassifyMeta"
-#define CAPS "video/x-raw,format=RGB,width=32,height=16,framerate=25/1"
-#define FRAME (40 * GST_MSECOND)
-#define RED 0xff0000
-#define GREEN 0x00ff00
-#define BLUE 0x0000ff
 
 static char *dir, *model_path;
 
-static const char network[]
-    = "{\"class_name\": \"Sequential\", \"config\": {\"name\": \"color\", \"layers\": ["
-      "{\"class_name\": \"GlobalAveragePooling2D\", \"config\": {\"name\": \"g\","
-      " \"batch_input_shape\": [null, 4, 8, 3]}},"
-      "{\"class_name\": \"Dense\", \"config\": {\"name\": \"d\", \"units\": 3,"
-      " \"activation\": \"softmax\"}}]}}";
-
-/* p = softmax (4 * mean colour), labels as given */
 static char *
 write_model (const char *name, const char *const *labels)
 {
-  GError *error = NULL;
-  NnModel *model = nn_model_new_from_json (network, -1, NULL, &error);
   char *path = g_build_filename (dir, name, NULL);
-  NnLayer *layer;
 
-  g_assert_no_error (error);
-  nn_model_init_params (model, 1, &error);
-  layer = &model->layers[model->output];
-  memset (layer->params[0].data, 0, 9 * sizeof (float));
-  memset (layer->params[1].data, 0, 3 * sizeof (float));
-  for (guint i = 0; i < 3; i++)
-    layer->params[0].data[4 * i] = 4;
-  nn_model_set_labels (model, labels, &error);
-  nn_preprocess_init (&model->preprocess, 8, 4);
-  model->preprocess.resize = NN_RESIZE_AREA;
-  model->has_preprocess = TRUE;
-  nn_model_save (model, path, NULL, NULL, &error);
-  g_assert_no_error (error);
-  nn_model_unref (model);
+  write_color_model (path, labels);
   return path;
 }
 
@@ -73,27 +45,6 @@ element_of (GstHarness *h)
 {
   return GST_IS_BIN (h->element) ? gst_bin_get_by_name (GST_BIN (h->element), "c")
                                  : gst_object_ref (h->element);
-}
-
-/* left and right half in a colour each */
-static GstBuffer *
-frame_of (guint32 left, guint32 right, GstClockTime pts)
-{
-  GstBuffer *buffer = gst_buffer_new_allocate (NULL, 32 * 16 * 3, NULL);
-  GstMapInfo map;
-
-  gst_buffer_map (buffer, &map, GST_MAP_WRITE);
-  for (guint i = 0; i < 32 * 16; i++) {
-    const guint32 color = i % 32 < 16 ? left : right;
-
-    map.data[3 * i] = (guint8)(color >> 16);
-    map.data[3 * i + 1] = (guint8)(color >> 8);
-    map.data[3 * i + 2] = (guint8)color;
-  }
-  gst_buffer_unmap (buffer, &map);
-  GST_BUFFER_PTS (buffer) = pts;
-  GST_BUFFER_DURATION (buffer) = FRAME;
-  return buffer;
 }
 
 static const GstStructure *

@@ -1,0 +1,364 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Pictures that videoclassify collects: which, where, what is in them, that the
+ * trainer reads them, and what a bad folder or a full one is told. */
+
+#include <glib/gstdio.h>
+#include <gst/check/gstharness.h>
+#include <math.h>
+#include <string.h>
+
+#include "tests/two-colors.h"
+#include "train/dataset.h"
+
+static char *dir, *model_path;
+
+static void
+remove_all (const char *path)
+{
+  GDir *handle = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (handle && (name = g_dir_read_name (handle))) {
+    g_autofree char *child = g_build_filename (path, name, NULL);
+
+    remove_all (child);
+  }
+  if (handle)
+    g_dir_close (handle);
+  g_remove (path);
+}
+
+static GstHarness *
+harness_new (const char *folder, const char *properties)
+{
+  g_autofree char *line = g_strdup_printf (
+      "videoclassify name=c device=cpu threads=1 model=\"%s\" collect=\"%s\" %s", model_path,
+      folder, properties);
+  GstHarness *h = gst_harness_new_parse (line);
+
+  gst_harness_set_src_caps_str (h, CAPS);
+  return h;
+}
+
+static GstElement *
+element_of (GstHarness *h)
+{
+  return GST_IS_BIN (h->element) ? gst_bin_get_by_name (GST_BIN (h->element), "c")
+                                 : gst_object_ref (h->element);
+}
+
+static void
+push (GstHarness *h, guint32 left, guint32 right, guint n)
+{
+  gst_buffer_unref (gst_harness_push_and_pull (h, frame_of (left, right, n * FRAME)));
+}
+
+/* paths of the pictures below @path */
+static GPtrArray *
+list (const char *path)
+{
+  g_autoptr (GError) error = NULL;
+  GPtrArray *files = pictures_list (path, &error);
+
+  g_assert_no_error (error);
+  return files;
+}
+
+static char *
+make_folder (const char *name)
+{
+  return g_build_filename (dir, name, NULL);
+}
+
+/* a folder for each label, what is in them as it was in the stream, to the bit */
+static void
+test_by_label (void)
+{
+  static const char *const classes[] = { "blue", "green", "red", NULL };
+  g_autofree char *folder = make_folder ("by/label"); /* made with its parent */
+  GstHarness *h = harness_new (folder, "collect-rate=0 collect-format=png");
+  const DatasetOptions options = { .layout = LAYOUT_FOLDERS, .classes = classes, .threads = 1 };
+  g_autoptr (Dataset) data = NULL;
+  g_autoptr (GError) error = NULL;
+  NnPreprocess pre;
+
+  push (h, RED, RED, 0);
+  push (h, BLUE, BLUE, 1);
+  push (h, GREEN, GREEN, 2);
+  push (h, RED, 0x800000, 3);
+  gst_harness_teardown (h); /* writes what waits */
+  nn_preprocess_init (&pre, 32, 16);
+  data = dataset_load (folder, &options, &pre, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (data->n, ==, 4);
+  for (guint i = 0; i < data->n; i++) {
+    const guint8 *first = data->bytes + i * data->sample_size, *last = first + 31 * 3;
+    const guint channel = 2 - data->labels[i]; /* blue, green, red */
+
+    for (guint c = 0; c < 3; c++) {
+      g_assert_cmpuint (first[c], ==, c == channel ? 255 : 0);
+      if (c != channel)
+        g_assert_cmpuint (last[c], ==, 0);
+    }
+  }
+  g_assert_cmpuint (data->bytes[(3 * 512 + 31) * 3], ==, 0x80); /* the last of red, its right */
+}
+
+/* JPEG of a part of the frame, flat: the trainer's other layout */
+static void
+test_flat_crop (void)
+{
+  static const char *const classes[] = { "blue", "red", NULL };
+  g_autofree char *folder = make_folder ("flat");
+  GstHarness *h
+      = harness_new (folder, "collect-rate=0 collect-layout=flat crop=\"16,0,16,16\"");
+  const DatasetOptions options = { .layout = LAYOUT_PREFIX, .classes = classes, .threads = 1 };
+  g_autoptr (Dataset) data = NULL;
+  g_autoptr (GPtrArray) files = NULL;
+  g_autoptr (GError) error = NULL;
+  NnPreprocess pre;
+
+  push (h, GREEN, RED, 0);
+  push (h, GREEN, BLUE, 1);
+  gst_harness_teardown (h);
+  files = list (folder);
+  g_assert_cmpuint (files->len, ==, 2);
+  for (guint i = 0; i < files->len; i++) {
+    g_autoptr (Picture) picture = picture_open (g_ptr_array_index (files, i), &error);
+    guint width, height;
+
+    g_assert_no_error (error);
+    picture_get_size (picture, &width, &height);
+    g_assert_cmpuint (width, ==, 16);
+    g_assert_cmpuint (height, ==, 16);
+    g_assert_true (g_str_has_suffix (g_ptr_array_index (files, i), ".jpg"));
+  }
+  nn_preprocess_init (&pre, 1, 1);
+  data = dataset_load (folder, &options, &pre, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (data->n, ==, 2);
+  for (guint i = 0; i < 2; i++)
+    for (guint c = 0; c < 3; c++)
+      g_assert_cmpint (
+          abs (data->bytes[3 * i + c] - (c == (data->labels[i] ? 0 : 2) ? 255 : 0)), <=, 8);
+}
+
+/* p (red) of so much red beside blue */
+static double
+chance (double red)
+{
+  return exp (4 * red) / (exp (4 * red) + exp (4 * (1 - red)) + 1);
+}
+
+/* only what is neither sure nor unsure */
+static void
+test_range (void)
+{
+  g_autofree char *folder = make_folder ("range"), *properties = NULL;
+  g_autoptr (GPtrArray) files = NULL;
+  GstHarness *h;
+
+  g_assert_cmpfloat (chance (0.75), >, 0.6);
+  g_assert_cmpfloat (chance (0.75), <, 0.9);
+  properties = g_strdup ("collect-rate=0 collect-min=0.6 collect-max=0.9 smoothing=exponential");
+  h = harness_new (folder, properties);
+  push (h, RED, RED, 0);            /* 0.96 */
+  push (h, RED, BLUE, 1);           /* 0.47 */
+  push (h, RED, 0x80007f, 2);       /* 0.85: three quarters */
+  gst_harness_teardown (h);
+  files = list (folder);
+  g_assert_cmpuint (files->len, ==, 1);
+}
+
+/* by the stream's time; anew after a seek */
+static void
+test_rate (void)
+{
+  g_autofree char *folder = make_folder ("rate");
+  g_autoptr (GPtrArray) files = NULL;
+  GstHarness *h = harness_new (folder, "collect-rate=5"); /* every fifth frame */
+
+  for (guint n = 0; n < 21; n++) {
+    push (h, RED, RED, n);
+    g_usleep (1000);
+  }
+  gst_harness_teardown (h);
+  files = list (folder);
+  g_assert_cmpuint (files->len, ==, 5);
+}
+
+static guint64
+stat_of (GstElement *element, const char *name)
+{
+  GstStructure *stats;
+  guint64 value = 0;
+
+  g_object_get (element, "stats", &stats, NULL);
+  g_assert_true (gst_structure_get_uint64 (stats, name, &value));
+  gst_structure_free (stats);
+  return value;
+}
+
+/* Frames do not wait: what the writer does not manage is dropped and counted. */
+static void
+test_async_full (void)
+{
+  g_autofree char *folder = make_folder ("async");
+  g_autoptr (GPtrArray) files = NULL;
+  GstHarness *h = harness_new (folder, "collect-rate=0");
+  GstElement *element = element_of (h);
+  guint64 dropped;
+
+  for (guint n = 0; n < 200; n++)
+    push (h, RED, RED, n);
+  dropped = stat_of (element, "collect-dropped");
+  g_assert_cmpuint (dropped, >, 0);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+  files = list (folder);
+  g_assert_cmpuint (files->len, ==, 200 - dropped);
+  g_clear_pointer (&files, g_ptr_array_unref);
+
+  /* results that come later than their frame has gone */
+  h = harness_new (folder, "collect-rate=0 mode=async collect-layout=flat");
+  for (guint n = 0; n < 20; n++) {
+    push (h, BLUE, BLUE, n);
+    g_usleep (2000);
+  }
+  gst_harness_push_event (h, gst_event_new_eos ());
+  gst_harness_teardown (h);
+  files = list (folder);
+  g_assert_cmpuint (files->len, >, 200 - dropped);
+  g_assert_nonnull (strstr (g_ptr_array_index (files, 0), "blue."));
+}
+
+static GstBus *
+bus_of (GstElement *element)
+{
+  GstBus *bus = gst_bus_new ();
+
+  gst_element_set_bus (element, bus);
+  return bus;
+}
+
+/* the one warning, naming @what; the stream goes on */
+static void
+expect_warning (GstBus *bus, const char *what)
+{
+  g_autoptr (GstMessage) message
+      = gst_bus_timed_pop_filtered (bus, 10 * GST_SECOND, GST_MESSAGE_WARNING);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_nonnull (message);
+  gst_message_parse_warning (message, &error, NULL);
+  g_assert_nonnull (strstr (error->message, "\"collect\""));
+  g_assert_nonnull (strstr (error->message, what));
+}
+
+/* what was there before counts; nothing beyond it is written */
+static void
+test_limit (void)
+{
+  g_autofree char *folder = make_folder ("limit"), *before = NULL;
+  g_autoptr (GPtrArray) files = NULL;
+  GstHarness *h;
+  GstElement *element;
+  GstBus *bus;
+
+  g_mkdir (folder, 0777);
+  before = g_build_filename (folder, "before.jpg", NULL);
+  g_assert_true (g_file_set_contents (before, g_strnfill (3000, 'x'), 3000, NULL));
+  h = harness_new (folder, "collect-rate=0 collect-limit=5000");
+  element = element_of (h);
+  bus = bus_of (element);
+  for (guint n = 0; n < 40; n++) {
+    push (h, RED, BLUE, n);
+    g_usleep (5000);
+  }
+  expect_warning (bus, "collect-limit (5000 bytes)");
+  g_assert_null (gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING)); /* once */
+  gst_element_set_bus (element, NULL);
+  gst_object_unref (bus);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+  files = list (folder);
+  g_assert_cmpuint (files->len, >=, 2);
+  {
+    goffset total = 0;
+
+    for (guint i = 0; i < files->len; i++) {
+      GStatBuf info;
+
+      g_stat (g_ptr_array_index (files, i), &info);
+      total += info.st_size;
+    }
+    g_assert_cmpint (total, <=, 5000);
+  }
+}
+
+/* a file where the folder should be; labels that would lead out of it */
+static void
+test_bad_folder (void)
+{
+  static const char *const labels[] = { "../out", "a/b", ".hidden", NULL };
+  g_autofree char *folder = make_folder ("good"), *out = make_folder ("out");
+  g_autofree char *hostile = g_build_filename (dir, "hostile.h5", NULL), *kept = model_path;
+  g_autoptr (GPtrArray) files = NULL;
+  GstElement *element;
+  GstHarness *h;
+  GstBus *bus;
+
+  element = gst_element_factory_make ("videoclassify", NULL);
+  gst_object_ref_sink (element);
+  bus = bus_of (element);
+  g_object_set (element, "model", model_path, "device", "cpu", "collect", model_path, NULL);
+  h = gst_harness_new_with_element (element, "sink", "src");
+  gst_harness_set_src_caps_str (h, CAPS);
+  push (h, RED, RED, 0);
+  expect_warning (bus, model_path);
+  gst_element_set_bus (element, NULL);
+  gst_object_unref (bus);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+
+  write_color_model (hostile, labels);
+  model_path = hostile;
+  h = harness_new (folder, "collect-rate=0");
+  push (h, RED, RED, 0);
+  g_usleep (20000);
+  push (h, GREEN, GREEN, 1);
+  g_usleep (20000);
+  push (h, BLUE, BLUE, 2);
+  gst_harness_teardown (h);
+  model_path = g_steal_pointer (&kept);
+  g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
+  files = list (folder);
+  g_assert_cmpuint (files->len, ==, 3);
+}
+
+int
+main (int argc, char **argv)
+{
+  static const char *const labels[] = { "red", "green", "blue", NULL };
+  int status;
+
+  gst_init (&argc, &argv);
+  g_test_init (&argc, &argv, NULL);
+  dir = g_dir_make_tmp ("classify-test-XXXXXX", NULL);
+  model_path = g_build_filename (dir, "color.h5", NULL);
+  write_color_model (model_path, labels);
+  g_test_add_func ("/collect/by-label", test_by_label);
+  g_test_add_func ("/collect/flat-crop", test_flat_crop);
+  g_test_add_func ("/collect/range", test_range);
+  g_test_add_func ("/collect/rate", test_rate);
+  g_test_add_func ("/collect/async-full", test_async_full);
+  g_test_add_func ("/collect/limit", test_limit);
+  g_test_add_func ("/collect/bad-folder", test_bad_folder);
+  status = g_test_run ();
+  remove_all (dir);
+  g_free (model_path);
+  g_free (dir);
+  return status;
+}
