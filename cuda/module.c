@@ -91,6 +91,9 @@ static const NnBackendClass klass = {
   .plan_get_input = nn_cuda_plan_get_input,
   .plan_run = nn_cuda_plan_run,
   .plan_describe = nn_cuda_plan_describe,
+  .plan_train_step = nn_cuda_plan_train_step,
+  .plan_params_changed = nn_cuda_plan_params_changed,
+  .plan_sync = nn_cuda_plan_sync,
 #endif
 };
 

@@ -1,7 +1,6 @@
 /* SPDX-FileCopyrightText: the classify authors
  * SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "cuda/plan.h"
-
+#include "cuda/train.h"
 #include "nn/error.h"
 
 typedef struct
@@ -15,14 +14,18 @@ typedef struct
   float *input, *output; /* pinned */
   float *device_input;
   NnCudaInfer *infer;
+  NnCudaTrain *train;    /* NULL: inference only */
+  gboolean host_changed; /* the host's parameters are newer than the device's */
+  gboolean stale;        /* the device's are newer than what infer made of them */
 } CudaPlan;
 
 static gboolean
 check_options (const NnHost *host, NnModel *model, const NnPlanOptions *options, GError **error)
 {
-  if (options->training)
+  if (options->training
+      && (options->precision == NN_PRECISION_FP16 || options->precision == NN_PRECISION_BF16))
     g_set_error_literal (error, host->error_domain, NN_ERROR_UNSUPPORTED,
-        "the CUDA back end cannot train in this version: use the CPU");
+        "the CUDA back end trains in fp32 or tf32 only");
   else if (!model->has_weights)
     g_set_error (error, host->error_domain, NN_ERROR_FORMAT,
         "%s: the model has no weights: name a weights file",
@@ -39,7 +42,7 @@ build (CudaPlan *plan, const NnPlanOptions *options, GError **error)
   const gsize out
       = nn_cuda_count (&plan->model->layers[plan->model->output].out_shape) * sizeof (float);
   NnCudaInferOptions infer
-      = { .precision = plan->precision, .batch = plan->batch, .halves = TRUE };
+      = { .precision = plan->precision, .batch = plan->batch, .halves = !options->training };
 
   if (!nn_cuda_context_init (&plan->c, plan->device, error)
       || !(plan->input = nn_cuda_new_pinned (&plan->c, plan->batch * in, "the input", error))
@@ -49,6 +52,10 @@ build (CudaPlan *plan, const NnPlanOptions *options, GError **error)
     return FALSE;
   infer.input = plan->device_input;
   plan->infer = nn_cuda_infer_new (&plan->c, &plan->params, &infer, error);
+  if (options->training)
+    return plan->infer
+        && (plan->train = nn_cuda_train_new (
+                &plan->c, &plan->params, options, plan->precision, plan->device_input, error));
   /* the first run captures the graphs: not in the first frame */
   return plan->infer
       && nn_cuda_infer_run (plan->infer, plan->batch, plan->input, plan->output, error)
@@ -87,6 +94,7 @@ nn_cuda_plan_free (gpointer data)
   if (!plan)
     return;
   if (nn_cuda_enter (plan->device, NN_ERROR_BACKEND, NULL)) {
+    nn_cuda_train_free (plan->train);
     nn_cuda_infer_free (plan->infer);
     nn_cuda_params_clear (&plan->params);
     nn_cuda_context_clear (&plan->c);
@@ -107,6 +115,20 @@ nn_cuda_plan_get_input (gpointer plan)
   return ((CudaPlan *) plan)->input;
 }
 
+/* After the host changed parameters. */
+static gboolean
+take_params (CudaPlan *plan, GError **error)
+{
+  if (!plan->host_changed)
+    return TRUE;
+  if (!nn_cuda_params_upload (&plan->params, &plan->c, error))
+    return FALSE;
+  nn_cuda_train_params_changed (plan->train);
+  plan->host_changed = FALSE;
+  plan->stale = TRUE;
+  return TRUE;
+}
+
 const float *
 nn_cuda_plan_run (gpointer data, guint n, GError **error)
 {
@@ -115,10 +137,49 @@ nn_cuda_plan_run (gpointer data, guint n, GError **error)
 
   if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
     return NULL;
-  ok = nn_cuda_infer_run (plan->infer, n, plan->input, plan->output, error)
+  ok = take_params (plan, error) && (!plan->stale || nn_cuda_infer_refresh (plan->infer, error))
+      && nn_cuda_infer_run (plan->infer, n, plan->input, plan->output, error)
       && nn_cuda_sync (&plan->c, error);
+  plan->stale &= !ok;
   nn_cuda_leave ();
   return ok ? plan->output : NULL;
+}
+
+gboolean
+nn_cuda_plan_train_step (gpointer data, const NnStep *step, NnOptimizer *optimizer,
+    NnStepResult *result, GError **error)
+{
+  CudaPlan *plan = data;
+  gboolean ok;
+
+  if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
+    return FALSE;
+  ok = take_params (plan, error)
+      && nn_cuda_train_step (plan->train, plan->input, step, optimizer, result, error);
+  plan->stale = TRUE;
+  nn_cuda_leave ();
+  return ok;
+}
+
+void
+nn_cuda_plan_params_changed (gpointer data)
+{
+  ((CudaPlan *) data)->host_changed = TRUE;
+}
+
+gboolean
+nn_cuda_plan_sync (gpointer data, NnOptimizer *optimizer, GError **error)
+{
+  CudaPlan *plan = data;
+  gboolean ok;
+
+  if (!plan->train)
+    return TRUE;
+  if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
+    return FALSE;
+  ok = nn_cuda_train_sync (plan->train, optimizer, error);
+  nn_cuda_leave ();
+  return ok;
 }
 
 char *
@@ -130,5 +191,9 @@ nn_cuda_plan_describe (gpointer data)
 
   g_string_append_printf (text, "precision: %s\n", names[plan->precision]);
   nn_cuda_infer_describe (plan->infer, text);
+  if (plan->train) {
+    g_string_append (text, "training:\n");
+    nn_cuda_train_describe (plan->train, text);
+  }
   return g_string_free (text, FALSE);
 }

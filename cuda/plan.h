@@ -66,5 +66,9 @@ guint nn_cuda_plan_get_threads (gpointer plan);
 float *nn_cuda_plan_get_input (gpointer plan);
 const float *nn_cuda_plan_run (gpointer plan, guint n, GError **error);
 char *nn_cuda_plan_describe (gpointer plan);
+gboolean nn_cuda_plan_train_step (gpointer plan, const NnStep *step, NnOptimizer *optimizer,
+    NnStepResult *result, GError **error);
+void nn_cuda_plan_params_changed (gpointer plan);
+gboolean nn_cuda_plan_sync (gpointer plan, NnOptimizer *optimizer, GError **error);
 
 G_END_DECLS

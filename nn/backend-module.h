@@ -12,7 +12,7 @@ G_BEGIN_DECLS
  * $libdir/classify, or in $CLASSIFY_BACKEND_PATH) and asks for the one symbol
  * below. A module calls nn/ through NnHost only. */
 
-#define NN_BACKEND_ABI 1
+#define NN_BACKEND_ABI 2
 
 /* What the host offers to a module. */
 typedef struct
@@ -21,6 +21,10 @@ typedef struct
   gsize size; /* sizeof (NnHost) of the host */
   void (*log) (NnLogLevel level, const char *message);
   GQuark error_domain; /* NN_ERROR */
+  /* of nn/optimizer.h */
+  double (*optimizer_step_rate) (const NnOptimizer *optimizer);
+  double (*optimizer_plain_rate) (const NnOptimizer *optimizer);
+  gboolean (*param_decays) (const NnParam *param);
 } NnHost;
 
 typedef struct _NnBackendClass NnBackendClass;

@@ -102,6 +102,9 @@ open_module (const char *name, GError **error)
       .size = sizeof host,
       .log = host_log,
       .error_domain = NN_ERROR,
+      .optimizer_step_rate = nn_optimizer_step_rate,
+      .optimizer_plain_rate = nn_optimizer_plain_rate,
+      .param_decays = nn_param_decays,
     };
   }
   klass = g_hash_table_lookup (opened, path);

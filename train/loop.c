@@ -309,7 +309,8 @@ validate (Run *run, double *loss, double *accuracy, GError **error)
   return TRUE;
 }
 
-/* Puts the averaged weights, if there are any, into the model, or back. */
+/* Puts the averaged weights, if there are any, into the model, or back. A plan that goes on
+ * being used has to be told. */
 static void
 swap_average (Run *run)
 {
@@ -336,10 +337,12 @@ guess_labels (Run *run, const Batch *batch, double weight, float *targets, float
   memcpy (nn_plan_get_input (run->plan), batch->weak,
       batch->n * nn_shape_count (nn_model_get_input_shape (run->view)) * sizeof (float));
   swap_average (run);
-  nn_plan_params_changed (run->plan);
+  if (run->optimizer->ema) /* else the host's parameters may be older than the device's */
+    nn_plan_params_changed (run->plan);
   outputs = nn_plan_run (run->plan, batch->n, error);
   swap_average (run);
-  nn_plan_params_changed (run->plan);
+  if (run->optimizer->ema)
+    nn_plan_params_changed (run->plan);
   if (!outputs)
     return FALSE;
   for (guint i = 0; i < batch->n; i++, outputs += n_outputs, targets += n_outputs) {

@@ -1,0 +1,29 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "cuda/plan.h"
+
+G_BEGIN_DECLS
+
+/* Training steps, float32 or tf32, each but the first one launch of a CUDA graph; what
+ * changes from step to step lies in device memory. */
+typedef struct _NnCudaTrain NnCudaTrain;
+
+/* @input: the plan's, on the device. @precision: FP32 or TF32. */
+NnCudaTrain *nn_cuda_train_new (NnCudaContext *c, const NnCudaParams *params,
+    const NnPlanOptions *options, NnPrecision precision, float *input, GError **error);
+void nn_cuda_train_free (NnCudaTrain *train);
+
+/* @host_input: pinned. The optimizer's state is taken from the host where it is not the one
+ * that the last step left. */
+gboolean nn_cuda_train_step (NnCudaTrain *train, const float *host_input, const NnStep *step,
+    NnOptimizer *optimizer, NnStepResult *result, GError **error);
+
+/* Parameters and @optimizer's slots to the host, if steps have changed them. */
+gboolean nn_cuda_train_sync (NnCudaTrain *train, NnOptimizer *optimizer, GError **error);
+/* The host's parameters have been uploaded over the device's. */
+void nn_cuda_train_params_changed (NnCudaTrain *train);
+void nn_cuda_train_describe (const NnCudaTrain *train, GString *text);
+
+G_END_DECLS
