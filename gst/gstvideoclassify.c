@@ -80,6 +80,7 @@
 
 #include "gst/gstvideoclassify.h"
 
+#include <errno.h>
 #include <gst/video/video.h>
 #include <string.h>
 
@@ -95,6 +96,7 @@
 #include "gst/textpad.h"
 #include "gst/thumbnail.h"
 #include "nn/error.h"
+#include "nn/input-dump.h"
 
 GST_DEBUG_CATEGORY_STATIC (video_classify_debug);
 #define GST_CAT_DEFAULT video_classify_debug
@@ -177,6 +179,7 @@ typedef enum {
 #define DEFAULT_COLLECT_MAX 1.0
 #define DEFAULT_COLLECT_RATE 1.0
 #define DEFAULT_COLLECT_LIMIT ((guint64)1 << 30)
+#define DEFAULT_DUMP_LIMIT 100
 #define DEFAULT_TEXT_CUES CUES_SPANS
 
 /* A model file that changed is read when it has stayed the same for this long. */
@@ -221,6 +224,8 @@ enum {
   PROP_COLLECT_MAX,
   PROP_COLLECT_RATE,
   PROP_COLLECT_LIMIT,
+  PROP_DUMP_INPUT,
+  PROP_DUMP_LIMIT,
   PROP_POST_MESSAGES,
   PROP_MESSAGE_INTERVAL,
   PROP_TEXT_CUES,
@@ -279,14 +284,14 @@ struct _GstVideoClassify {
   GstBaseTransform parent;
 
   /* under the object lock */
-  char *model_path, *weights_path, *labels_path, *device, *crop, *roi_labels, *collect;
+  char *model_path, *weights_path, *labels_path, *device, *crop, *roi_labels, *collect, *dump_input;
   GstVideoClassifyPrecision precision;
   NnTta tta;
   GstVideoClassifyExplain explain;
   GstVideoClassifyCollectLayout collect_layout;
   GstVideoClassifyCollectFormat collect_format;
   GstVideoClassifyMode mode;
-  guint threads, max_regions, batch_size;
+  guint threads, max_regions, batch_size, dump_limit;
   GstClockTime batch_timeout;
   gboolean report_latency, watch;
   Settings settings;
@@ -305,6 +310,8 @@ struct _GstVideoClassify {
   RuntimeOptions options; /* strings owned */
   gboolean is_async;
   Collector *collector; /* or NULL; of start() to stop() */
+  char *dump_dir;       /* or NULL; likewise */
+  guint n_dumped;
 
   /* the thread that loads models while the stream runs; under the loader's lock */
   GMutex loader_lock;
@@ -543,6 +550,12 @@ gst_video_classify_set_property (GObject *object, guint id, const GValue *value,
     case PROP_MESSAGE_INTERVAL:
       self->settings.message_interval = g_value_get_uint64 (value);
       break;
+    case PROP_DUMP_INPUT:
+      set_string (&self->dump_input, value);
+      break;
+    case PROP_DUMP_LIMIT:
+      self->dump_limit = g_value_get_uint (value);
+      break;
     case PROP_COLLECT:
       set_string (&self->collect, value);
       break;
@@ -728,6 +741,12 @@ gst_video_classify_get_property (GObject *object, guint id, GValue *value, GPara
       break;
     case PROP_MESSAGE_INTERVAL:
       g_value_set_uint64 (value, self->settings.message_interval);
+      break;
+    case PROP_DUMP_INPUT:
+      g_value_set_string (value, self->dump_input);
+      break;
+    case PROP_DUMP_LIMIT:
+      g_value_set_uint (value, self->dump_limit);
       break;
     case PROP_COLLECT:
       g_value_set_string (value, self->collect);
@@ -1086,6 +1105,7 @@ gst_video_classify_stop (GstBaseTransform *trans)
   forget_stream (self);
   g_clear_pointer (&self->sampler, nn_view_sampler_free);
   g_clear_pointer (&self->smoothed, g_free);
+  g_clear_pointer (&self->dump_dir, g_free);
   g_clear_pointer (&self->roi_label_list, g_strfreev);
   g_free ((char *)g_steal_pointer (&self->options.device));
   g_clear_object (&self->pool);
@@ -1184,6 +1204,55 @@ start_collector (GstVideoClassify *self)
   g_mutex_unlock (&self->loader_lock);
 }
 
+static void
+start_dump (GstVideoClassify *self)
+{
+  g_autofree char *dir = NULL;
+
+  GST_OBJECT_LOCK (self);
+  dir = g_strdup (self->dump_input);
+  GST_OBJECT_UNLOCK (self);
+  self->n_dumped = 0;
+  if (!dir || !*dir)
+    return;
+  if (g_mkdir_with_parents (dir, 0777) == 0)
+    self->dump_dir = g_steal_pointer (&dir);
+  else
+    GST_ELEMENT_WARNING (self, RESOURCE, OPEN_WRITE,
+        ("property \"dump-input\": %s: cannot be made: %s", dir, g_strerror (errno)), (NULL));
+}
+
+/* What the network is about to see of the frame. */
+static void
+dump (GstVideoClassify *self, const Task *task)
+{
+  const Runtime *runtime = task->runtime;
+  g_autofree NnRect *rects = g_new (NnRect, task->n_regions);
+  g_autofree char *name = g_strdup_printf (
+      "%s.frame-%06" G_GUINT64_FORMAT ".h5", GST_OBJECT_NAME (self), task->frame);
+  g_autofree char *path = g_build_filename (self->dump_dir, name, NULL);
+  const NnInputDump values = { .n_regions = task->n_regions,
+    .n_views = task->n_views,
+    .shape = *nn_model_get_input_shape (nn_views_get_network (runtime->views)),
+    .values = task->job->input,
+    .regions = rects,
+    .model = (char *)runtime->model_name,
+    .tta = self->options.tta,
+    .pts = task->pts };
+  g_autoptr (GError) error = NULL;
+
+  for (guint r = 0; r < task->n_regions; r++)
+    rects[r] = task->regions[r].rect;
+  if (!nn_input_dump_write (&values, runtime->views, path, &error)) {
+    GST_ELEMENT_WARNING (self, RESOURCE, WRITE,
+        ("property \"dump-input\": %s; no more is dumped", error->message), (NULL));
+    g_clear_pointer (&self->dump_dir, g_free);
+  } else if (++self->n_dumped == self->dump_limit) {
+    GST_INFO_OBJECT (self, "dump-input: %u files written, the limit", self->n_dumped);
+    g_clear_pointer (&self->dump_dir, g_free);
+  }
+}
+
 static gboolean
 gst_video_classify_start (GstBaseTransform *trans)
 {
@@ -1250,6 +1319,7 @@ gst_video_classify_start (GstBaseTransform *trans)
     return FALSE;
   }
   start_collector (self);
+  start_dump (self);
   prepare_results (self);
   forget_stream (self);
   g_mutex_lock (&self->loader_lock);
@@ -2058,6 +2128,8 @@ classify (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings,
     return TRUE;
   }
   self->last_classified = task->pts;
+  if (self->dump_dir)
+    dump (self, task);
   if (self->is_async) {
     engine_job_submit (task->job);
     return TRUE;
@@ -2171,6 +2243,7 @@ gst_video_classify_finalize (GObject *object)
   g_free (self->crop);
   g_free (self->roi_labels);
   g_free (self->collect);
+  g_free (self->dump_input);
   g_clear_object (&self->context_pool);
   gst_clear_object (&self->text_pad);
   g_ptr_array_unref (self->results);
@@ -2225,6 +2298,7 @@ gst_video_classify_init (GstVideoClassify *self)
   self->last_explained = GST_CLOCK_TIME_NONE;
   self->explain = DEFAULT_EXPLAIN;
   self->last_collected = GST_CLOCK_TIME_NONE;
+  self->dump_limit = DEFAULT_DUMP_LIMIT;
   self->collect_layout = DEFAULT_COLLECT_LAYOUT;
   self->collect_format = DEFAULT_COLLECT_FORMAT;
   g_array_set_clear_func (self->tracks, clear_track);
@@ -2383,6 +2457,14 @@ install_properties (GObjectClass *klass)
       "Bytes that the pictures in the folder may have, with those that it held before (0 = no "
       "limit)",
       0, G_MAXUINT64, DEFAULT_COLLECT_LIMIT, PLAYING);
+  properties[PROP_DUMP_INPUT] = g_param_spec_string ("dump-input", "Dump input",
+      "Folder to write what the network is given into, an HDF5 file for each frame that is "
+      "classified, which classify predict --tensor reads (NULL = none; for looking for a fault: "
+      "each frame waits for the disk)",
+      NULL, READY);
+  properties[PROP_DUMP_LIMIT] = g_param_spec_uint ("dump-limit", "Dump limit",
+      "Files that dump-input writes before it stops (0 = no limit)", 0, G_MAXUINT,
+      DEFAULT_DUMP_LIMIT, READY);
   properties[PROP_POST_MESSAGES] = g_param_spec_enum ("post-messages", "Post messages",
       "Which results are posted on the bus as element messages", post_get_type (), DEFAULT_POST,
       PLAYING);

@@ -146,29 +146,40 @@ check_png_name (const char *option, const char *path)
   return FALSE;
 }
 
-/* NULL after an error message; @status tells the exit code */
-static Classifier *
-open_classifier (const char *model, int *status)
+static gboolean
+get_classifier_options (const char *model, ClassifierOptions *options)
 {
-  ClassifierOptions options = {
+  g_autoptr (GError) error = NULL;
+
+  *options = (ClassifierOptions) {
     .model = model,
     .weights = weights,
     .labels_file = labels_file,
     .device = device ? device : "auto",
     .threads = (guint) threads,
   };
+  if (precision && !nn_precision_from_string (precision, &options->precision)) {
+    usage_error ("--precision %s: expected auto, fp32, bf16, tf32 or fp16", precision);
+    return FALSE;
+  }
+  if (!nn_tta_parse (tta, &options->tta, &error)) {
+    usage_error ("--tta %s: %s", tta, error->message);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* NULL after an error message; @status tells the exit code */
+static Classifier *
+open_classifier (const char *model, int *status)
+{
+  ClassifierOptions options;
   g_autoptr (GError) error = NULL;
   Classifier *classifier;
 
   *status = EXIT_USAGE;
-  if (precision && !nn_precision_from_string (precision, &options.precision)) {
-    usage_error ("--precision %s: expected auto, fp32, bf16, tf32 or fp16", precision);
+  if (!get_classifier_options (model, &options))
     return NULL;
-  }
-  if (!nn_tta_parse (tta, &options.tta, &error)) {
-    usage_error ("--tta %s: %s", tta, error->message);
-    return NULL;
-  }
   classifier = classifier_new (&options, &error);
   if (!classifier)
     *status = fail (error);
@@ -442,7 +453,10 @@ command_predict (int argc, char **argv)
   static const char *const names[] = { "text", "csv", "json" };
   g_autofree char *format = NULL, *sheet_path = NULL;
   int top_k = 1, limit = 100, status;
+  gboolean is_tensor = FALSE;
   const GOptionEntry entries[] = {
+    { "tensor", 0, 0, G_OPTION_ARG_NONE, &is_tensor,
+        "The files are what videoclassify dump-input=DIR wrote: what it gave the network", NULL },
     { "top-k", 'k', 0, G_OPTION_ARG_INT, &top_k, "Labels to print, best first (default 1)", "K" },
     { "format", 'f', 0, G_OPTION_ARG_STRING, &format,
         "text (default), csv, or json: one object a line", "FORMAT" },
@@ -478,6 +492,18 @@ command_predict (int argc, char **argv)
     return usage_error ("--top-k %d: expected 1 or more", top_k);
   if (limit < 1 || limit > PREDICT_MAX_TILES)
     return usage_error ("--sheet-limit %d: expected 1 to %d", limit, PREDICT_MAX_TILES);
+  if (is_tensor) {
+    ClassifierOptions classifier_options;
+
+    options = (PredictOptions) { .format = (Format) choice, .top_k = (guint) top_k };
+    if (sheet_path || tta)
+      return usage_error ("--tensor: the files tell their views and are no pictures: without "
+                          "--tta and --sheet");
+    if (!get_classifier_options (argv[1], &classifier_options))
+      return EXIT_USAGE;
+    return predict_dumps (&classifier_options, argv + 2, &options, &error) ? EXIT_OK
+                                                                           : fail (error);
+  }
   if (sheet_path) {
     if (!check_png_name ("--sheet", sheet_path))
       return EXIT_USAGE;

@@ -9,6 +9,7 @@
 
 #include "nn/cam.h"
 #include "nn/error.h"
+#include "nn/input-dump.h"
 #include "nn/keras-file.h"
 #include "nn/labels.h"
 #include "nn/log.h"
@@ -501,5 +502,59 @@ predict_run (Classifier *c, char **paths, const PredictOptions *options, guint *
     return FALSE;
   if (options->sheet)
     add_header (&p, files->len, *n_bad);
+  return TRUE;
+}
+
+/* --- dumps -------------------------------------------------------------------------- */
+
+static gboolean
+predict_dump (Classifier *c, const NnInputDump *dump, const char *path,
+    const PredictOptions *options, GError **error)
+{
+  const NnModel *network = nn_views_get_network (c->views);
+  const gsize size = nn_shape_count (&dump->shape);
+
+  if (!nn_shape_equal (&dump->shape, nn_model_get_input_shape (network))
+      || dump->n_views > nn_views_get_n (c->views)) {
+    g_autofree char *found = nn_shape_to_string (&dump->shape);
+    g_autofree char *expected = nn_shape_to_string (nn_model_get_input_shape (network));
+
+    g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
+        "%s: has %u views of %s, the model takes %u of %s: was it another one (%s)?", path,
+        dump->n_views, found, nn_views_get_n (c->views), expected,
+        dump->model ? dump->model : "not named");
+    return FALSE;
+  }
+  for (guint r = 0; r < dump->n_regions; r++) {
+    g_autofree char *name = dump->n_regions > 1 ? g_strdup_printf ("%s[%u]", path, r) : NULL;
+    const float *outputs;
+
+    memcpy (nn_plan_get_input (c->plan), dump->values + r * dump->n_views * size,
+        dump->n_views * size * sizeof (float));
+    outputs = nn_plan_run (c->plan, dump->n_views, error);
+    if (!outputs
+        || !nn_views_mean (c->views, outputs, dump->n_views, c->probabilities, error))
+      return FALSE;
+    print_result (c, name ? name : path, c->probabilities, options->format, options->top_k);
+  }
+  return TRUE;
+}
+
+gboolean
+predict_dumps (const ClassifierOptions *options, char **paths,
+    const PredictOptions *predict_options, GError **error)
+{
+  for (guint i = 0; paths[i]; i++) {
+    g_autoptr (NnInputDump) dump = nn_input_dump_read (paths[i], error);
+    g_autoptr (Classifier) classifier = NULL;
+    ClassifierOptions own = *options;
+
+    if (!dump)
+      return FALSE;
+    own.tta = dump->tta;
+    classifier = classifier_new (&own, error);
+    if (!classifier || !predict_dump (classifier, dump, paths[i], predict_options, error))
+      return FALSE;
+  }
   return TRUE;
 }

@@ -72,4 +72,10 @@ typedef struct
 gboolean predict_run (Classifier *classifier, char **paths, const PredictOptions *options,
     guint *n_bad, GError **error);
 
+/* Prints a line for each region of each file of @paths (nn/input-dump.h): what the
+ * model says of the very values that the element gave it, with the views they
+ * were made of. @options: their tta is not looked at. */
+gboolean predict_dumps (const ClassifierOptions *options, char **paths,
+    const PredictOptions *predict_options, GError **error);
+
 G_END_DECLS
