@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "nn/error.h"
+#include "nn/file.h"
 
 #define WIDTH 900
 #define HEIGHT 640
@@ -33,17 +34,10 @@ typedef struct
 } Log;
 
 static gboolean
-read_log (const char *path, Log *log, GError **error)
+read_log (const char *text, const char *path, Log *log, GError **error)
 {
-  g_autofree char *text = NULL;
-  g_autoptr (GError) local = NULL;
-  g_auto (GStrv) lines = NULL;
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
 
-  if (!g_file_get_contents (path, &text, NULL, &local)) {
-    g_set_error (error, NN_ERROR, NN_ERROR_READ, "%s: %s", path, local->message);
-    return FALSE;
-  }
-  lines = g_strsplit (text, "\n", -1);
   if (!lines[0] || !g_str_has_prefix (lines[0], "epoch,stage,")) {
     g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
         "%s: not a log of `classify train --log`: its first line should be \"epoch,stage,...\"",
@@ -194,20 +188,27 @@ draw (cairo_t *cr, const Log *log)
   draw_text (cr, WIDTH - RIGHT, 26, 1, "validation");
 }
 
-gboolean
-curve_draw (const char *log_path, const char *output, GError **error)
+static cairo_status_t
+append (void *bytes, const unsigned char *data, unsigned int size)
 {
+  g_byte_array_append (bytes, data, size);
+  return CAIRO_STATUS_SUCCESS;
+}
+
+GByteArray *
+curve_render (const char *text, const char *name, gboolean is_svg, GError **error)
+{
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
   Log log = { 0 };
   cairo_surface_t *surface;
   cairo_t *cr;
   cairo_status_t status;
-  gboolean is_svg = g_str_has_suffix (output, ".svg");
 
-  if (!read_log (log_path, &log, error)) {
+  if (!read_log (text, name, &log, error)) {
     g_free (log.rows);
-    return FALSE;
+    return NULL;
   }
-  surface = is_svg ? cairo_svg_surface_create (output, WIDTH, HEIGHT)
+  surface = is_svg ? cairo_svg_surface_create_for_stream (append, bytes, WIDTH, HEIGHT)
                    : cairo_image_surface_create (CAIRO_FORMAT_RGB24, WIDTH, HEIGHT);
   cr = cairo_create (surface);
   draw (cr, &log);
@@ -216,14 +217,29 @@ curve_draw (const char *log_path, const char *output, GError **error)
     cairo_surface_finish (surface);
     status = cairo_surface_status (surface);
   } else {
-    status = cairo_surface_write_to_png (surface, output);
+    status = cairo_surface_write_to_png_stream (surface, append, bytes);
   }
   cairo_surface_destroy (surface);
   g_free (log.rows);
   if (status != CAIRO_STATUS_SUCCESS) {
-    g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: cannot be written: %s", output,
+    g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY, "%s: its curve cannot be drawn: %s", name,
         cairo_status_to_string (status));
+    return NULL;
+  }
+  return g_steal_pointer (&bytes);
+}
+
+gboolean
+curve_draw (const char *log_path, const char *output, GError **error)
+{
+  g_autofree char *text = NULL;
+  g_autoptr (GByteArray) bytes = NULL;
+  g_autoptr (GError) local = NULL;
+
+  if (!g_file_get_contents (log_path, &text, NULL, &local)) {
+    g_set_error (error, NN_ERROR, NN_ERROR_READ, "%s: %s", log_path, local->message);
     return FALSE;
   }
-  return TRUE;
+  bytes = curve_render (text, log_path, g_str_has_suffix (output, ".svg"), error);
+  return bytes && nn_file_replace (output, bytes->data, bytes->len, error);
 }

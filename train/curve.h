@@ -10,4 +10,7 @@ G_BEGIN_DECLS
  * accuracy below) into a PNG or, where @output ends in .svg, an SVG file. */
 gboolean curve_draw (const char *log, const char *output, GError **error);
 
+/* The same of a log's @text; @name for messages. (transfer full): the file's bytes. */
+GByteArray *curve_render (const char *text, const char *name, gboolean is_svg, GError **error);
+
 G_END_DECLS

@@ -9,6 +9,7 @@
 
 #include "nn/backend.h"
 #include "nn/error.h"
+#include "nn/file.h"
 #include "nn/keras-file.h"
 #include "nn/log.h"
 #include "train/calibrate.h"
@@ -19,6 +20,7 @@
 #include "train/preview.h"
 #include "train/progress.h"
 #include "train/pseudo-label.h"
+#include "train/report.h"
 
 enum
 {
@@ -410,6 +412,55 @@ command_evaluate (int argc, char **argv)
 }
 
 static int
+command_report (int argc, char **argv)
+{
+  g_autofree char *output = NULL, *log = NULL, *recipe = NULL, *page = NULL;
+  int n_wrong = 24, status;
+  const GOptionEntry entries[] = {
+    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "Page to write", "FILE.html" },
+    { "layout", 0, 0, G_OPTION_ARG_STRING, &layout, "As classify evaluate has it", "LAYOUT" },
+    { "log", 'l', 0, G_OPTION_ARG_FILENAME, &log,
+        "CSV of the training (default: what the model file tells of it)", "FILE.csv" },
+    { "recipe", 'r', 0, G_OPTION_ARG_FILENAME, &recipe, "Recipe to quote", "FILE.ini" },
+    { "wrong", 0, 0, G_OPTION_ARG_INT, &n_wrong,
+        "Pictures to show that are labelled wrong, the surest first, 0 to 500 (default 24)", "N" },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+  const GOptionEntry *const all[] = { entries, model_entries, device_entries, NULL };
+  g_autoptr (Classifier) classifier = NULL;
+  g_autoptr (Evaluation) evaluation = NULL;
+  g_autoptr (GError) error = NULL;
+  DatasetOptions options = { 0 };
+  ReportOptions report;
+
+  if (!parse ("report MODEL DIR",
+          "Writes one HTML page that tells what a model is worth on labelled pictures: accuracy,\n"
+          "confusion matrix, reliability diagram, the pictures that it is wrong and most sure of,\n"
+          "learning curves, recipe, network. It needs no other file and no network.",
+          NULL, all, &argc, &argv)
+      || !get_layout (&options.layout))
+    return EXIT_USAGE;
+  if (argc != 3 || !output)
+    return usage_error ("report wants a model, a folder and -o FILE.html; see classify report "
+                        "--help");
+  if (n_wrong < 0 || n_wrong > 500)
+    return usage_error ("--wrong %d: expected 0 to 500", n_wrong);
+  if (!sheet_check_path (output, &error))
+    return fail (error);
+  classifier = open_classifier (argv[1], &status);
+  if (!classifier)
+    return status;
+  options.threads = nn_plan_get_threads (classifier->plan);
+  evaluation = evaluation_new (classifier, argv[2], &options, &error);
+  report = (ReportOptions) { log, recipe, tta, (guint) n_wrong };
+  if (evaluation)
+    page = report_make (evaluation, classifier, &report, &error);
+  if (!page || !nn_file_replace (output, page, strlen (page), &error))
+    return fail (error);
+  return EXIT_OK;
+}
+
+static int
 command_calibrate (int argc, char **argv)
 {
   g_autofree char *output = NULL;
@@ -760,6 +811,7 @@ static const struct
   { "train", command_train, "train a network as a recipe says" },
   { "preview", command_preview, "draw what a recipe's augmentation makes of its pictures" },
   { "evaluate", command_evaluate, "measure a model on labelled pictures" },
+  { "report", command_report, "the same as a page to look at" },
   { "calibrate", command_calibrate, "fit a temperature to a model's probabilities" },
   { "predict", command_predict, "label pictures" },
   { "explain", command_explain, "draw what in pictures speaks for their labels" },
