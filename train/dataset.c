@@ -412,36 +412,19 @@ decode_task (gpointer item, gpointer user_data)
     d->failures[i] = g_strdup (error->message);
 }
 
-/* moves what could be read together, keeping the order */
 static void
 drop_failures (Dataset *dataset, char **failures)
 {
-  const guint first_listed = dataset->n - dataset->n_listed;
-  guint n = 0;
+  g_autofree gboolean *keep = g_new (gboolean, dataset->n);
 
   for (guint i = 0; i < dataset->n; i++) {
+    keep[i] = !failures[i];
     if (failures[i]) {
       nn_warning ("left out: %s", failures[i]);
-      g_free (dataset->paths[i]);
-      dataset->n_listed -= i >= first_listed;
       dataset->n_unreadable++;
-      continue;
     }
-    if (n != i) {
-      dataset->paths[n] = dataset->paths[i];
-      dataset->labels[n] = dataset->labels[i];
-      dataset->digests[n] = dataset->digests[i];
-      if (dataset->targets)
-        memcpy (dataset->targets + (gsize) n * dataset->n_classes,
-            dataset->targets + (gsize) i * dataset->n_classes, dataset->n_classes * sizeof (float));
-      memmove (dataset->bytes + n * dataset->sample_size,
-          dataset->bytes + i * dataset->sample_size, dataset->sample_size);
-    }
-    n++;
   }
-  for (guint i = n; i < dataset->n; i++)
-    dataset->paths[i] = NULL;
-  dataset->n = n;
+  dataset_keep (dataset, keep);
 }
 
 /* Takes the memory for dataset->paths and fills it; what cannot be read is left out. */
@@ -776,6 +759,36 @@ dataset_load_files (char **paths, guint n, guint threads, const NnPreprocess *pr
     dataset->paths[i] = g_strdup (paths[i]);
   return decode (n ? paths[0] : "", dataset, threads, pre, error) ? g_steal_pointer (&dataset)
                                                                   : NULL;
+}
+
+void
+dataset_keep (Dataset *dataset, const gboolean *keep)
+{
+  const guint first_listed = dataset->n - dataset->n_listed;
+  guint n = 0, n_listed = 0;
+
+  for (guint i = 0; i < dataset->n; i++) {
+    if (!keep[i]) {
+      g_free (dataset->paths[i]);
+      continue;
+    }
+    dataset->paths[n] = dataset->paths[i];
+    dataset->labels[n] = dataset->labels[i];
+    if (dataset->targets)
+      memmove (dataset->targets + (gsize) n * dataset->n_classes,
+          dataset->targets + (gsize) i * dataset->n_classes,
+          dataset->n_classes * sizeof (float));
+    if (dataset->bytes)
+      memmove (dataset->bytes + n * dataset->sample_size,
+          dataset->bytes + i * dataset->sample_size, dataset->sample_size);
+    if (dataset->digests)
+      dataset->digests[n] = dataset->digests[i];
+    n_listed += i >= first_listed;
+    n++;
+  }
+  dataset->paths[n] = NULL;
+  dataset->n = n;
+  dataset->n_listed = n_listed;
 }
 
 void

@@ -51,6 +51,8 @@ Dataset *dataset_load (const char *dir, const DatasetOptions *options, const NnP
 /* The same without decoding: paths, labels and classes of what the folder
  * holds, unreadable pictures too. */
 Dataset *dataset_list (const char *dir, const DatasetOptions *options, GError **error);
+/* Leaves out the pictures whose @keep is FALSE. */
+void dataset_keep (Dataset *dataset, const gboolean *keep);
 void dataset_free (Dataset *dataset);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Dataset, dataset_free)
 

@@ -16,6 +16,7 @@
 #include "nn/keras-file.h"
 #include "nn/log.h"
 #include "train/feeder.h"
+#include "train/folds.h"
 #include "train/progress.h"
 #include "train/schedule.h"
 
@@ -177,8 +178,6 @@ load_checkpoint (Run *run, GError **error)
   return TRUE;
 }
 
-/* The history without its last column: what took how long is no part of a
- * model, two runs of a recipe give identical files. */
 /* for test-time augmentation with it */
 static char *
 get_augmentation (const Run *run)
@@ -190,6 +189,8 @@ get_augmentation (const Run *run)
   return nn_augment_to_json (&augment);
 }
 
+/* The history without its last column: what took how long is no part of a
+ * model, two runs of a recipe give identical files. */
 static char *
 history_without_seconds (const Run *run)
 {
@@ -619,6 +620,40 @@ run_stages (Run *run, GError **error)
   return TRUE;
 }
 
+/* One fold of the training folder to validate with, as validate_dir would be read; the
+ * others and what lists name to train with. */
+static gboolean
+split_folds (Run *run, guint threads, GError **error)
+{
+  const Recipe *recipe = run->recipe;
+  const DatasetOptions options = { recipe->layout, recipe->limit, recipe->limit_per_class,
+    (const char *const *) run->data->classes, threads };
+  const guint n = run->data->n - run->data->n_listed;
+  g_autofree guint *folds = g_new (guint, n);
+  g_autofree gboolean *is_held = g_new0 (gboolean, run->data->n);
+  g_autofree gboolean *is_trained = g_new (gboolean, run->data->n);
+
+  if (!folds_assign (run->data, n, recipe->n_folds, recipe->seed, folds, error)) {
+    g_prefix_error (error, "%s: ", recipe->train_dir);
+    return FALSE;
+  }
+  for (guint i = 0; i < run->data->n; i++) {
+    is_held[i] = i < n && folds[i] == recipe->fold - 1;
+    is_trained[i] = !is_held[i];
+  }
+  run->validation = dataset_load (recipe->train_dir, &options, &run->pre, error);
+  if (!run->validation)
+    return FALSE;
+  if (run->validation->n != n) {
+    g_set_error (error, NN_ERROR, NN_ERROR_READ, "%s: changes while it is read", recipe->train_dir);
+    return FALSE;
+  }
+  dataset_keep (run->validation, is_held);
+  dataset_keep (run->data, is_trained);
+  dataset_warn_of_shared (run->data, run->validation, recipe->train_dir);
+  return TRUE;
+}
+
 static gboolean
 load_data (Run *run, GError **error)
 {
@@ -636,6 +671,8 @@ load_data (Run *run, GError **error)
   if (recipe->unlabelled_dir
       && !(run->unlabelled
              = dataset_load_unlabelled (recipe->unlabelled_dir, threads, &stored, error)))
+    return FALSE;
+  if (recipe->n_folds && !split_folds (run, threads, error))
     return FALSE;
   if (recipe->validate_dir) {
     options = (DatasetOptions) { recipe->layout, recipe->validate_limit, 0,
@@ -878,6 +915,25 @@ take_result (Run *run, GError **error)
     return nn_model_load_weights (run->model, best, NN_WEIGHTS_BY_ORDER, NULL, error);
   swap_average (run);
   return TRUE;
+}
+
+gboolean
+train_get_accuracy (const Recipe *recipe, const char *output, double *accuracy)
+{
+  g_autoptr (NnModel) model = nn_model_load (output, NULL);
+  g_autoptr (GArray) results = NULL;
+  const char *history;
+  int index;
+
+  if (!model
+      || g_strcmp0 (g_hash_table_lookup (model->extra, EXTRA_RECIPE), recipe->fingerprint) != 0
+      || g_hash_table_contains (model->extra, EXTRA_POSITION)
+      || !(history = g_hash_table_lookup (model->extra, EXTRA_HISTORY)))
+    return FALSE;
+  results = schedule_parse_history (history);
+  index = recipe->keep == KEEP_BEST ? schedule_find_best (results) : (int) results->len - 1;
+  *accuracy = index < 0 ? NAN : g_array_index (results, EpochResult, index).val_accuracy;
+  return index >= 0 && !isnan (*accuracy);
 }
 
 TrainStatus

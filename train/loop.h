@@ -28,6 +28,10 @@ typedef enum
 /* Runs a recipe to its end. Installs handlers for SIGINT and SIGTERM meanwhile. */
 TrainStatus train_run (const Recipe *recipe, const TrainOptions *options, GError **error);
 
+/* The validation accuracy of the weights in @output, if it is the finished result of just
+ * this recipe. */
+gboolean train_get_accuracy (const Recipe *recipe, const char *output, double *accuracy);
+
 char *train_checkpoint_path (const char *output);
 
 G_END_DECLS

@@ -15,6 +15,7 @@
 #include "train/calibrate.h"
 #include "train/curve.h"
 #include "train/evaluate.h"
+#include "train/folds.h"
 #include "train/loop.h"
 #include "train/predict.h"
 #include "train/preview.h"
@@ -221,12 +222,72 @@ calibrate_output (const Recipe *recipe, const TrainOptions *options, GError **er
   return TRUE;
 }
 
+/* One training; its exit status. */
+static int
+train_once (const Recipe *recipe, const TrainOptions *options)
+{
+  g_autoptr (GError) error = NULL;
+
+  switch (train_run (recipe, options, &error)) {
+    case TRAIN_DONE:
+      if (recipe->calibrate && recipe->validate_dir && !calibrate_output (recipe, options, &error))
+        return fail (error);
+      return EXIT_OK;
+    case TRAIN_INTERRUPTED:
+      return EXIT_INTERRUPTED;
+    default:
+      return fail (error);
+  }
+}
+
+/* Each fold, or @only one, in files of its own; with --resume those that are finished stay. */
+static int
+train_folds (Recipe *recipe, const TrainOptions *options, guint n_folds, guint only)
+{
+  g_autofree double *accuracies = g_new (double, n_folds);
+  g_autoptr (GError) error = NULL;
+  double mean, deviation;
+  guint n = 0;
+
+  for (guint fold = 1; fold <= n_folds; fold++) {
+    g_autofree char *output = folds_name (options->output, fold);
+    g_autofree char *log = options->log ? folds_name (options->log, fold) : NULL;
+    g_autofree char *checkpoint = train_checkpoint_path (output);
+    TrainOptions own = *options;
+    int status;
+
+    if (only && fold != only)
+      continue;
+    own.output = output;
+    own.log = log;
+    own.resume = options->resume && g_file_test (checkpoint, G_FILE_TEST_EXISTS);
+    if (!recipe_set_fold (recipe, n_folds, fold, &error))
+      return fail (error);
+    if (!options->resume || own.resume || !train_get_accuracy (recipe, output, &accuracies[n])) {
+      if (!options->quiet)
+        printf ("fold %u of %u\n", fold, n_folds);
+      status = train_once (recipe, &own);
+      if (status != EXIT_OK)
+        return status;
+      if (!train_get_accuracy (recipe, output, &accuracies[n]))
+        return EXIT_DATA;
+    }
+    printf ("fold %u of %u: validation accuracy %.4f, %s\n", fold, n_folds, accuracies[n], output);
+    n++;
+  }
+  folds_get_spread (accuracies, n, &mean, &deviation);
+  if (!only)
+    printf ("%u folds: mean %.4f, standard deviation %.4f\n", n, mean, deviation);
+  return EXIT_OK;
+}
+
 static int
 command_train (int argc, char **argv)
 {
   g_autofree char *data = NULL, *output = NULL, *log = NULL, *init = NULL;
   g_auto (GStrv) lists = NULL;
   gboolean resume = FALSE, quiet = FALSE, by_name = FALSE;
+  int folds = 0, fold = 0;
   const GOptionEntry entries[] = {
     { "data", 'd', 0, G_OPTION_ARG_FILENAME, &data,
         "Pictures, instead of the recipe's: DIR/train and DIR/validate, or DIR", "DIR" },
@@ -236,6 +297,11 @@ command_train (int argc, char **argv)
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
         "Model file to write (default: the recipe's name with .h5, in this folder)", "FILE" },
     { "log", 'l', 0, G_OPTION_ARG_FILENAME, &log, "CSV of the epochs", "FILE" },
+    { "folds", 0, 0, G_OPTION_ARG_INT, &folds,
+        "Cross-validation: K trainings, each validated with another part of the training pictures; "
+        "files get -fold1 and so on into their names",
+        "K" },
+    { "fold", 0, 0, G_OPTION_ARG_INT, &fold, "Of the folds only this one, from 1 on", "N" },
     { "init", 'i', 0, G_OPTION_ARG_FILENAME, &init,
         "Keras weights or model file to begin with, instead of the recipe's", "FILE" },
     { "init-by-name", 0, 0, G_OPTION_ARG_NONE, &by_name,
@@ -263,6 +329,10 @@ command_train (int argc, char **argv)
     return EXIT_USAGE;
   if (argc != 2)
     return usage_error ("train wants one recipe; see classify train --help");
+  if (folds < 0 || folds == 1 || folds > 1000)
+    return usage_error ("--folds %d: expected 2 to 1000", folds);
+  if (fold < 0 || fold > folds)
+    return usage_error ("--fold %d: expected 1 to %d, the number of --folds", fold, folds);
   recipe = recipe_load_with (argv[1], data, settings, &error);
   if (!recipe)
     return fail (error);
@@ -289,16 +359,8 @@ command_train (int argc, char **argv)
     .resume = resume,
     .quiet = quiet,
   };
-  switch (train_run (recipe, &options, &error)) {
-    case TRAIN_DONE:
-      if (recipe->calibrate && recipe->validate_dir && !calibrate_output (recipe, &options, &error))
-        return fail (error);
-      return EXIT_OK;
-    case TRAIN_INTERRUPTED:
-      return EXIT_INTERRUPTED;
-    default:
-      return fail (error);
-  }
+  return folds ? train_folds (recipe, &options, (guint) folds, (guint) fold)
+               : train_once (recipe, &options);
 }
 
 static int

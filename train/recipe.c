@@ -551,6 +551,8 @@ fingerprint (const Recipe *recipe, GError **error)
     checksum = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) list, size);
     g_string_append_printf (text, "|%s", checksum);
   }
+  if (recipe->n_folds)
+    g_string_append_printf (text, "|fold %u/%u", recipe->fold, recipe->n_folds);
   return g_strdup (text->str);
 }
 
@@ -562,6 +564,17 @@ recipe_add_list (Recipe *recipe, const char *path, GError **error)
   recipe->lists = g_renew (char *, recipe->lists, n + 2);
   recipe->lists[n] = g_canonicalize_filename (path, NULL);
   recipe->lists[n + 1] = NULL;
+  g_free (recipe->fingerprint);
+  recipe->fingerprint = fingerprint (recipe, error);
+  return recipe->fingerprint != NULL;
+}
+
+gboolean
+recipe_set_fold (Recipe *recipe, guint n_folds, guint fold, GError **error)
+{
+  recipe->n_folds = n_folds;
+  recipe->fold = fold;
+  g_clear_pointer (&recipe->validate_dir, g_free);
   g_free (recipe->fingerprint);
   recipe->fingerprint = fingerprint (recipe, error);
   return recipe->fingerprint != NULL;

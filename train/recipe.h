@@ -44,6 +44,9 @@ typedef struct
   guint limit, limit_per_class, validate_limit; /* 0: none */
   char **lists; /* of more training pictures (picture-list.h), or NULL */
 
+  guint n_folds, fold; /* > 0: pictures of number @fold, from 1 on, of so many parts of the
+                        * training folder are validated with, the others trained with */
+
   char *network;
   char *init; /* weights to begin with, or NULL */
   NnWeightsMatch init_match;
@@ -99,6 +102,10 @@ Recipe *recipe_load_with (const char *path, const char *data_dir, char **setting
 
 /* One more list of training pictures. NN_ERROR_NOT_FOUND, _READ, _FORMAT. */
 gboolean recipe_add_list (Recipe *recipe, const char *path, GError **error);
+
+/* Cross-validation: @fold, 1 to @n_folds, of the training pictures is validated with, instead
+ * of validate_dir. */
+gboolean recipe_set_fold (Recipe *recipe, guint n_folds, guint fold, GError **error);
 
 /* The recipe's pre-processing for its network, a model of recipe->network: with
  * the size of its input. NN_ERROR_SHAPE where the channels do not fit. */
