@@ -49,7 +49,7 @@ nn_cu_check (CUresult status, const char *call, int code, GError **error)
   if (status == CUDA_SUCCESS)
     return TRUE;
   if (status == CUDA_ERROR_OUT_OF_MEMORY) {
-    g_set_error (error, domain, NN_ERROR_NO_MEMORY, "the device is out of memory (%s)", call);
+    g_set_error (error, domain, NN_ERROR_NO_MEMORY, "out of memory (%s)", call);
     return FALSE;
   }
   nn_api.cuGetErrorName (status, &name);

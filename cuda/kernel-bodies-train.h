@@ -15,7 +15,7 @@ nn_k_conv_data_at (const NnConvArgs *a, uint32_t i)
   const uint32_t col = pixel % a->in_cols, row = pixel / a->in_cols % a->in_rows;
   const uint32_t sample = pixel / a->in_cols / a->in_rows;
   const float *dy = (const float *) a->dy, *w = (const float *) a->w;
-  float sum = 0;
+  double sum = 0;
 
   for (uint32_t r = 0; r < a->kernel[0]; r++) {
     const uint32_t y = row + a->pad[0] - r * a->dilation[0]; /* wraps where negative */
@@ -33,10 +33,11 @@ nn_k_conv_data_at (const NnConvArgs *a, uint32_t i)
           * a->filters;
       with = (uint64_t) (r * a->kernel[1] + s) * a->channels + channel;
       for (uint32_t f = 0; f < a->filters; f++)
-        sum += dy[at + f] * w[with + (uint64_t) f * a->kernel[0] * a->kernel[1] * a->channels];
+        sum += (double) dy[at + f]
+            * w[with + (uint64_t) f * a->kernel[0] * a->kernel[1] * a->channels];
     }
   }
-  ((float *) a->dst)[i] = sum;
+  ((float *) a->dst)[i] = (float) sum;
 }
 
 static inline NN_HOST_DEVICE void

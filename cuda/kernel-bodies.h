@@ -92,7 +92,7 @@ nn_k_conv_at (const NnConvArgs *a, uint32_t i)
   const uint32_t filter = i % a->filters, pixel = i / a->filters;
   const uint32_t col = pixel % a->out_cols, row = pixel / a->out_cols % a->out_rows;
   const uint32_t sample = pixel / a->out_cols / a->out_rows;
-  float sum = 0;
+  double sum = 0; /* exact enough for any length */
 
   for (uint32_t r = 0; r < a->kernel[0]; r++) {
     const uint32_t y = row * a->strides[0] + r * a->dilation[0] - a->pad[0];
@@ -105,10 +105,10 @@ nn_k_conv_at (const NnConvArgs *a, uint32_t i)
           = ((uint64_t) (filter * a->kernel[0] + r) * a->kernel[1] + s) * a->in_stride;
 
       for (uint32_t c = 0; c < a->channels && x < a->in_cols; c++)
-        sum += nn_load (a->x, a->type, from + c) * nn_load (a->w, a->type, with + c);
+        sum += (double) nn_load (a->x, a->type, from + c) * nn_load (a->w, a->type, with + c);
     }
   }
-  nn_store (a->dst, a->dst_type, (uint64_t) pixel * a->out_stride + filter, sum);
+  nn_store (a->dst, a->dst_type, (uint64_t) pixel * a->out_stride + filter, (float) sum);
 }
 
 /* --- blocks ------------------ */

@@ -26,6 +26,10 @@ check_options (const NnHost *host, NnModel *model, const NnPlanOptions *options,
       && (options->precision == NN_PRECISION_FP16 || options->precision == NN_PRECISION_BF16))
     g_set_error_literal (error, host->error_domain, NN_ERROR_UNSUPPORTED,
         "the CUDA back end trains in fp32 or tf32 only");
+  else if (nn_cuda_count (&model->layers[0].out_shape) * options->batch >= (gsize) 1 << 31)
+    g_set_error (error, host->error_domain, NN_ERROR_UNSUPPORTED,
+        "an input of %u samples is too large for the CUDA back end: use a smaller batch",
+        options->batch);
   else if (!model->has_weights)
     g_set_error (error, host->error_domain, NN_ERROR_FORMAT,
         "%s: the model has no weights: name a weights file",

@@ -57,6 +57,11 @@ static const Case cases[] = {
   { "conv-2x3-stride-1x2-no-bias", 2, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[8, 9, 2]",
       CONV ("\"kernel_size\": [2, 3], \"strides\": [1, 2], \"padding\": \"same\", \"filters\": 6, "
             "\"use_bias\": false") ", " HEAD },
+  { "conv-same-even-twice", 2, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[7, 6, 3]",
+      CONV ("\"kernel_size\": [2, 4], \"padding\": \"same\", \"filters\": 4, "
+            "\"activation\": \"tanh\"") ", "
+          CONV ("\"kernel_size\": [4, 2], \"strides\": [2, 1], \"padding\": \"same\", "
+                "\"filters\": 5") ", " HEAD },
   { "conv-dilated", 2, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[12, 13, 4]",
       CONV (K3 "\"dilation_rate\": [2, 3], \"filters\": 9, \"activation\": \"relu\"") ", " HEAD },
   { "conv-dilated-same", 2, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[10, 11, 16]",
@@ -253,6 +258,8 @@ make_plan (NnModel *model, const Case *c, NnPrecision precision, guint threads, 
   description = nn_plan_describe (plan);
   g_assert_null (strstr (description, "ref:"));
   g_assert_null (strstr (description, "ref_"));
+  if (g_getenv ("CLASSIFY_TEST_NO_LOOPS") && strstr (description, "plain loops"))
+    g_error ("no engine was found:\n%s", description);
   return plan;
 }
 
@@ -516,10 +523,14 @@ test_step (gconstpointer data)
 static void
 test_post (void)
 {
-  static const Case c = { "dogs-vs-cats", 3, NN_LOSS_BINARY_CROSSENTROPY, NULL, NULL, 2e-4 };
+  /* other roundings take another of two maxima here and there, whose gradient goes elsewhere */
+  const Case c = { "dogs-vs-cats", 3, NN_LOSS_BINARY_CROSSENTROPY, NULL, NULL,
+    is_cpu () ? 2e-4 : 2e-2 };
+  const char *root = g_getenv ("CLASSIFY_TEST_ROOT");
+  g_autofree char *path = g_build_filename (
+      root ? root : SOURCE_ROOT, "train", "networks", "dogs-vs-cats.json", NULL);
   GError *error = NULL;
-  NnModel *model
-      = nn_model_new_from_json_file (SOURCE_ROOT "/train/networks/dogs-vs-cats.json", &error);
+  NnModel *model = nn_model_new_from_json_file (path, &error);
   const gsize n_in = 200 * 200 * 3;
   g_autofree float *input = g_new (float, c.batch * n_in);
   g_autofree double *exact = g_new (double, c.batch * n_in);

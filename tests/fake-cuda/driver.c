@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/fake-cuda/fake.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,7 @@ struct CUfunc_st
 static _Thread_local int depth;     /* of the stack of contexts */
 static _Thread_local int capturing; /* streams of this thread */
 static char the_context, the_module, the_event;
-static size_t allocated;
+static atomic_size_t allocated;
 
 /* what the real driver refuses, too */
 #define NEED_CONTEXT() \
@@ -120,7 +121,7 @@ typedef struct
 {
   CUfunction function;
   unsigned blocks;
-  char args[512];
+  _Alignas (max_align_t) char args[512];
 } Launch;
 
 static void

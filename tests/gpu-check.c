@@ -1,0 +1,586 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The CUDA back end against the CPU's: whole models in every precision, many runs, training
+ * of several steps, and how long it takes. Layers and gradients one by one are test-layers'.
+ *
+ * Prints TAP; skips where there is no device. $CLASSIFY_TEST_ROOT: where train/networks and
+ * pipelines/models are (default: the source tree). $CLASSIFY_TEST_DEVICE: cuda (default) or
+ * cuda:N. With $CLASSIFY_TEST_QUICK only a small network of its own, few runs, no times: for
+ * tests/fake-cuda. */
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nn/backend.h"
+#include "nn/error.h"
+#include "nn/keras-file.h"
+#include "nn/rng.h"
+
+#define BATCH 6
+
+static const char *device, *folder = SOURCE_ROOT;
+static gboolean quick;
+
+/* How far probabilities may be from the CPU's float32 ones. */
+static const struct
+{
+  NnPrecision precision;
+  double tolerance;
+} precisions[] = {
+  { NN_PRECISION_FP32, 5e-5 },
+  { NN_PRECISION_TF32, 1e-2 },
+  { NN_PRECISION_FP16, 1e-2 },
+  { NN_PRECISION_BF16, 5e-2 },
+};
+
+static const char small_network[]
+    = "{\"class_name\": \"Sequential\", \"config\": ["
+      "{\"class_name\": \"BatchNormalization\", \"config\": {\"name\": \"b0\", \"axis\": 1, "
+      "\"batch_input_shape\": [null, 14, 13, 3]}}, "
+      "{\"class_name\": \"Conv2D\", \"config\": {\"name\": \"c1\", \"filters\": 8, "
+      "\"kernel_size\": [3, 3], \"activation\": \"relu\"}}, "
+      "{\"class_name\": \"BatchNormalization\", \"config\": {\"name\": \"b1\", \"axis\": 1}}, "
+      "{\"class_name\": \"MaxPooling2D\", \"config\": {\"name\": \"p1\"}}, "
+      "{\"class_name\": \"Conv2D\", \"config\": {\"name\": \"c2\", \"filters\": 12, "
+      "\"kernel_size\": [3, 3], \"padding\": \"same\"}}, "
+      "{\"class_name\": \"BatchNormalization\", \"config\": {\"name\": \"b2\", \"axis\": -1}}, "
+      "{\"class_name\": \"Activation\", \"config\": {\"name\": \"a2\", \"activation\": \"relu\"}}, "
+      "{\"class_name\": \"Flatten\", \"config\": {\"name\": \"f\"}}, "
+      "{\"class_name\": \"Dense\", \"config\": {\"name\": \"d1\", \"units\": 16, "
+      "\"activation\": \"relu\"}}, "
+      "{\"class_name\": \"Dropout\", \"config\": {\"name\": \"o\", \"rate\": 0.3}}, "
+      "{\"class_name\": \"Dense\", \"config\": {\"name\": \"d2\", \"units\": 1, "
+      "\"activation\": \"sigmoid\"}}]}";
+
+/* --- helpers ------------------ */
+
+static NnModel *
+open_model (const char *name)
+{
+  g_autofree char *path = name ? g_build_filename (folder, name, NULL) : NULL;
+  GError *error = NULL;
+  NnModel *model = path ? nn_model_open (path, NULL, &error)
+                        : nn_model_new_from_json (small_network, -1, NULL, &error);
+
+  g_assert_no_error (error);
+  if (!model->has_weights)
+    nn_model_init_params (model, 3, &error);
+  g_assert_no_error (error);
+  return model;
+}
+
+/* the models that fit the time there is */
+static GPtrArray *
+model_names (void)
+{
+  GPtrArray *names = g_ptr_array_new ();
+
+  g_ptr_array_add (names, NULL);
+  if (!quick) {
+    g_ptr_array_add (names, (char *) "train/networks/dogs-vs-cats.json");
+    g_ptr_array_add (names, (char *) "train/networks/cats-dogs.json");
+    g_ptr_array_add (names, (char *) "pipelines/models/cats-dogs.h5");
+  }
+  return names;
+}
+
+static NnPlan *
+make_plan (const char *where, NnModel *model, NnPrecision precision, guint batch, gboolean training)
+{
+  GError *error = NULL;
+  NnBackend *backend = nn_backend_open (where, &error);
+  const NnPlanOptions options = {
+    .precision = precision,
+    .batch = batch,
+    .training = training,
+    .loss = nn_model_get_n_outputs (model) == 1 ? NN_LOSS_BINARY_CROSSENTROPY
+                                                : NN_LOSS_CATEGORICAL_CROSSENTROPY,
+  };
+  NnPlan *plan;
+
+  g_assert_no_error (error);
+  plan = nn_plan_new (backend, model, &options, &error);
+  g_assert_no_error (error);
+  nn_backend_unref (backend);
+  return plan;
+}
+
+static gsize
+input_size (const NnModel *model)
+{
+  return nn_shape_count (nn_model_get_input_shape (model));
+}
+
+static void
+fill (const NnModel *model, guint n, guint64 seed, float *input)
+{
+  NnRng rng;
+
+  nn_rng_init (&rng, seed, NN_STREAM_USER, 1);
+  for (gsize i = 0; i < n * input_size (model); i++)
+    input[i] = (float) nn_rng_double (&rng);
+}
+
+static void
+fill_targets (const NnModel *model, guint n, guint64 seed, float *targets)
+{
+  const gsize outputs = nn_model_get_n_outputs (model);
+
+  memset (targets, 0, n * outputs * sizeof (float));
+  for (guint i = 0; i < n; i++) {
+    const guint label = (guint) ((i * 7 + seed) % MAX (outputs, 2));
+
+    if (outputs == 1)
+      targets[i] = (float) label;
+    else
+      targets[i * outputs + label] = 1;
+  }
+}
+
+static double
+largest_difference (const float *a, const float *b, gsize n)
+{
+  double most = 0;
+
+  for (gsize i = 0; i < n; i++)
+    most = fabs (a[i] - b[i]) <= most ? most : fabs (a[i] - b[i]);
+  return most;
+}
+
+static const float *
+run (NnPlan *plan, guint n)
+{
+  GError *error = NULL;
+  const float *outputs = nn_plan_run (plan, n, &error);
+
+  g_assert_no_error (error);
+  return outputs;
+}
+
+/* --- inference ------------------ */
+
+static void
+test_models (void)
+{
+  g_autoptr (GPtrArray) names = model_names ();
+
+  for (guint m = 0; m < names->len; m++) {
+    NnModel *model = open_model (names->pdata[m]);
+    const gsize outputs = nn_model_get_n_outputs (model), in = input_size (model);
+    g_autofree float *expected = g_new (float, BATCH * outputs);
+    NnPlan *cpu = make_plan ("cpu", model, NN_PRECISION_FP32, BATCH, FALSE);
+
+    fill (model, BATCH, 1, nn_plan_get_input (cpu));
+    memcpy (expected, run (cpu, BATCH), BATCH * outputs * sizeof (float));
+    for (guint p = 0; p < G_N_ELEMENTS (precisions); p++) {
+      NnPlan *plan = make_plan (device, model, precisions[p].precision, BATCH, FALSE);
+      g_autofree char *description = nn_plan_describe (plan);
+
+      g_test_message ("%s", description);
+      for (guint n = BATCH; n > 0; n--) {
+        double difference;
+
+        memcpy (nn_plan_get_input (plan), nn_plan_get_input (cpu), BATCH * in * sizeof (float));
+        difference = largest_difference (run (plan, n), expected, n * outputs);
+        if (n == BATCH)
+          g_test_message ("%s, %s: largest difference %.2e, allowed %.0e",
+              m ? (char *) names->pdata[m] : "small",
+              nn_precision_to_string (precisions[p].precision), difference,
+              precisions[p].tolerance);
+        g_assert_cmpfloat (difference, <=, precisions[p].tolerance);
+      }
+      nn_plan_free (plan);
+    }
+    nn_plan_free (cpu);
+    nn_model_unref (model);
+  }
+}
+
+/* graphs launched again and again read the input of the moment */
+static void
+test_replays (void)
+{
+  NnModel *model = open_model (NULL);
+  NnPlan *cpu = make_plan ("cpu", model, NN_PRECISION_FP32, BATCH, FALSE);
+  NnPlan *plan = make_plan (device, model, NN_PRECISION_FP32, BATCH, FALSE);
+
+  for (guint i = 0; i < (quick ? 100 : 1000); i++) {
+    const guint n = 1 + i % BATCH;
+
+    fill (model, n, i, nn_plan_get_input (cpu));
+    memcpy (nn_plan_get_input (plan), nn_plan_get_input (cpu),
+        n * input_size (model) * sizeof (float));
+    g_assert_cmpfloat (largest_difference (run (plan, n), run (cpu, n), n), <=, 5e-5);
+  }
+  nn_plan_free (plan);
+  nn_plan_free (cpu);
+  nn_model_unref (model);
+}
+
+typedef struct
+{
+  NnModel *model;
+  const char *where;
+  guint64 seed;
+  float outputs[BATCH];
+} Worker;
+
+static gpointer
+work (gpointer data)
+{
+  Worker *worker = data;
+  NnPlan *plan = make_plan (worker->where, worker->model, NN_PRECISION_FP32, BATCH, FALSE);
+
+  for (guint i = 0; i < 20; i++) {
+    fill (worker->model, BATCH, worker->seed, nn_plan_get_input (plan));
+    memcpy (worker->outputs, run (plan, BATCH), sizeof worker->outputs);
+  }
+  nn_plan_free (plan);
+  return NULL;
+}
+
+/* several plans of one model, each in a thread of its own, on all devices there are */
+static void
+test_threads (void)
+{
+  NnModel *model = open_model (NULL);
+  NnPlan *cpu = make_plan ("cpu", model, NN_PRECISION_FP32, BATCH, FALSE);
+  g_autoptr (GPtrArray) devices = nn_backend_list_devices ();
+  Worker workers[4];
+  GThread *threads[4];
+
+  for (guint i = 0; i < 4; i++) {
+    const NnDeviceInfo *info = devices->pdata[1 + i % (devices->len - 1)];
+
+    workers[i] = (Worker) { .model = model, .where = info->device, .seed = i };
+    threads[i] = g_thread_new (NULL, work, &workers[i]);
+  }
+  for (guint i = 0; i < 4; i++) {
+    g_thread_join (threads[i]);
+    fill (model, BATCH, i, nn_plan_get_input (cpu));
+    g_assert_cmpfloat (
+        largest_difference (workers[i].outputs, run (cpu, BATCH), BATCH), <=, 5e-5);
+  }
+  nn_plan_free (cpu);
+  nn_model_unref (model);
+}
+
+/* --- training ------------------ */
+
+/* Trains @n steps from @first on; the last batch of three has fewer samples, what lies behind
+ * them in the input is not even finite. @losses: (n) */
+static void
+train (NnPlan *plan, NnOptimizer *optimizer, guint first, guint n, double *losses)
+{
+  NnModel *model = nn_plan_get_model (plan);
+  g_autofree float *targets = g_new (float, BATCH * nn_model_get_n_outputs (model));
+  GError *error = NULL;
+
+  for (guint i = first; i < first + n; i++) {
+    const guint samples = i % 3 == 2 ? BATCH - 2 : BATCH;
+    NnStepResult result;
+
+    fill (model, BATCH, i % 4, nn_plan_get_input (plan));
+    fill_targets (model, BATCH, i % 4, targets);
+    for (gsize k = samples * input_size (model); k < BATCH * input_size (model); k++)
+      nn_plan_get_input (plan)[k] = NAN;
+    nn_plan_train_step (plan, &(NnStep) { .n = samples, .targets = targets, .seed = 5 }, optimizer,
+        &result, &error);
+    g_assert_no_error (error);
+    losses[i - first] = result.sum_loss / result.sum_weights;
+    g_assert_true (isfinite (losses[i - first]));
+  }
+  nn_plan_sync (plan, optimizer, &error);
+  g_assert_no_error (error);
+}
+
+/* the loss curve is the CPU's */
+static void
+test_training (gconstpointer data)
+{
+  const gboolean tf32 = data != NULL;
+  const guint steps = quick ? 12 : 100;
+  g_autofree double *expected = g_new (double, steps), *losses = g_new (double, steps);
+  double most = 0;
+
+  for (guint kind = 0; kind < 2; kind++) {
+    NnModel *models[2] = { open_model (NULL), open_model (NULL) };
+    GError *error = NULL;
+
+    for (guint side = 0; side < 2; side++) {
+      NnPlan *plan = make_plan (side ? device : "cpu", models[side],
+          side && tf32 ? NN_PRECISION_TF32 : NN_PRECISION_FP32, BATCH, TRUE);
+      NnOptimizer *optimizer = nn_optimizer_new (
+          kind ? NN_OPTIMIZER_ADAMW : NN_OPTIMIZER_SGD, models[side], &error);
+
+      g_assert_no_error (error);
+      optimizer->learning_rate = kind ? 1e-3 : 1e-2;
+      optimizer->momentum = 0.9;
+      train (plan, optimizer, 0, steps, side ? losses : expected);
+      nn_optimizer_free (optimizer);
+      nn_plan_free (plan);
+    }
+    for (guint i = 0; i < steps; i++)
+      most = MAX (most, fabs (losses[i] - expected[i]));
+    g_test_message ("%s, %s: largest difference of the loss in %u steps: %.2e, from %.4f to %.4f",
+        tf32 ? "tf32" : "fp32", kind ? "AdamW" : "SGD", steps, most, expected[0],
+        expected[steps - 1]);
+    g_assert_cmpfloat (most, <=, tf32 ? 5e-2 : 5e-3);
+    g_assert_cmpfloat (expected[steps - 1], <, expected[0]);
+    nn_model_unref (models[0]);
+    nn_model_unref (models[1]);
+  }
+}
+
+static double
+largest_of_params (const NnModel *a, const NnModel *b)
+{
+  double most = 0;
+
+  for (guint l = 0; l < a->n_layers; l++)
+    for (guint p = 0; p < a->layers[l].n_params; p++)
+      most = MAX (most, largest_difference (a->layers[l].params[p].data,
+                            b->layers[l].params[p].data, a->layers[l].params[p].n_values));
+  return most;
+}
+
+/* begun on the device, gone on with on the CPU and back: parameters, statistics and the
+ * optimizer's state travel */
+static void
+test_devices_change (void)
+{
+  NnModel *moved = open_model (NULL), *stayed = open_model (NULL);
+  GError *error = NULL;
+  NnOptimizer *optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, moved, &error);
+  NnOptimizer *other = nn_optimizer_new (NN_OPTIMIZER_ADAM, stayed, &error);
+  NnPlan *plan = make_plan ("cpu", stayed, NN_PRECISION_FP32, BATCH, TRUE);
+  double losses[6], expected[6];
+
+  /* large, so that a step is not by the sign of a gradient that is next to nothing */
+  optimizer->epsilon = other->epsilon = 1e-3;
+  train (plan, other, 0, 6, expected);
+  nn_plan_free (plan);
+  for (guint i = 0; i < 3; i++) {
+    plan = make_plan (i % 2 ? "cpu" : device, moved, NN_PRECISION_FP32, BATCH, TRUE);
+    train (plan, optimizer, 2 * i, 2, losses + 2 * i);
+    nn_plan_free (plan);
+  }
+  for (guint i = 0; i < 6; i++)
+    g_assert_cmpfloat_with_epsilon (losses[i], expected[i], 1e-4);
+  g_assert_cmpfloat (largest_of_params (moved, stayed), <=, 1e-3);
+  nn_optimizer_free (optimizer);
+  nn_optimizer_free (other);
+  nn_model_unref (moved);
+  nn_model_unref (stayed);
+}
+
+/* validation on a training plan: with the parameters of the moment, whoever changed them */
+static void
+test_validation (void)
+{
+  NnModel *model = open_model (NULL);
+  GError *error = NULL;
+  NnOptimizer *optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, model, &error);
+  NnPlan *plan = make_plan (device, model, NN_PRECISION_FP32, BATCH, TRUE);
+  double losses[3];
+
+  optimizer->learning_rate = 0.01;
+  for (guint i = 0; i < 3; i++) {
+    NnPlan *cpu;
+
+    if (i == 1)
+      train (plan, optimizer, 0, 3, losses);
+    if (i == 2) {
+      const NnLayer *last = &model->layers[model->output];
+
+      last->params[0].data[3] += 1; /* as averaged weights would */
+      nn_plan_params_changed (plan);
+    }
+    cpu = make_plan ("cpu", model, NN_PRECISION_FP32, BATCH, FALSE);
+    fill (model, BATCH, 9, nn_plan_get_input (cpu));
+    fill (model, BATCH, 9, nn_plan_get_input (plan));
+    g_assert_cmpfloat (
+        largest_difference (run (plan, BATCH - 1), run (cpu, BATCH - 1), BATCH - 1), <=, 5e-5);
+    nn_plan_free (cpu);
+  }
+  nn_optimizer_free (optimizer);
+  nn_plan_free (plan);
+  nn_model_unref (model);
+}
+
+/* fp32 gives the same bits twice */
+static void
+test_repeatable (void)
+{
+  NnModel *models[2];
+  double losses[8];
+
+  for (guint i = 0; i < 2; i++) {
+    GError *error = NULL;
+    NnOptimizer *optimizer;
+    NnPlan *plan;
+
+    models[i] = open_model (NULL);
+    optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, models[i], &error);
+    plan = make_plan (device, models[i], NN_PRECISION_FP32, BATCH, TRUE);
+    train (plan, optimizer, 0, 8, losses);
+    nn_plan_free (plan);
+    nn_optimizer_free (optimizer);
+  }
+  g_assert_cmpfloat (largest_of_params (models[0], models[1]), ==, 0);
+  nn_model_unref (models[0]);
+  nn_model_unref (models[1]);
+}
+
+/* --- what does not fit ------------------ */
+
+static void
+test_too_large (void)
+{
+  static const char wide[]
+      = "{\"class_name\": \"Sequential\", \"config\": [{\"class_name\": \"Dense\", \"config\": "
+        "{\"name\": \"wide\", \"units\": 3, \"batch_input_shape\": [null, 4096, 4096, 16]}}]}";
+  GError *error = NULL;
+  NnModel *model = nn_model_new_from_json (wide, -1, NULL, &error);
+  NnBackend *backend = nn_backend_open (device, &error);
+  const NnPlanOptions options = { .precision = NN_PRECISION_FP32, .batch = 64 };
+
+  g_assert_no_error (error);
+  nn_model_init_params (model, 1, &error);
+  g_assert_no_error (error);
+  g_assert_null (nn_plan_new (backend, model, &options, &error));
+  g_test_message ("%s", error->message);
+  g_assert_true (g_error_matches (error, NN_ERROR, NN_ERROR_NO_MEMORY)
+      || g_error_matches (error, NN_ERROR, NN_ERROR_UNSUPPORTED));
+  g_assert_nonnull (strstr (error->message, "smaller batch"));
+  g_clear_error (&error);
+  nn_backend_unref (backend);
+  nn_model_unref (model);
+}
+
+/* told with sizes, and nothing leaks; the stand-in alone can be made so small */
+static void
+test_memory (void)
+{
+  static const char *const sizes[] = { "1000", "20000", "60000", "100000", "200000" };
+  NnModel *model = open_model (NULL);
+  GError *error = NULL;
+  NnBackend *backend = nn_backend_open (device, &error);
+  const NnPlanOptions options = { .batch = BATCH, .training = TRUE };
+
+  g_assert_no_error (error);
+  if (!strstr (nn_backend_get_description (backend), "loops on the host"))
+    g_test_skip ("a device's memory cannot be made smaller");
+  for (guint i = 0; i < G_N_ELEMENTS (sizes) && !g_test_failed ()
+       && strstr (nn_backend_get_description (backend), "loops on the host");
+       i++) {
+    g_setenv ("FAKE_CUDA_MEMORY", sizes[i], TRUE);
+    g_assert_null (nn_plan_new (backend, model, &options, &error));
+    g_assert_error (error, NN_ERROR, NN_ERROR_NO_MEMORY);
+    g_assert_nonnull (strstr (error->message, "MiB wanted"));
+    g_assert_nonnull (strstr (error->message, "smaller batch"));
+    g_clear_error (&error);
+  }
+  g_unsetenv ("FAKE_CUDA_MEMORY");
+  nn_backend_unref (backend);
+  nn_model_unref (model);
+}
+
+/* --- times ------------------ */
+
+static int
+compare_doubles (gconstpointer a, gconstpointer b)
+{
+  const double x = *(const double *) a, y = *(const double *) b;
+
+  return x < y ? -1 : x > y;
+}
+
+/* median microseconds of a call from host memory to host memory */
+static double
+time_of (NnPlan *plan, guint n, NnOptimizer *optimizer, const float *targets)
+{
+  double times[100];
+  GError *error = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (times) + 10; i++) {
+    const gint64 start = g_get_monotonic_time ();
+    NnStepResult result;
+
+    if (optimizer)
+      nn_plan_train_step (
+          plan, &(NnStep) { .n = n, .targets = targets }, optimizer, &result, &error);
+    else
+      nn_plan_run (plan, n, &error);
+    g_assert_no_error (error);
+    if (i >= 10)
+      times[i - 10] = (double) (g_get_monotonic_time () - start);
+  }
+  qsort (times, G_N_ELEMENTS (times), sizeof *times, compare_doubles);
+  return times[G_N_ELEMENTS (times) / 2];
+}
+
+static void
+test_times (void)
+{
+  static const guint batches[] = { 1, 8, 64 };
+  NnModel *model = open_model ("train/networks/dogs-vs-cats.json");
+  float targets[64] = { 0 };
+
+  for (guint p = 0; p < G_N_ELEMENTS (precisions); p++) {
+    for (guint b = 0; b < G_N_ELEMENTS (batches); b++) {
+      NnPlan *plan = make_plan (device, model, precisions[p].precision, batches[b], FALSE);
+      const double us = time_of (plan, batches[b], NULL, NULL);
+
+      printf ("# time dogs-vs-cats %s batch %u: %.0f us, %.0f pictures/s\n",
+          nn_precision_to_string (precisions[p].precision), batches[b], us, batches[b] / us * 1e6);
+      nn_plan_free (plan);
+    }
+  }
+  for (guint p = 0; p < 2; p++) {
+    GError *error = NULL;
+    NnPlan *plan = make_plan (device, model, precisions[p].precision, 64, TRUE);
+    NnOptimizer *optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, model, &error);
+
+    printf ("# time training step of 64, %s: %.0f us\n",
+        nn_precision_to_string (precisions[p].precision), time_of (plan, 64, optimizer, targets));
+    nn_optimizer_free (optimizer);
+    nn_plan_free (plan);
+  }
+  nn_model_unref (model);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autoptr (GError) error = NULL;
+  NnBackend *backend;
+
+  g_test_init (&argc, &argv, NULL);
+  device = g_getenv ("CLASSIFY_TEST_DEVICE") ? g_getenv ("CLASSIFY_TEST_DEVICE") : "cuda";
+  quick = g_getenv ("CLASSIFY_TEST_QUICK") != NULL;
+  if (g_getenv ("CLASSIFY_TEST_ROOT"))
+    folder = g_getenv ("CLASSIFY_TEST_ROOT");
+  backend = nn_backend_open (device, &error);
+  if (!backend) {
+    printf ("1..0 # SKIP %s\n", error->message);
+    return 0;
+  }
+  printf ("# %s\n", nn_backend_get_description (backend));
+  nn_backend_unref (backend);
+  g_test_add_func ("/gpu/models", test_models);
+  g_test_add_func ("/gpu/replays", test_replays);
+  g_test_add_func ("/gpu/threads", test_threads);
+  g_test_add_data_func ("/gpu/training/fp32", NULL, test_training);
+  g_test_add_data_func ("/gpu/training/tf32", "tf32", test_training);
+  g_test_add_func ("/gpu/devices-change", test_devices_change);
+  g_test_add_func ("/gpu/validation", test_validation);
+  g_test_add_func ("/gpu/repeatable", test_repeatable);
+  g_test_add_func ("/gpu/too-large", test_too_large);
+  g_test_add_func ("/gpu/memory", test_memory);
+  if (!quick)
+    g_test_add_func ("/gpu/times", test_times);
+  return g_test_run ();
+}
