@@ -327,7 +327,7 @@ picture_find_class (const char *path, const char *const *classes, guint *index)
   g_autofree char *full = g_canonicalize_filename (path, NULL);
   g_autofree char *dir = g_path_get_dirname (full), *folder = g_path_get_basename (dir);
   g_autofree char *name = g_path_get_basename (full), *prefix = prefix_class (name);
-  guint by_folder, by_name;
+  guint by_folder = 0, by_name = 0;
   gboolean has_folder = find_string (classes, folder, &by_folder);
   gboolean has_name = find_string (classes, prefix, &by_name);
 
