@@ -8,7 +8,7 @@
 
 NnApi nn_api;
 
-static GQuark domain;
+GQuark nn_api_domain;
 
 #define NAME(f) #f
 #define ROW(f) { NAME (f), (void **) &nn_api.f },
@@ -24,7 +24,7 @@ static const struct
   for (guint i = 0; i < G_N_ELEMENTS (functions); i++) { \
     *functions[i].function = dlsym (library, functions[i].name); \
     if (!*functions[i].function) { \
-      g_set_error (error, domain, NN_ERROR_BACKEND, \
+      g_set_error (error, nn_api_domain, NN_ERROR_BACKEND, \
           "%s has no function %s: it is older than this build of classify", what, \
           functions[i].name); \
       return FALSE; \
@@ -34,7 +34,7 @@ static const struct
 gboolean
 nn_api_load (const NnHost *host, const NnCudaLibraries *libraries, GError **error)
 {
-  domain = host->error_domain;
+  nn_api_domain = host->error_domain;
   LOAD (cu_functions, libraries->driver, "the NVIDIA driver");
   LOAD (cudnn_functions, libraries->cudnn, "cuDNN");
   LOAD (blaslt_functions, libraries->cublaslt, "cuBLAS");
@@ -49,13 +49,13 @@ nn_cu_check (CUresult status, const char *call, int code, GError **error)
   if (status == CUDA_SUCCESS)
     return TRUE;
   if (status == CUDA_ERROR_OUT_OF_MEMORY) {
-    g_set_error (error, domain, NN_ERROR_NO_MEMORY, "out of memory (%s)", call);
+    g_set_error (error, nn_api_domain, NN_ERROR_NO_MEMORY, "out of memory (%s)", call);
     return FALSE;
   }
   nn_api.cuGetErrorName (status, &name);
   nn_api.cuGetErrorString (status, &words);
-  g_set_error (error, domain, code, "CUDA: %s: %s (%s)", call, words ? words : "unknown error",
-      name ? name : "?");
+  g_set_error (error, nn_api_domain, code, "CUDA: %s: %s (%s)", call,
+      words ? words : "unknown error", name ? name : "?");
   return FALSE;
 }
 
@@ -64,7 +64,8 @@ nn_cudnn_check (cudnnStatus_t status, const char *call, int code, GError **error
 {
   if (status == CUDNN_STATUS_SUCCESS)
     return TRUE;
-  g_set_error (error, domain, code, "cuDNN: %s: %s", call, nn_api.cudnnGetErrorString (status));
+  g_set_error (
+      error, nn_api_domain, code, "cuDNN: %s: %s", call, nn_api.cudnnGetErrorString (status));
   return FALSE;
 }
 
@@ -73,7 +74,7 @@ nn_blaslt_check (cublasStatus_t status, const char *call, int code, GError **err
 {
   if (status == CUBLAS_STATUS_SUCCESS)
     return TRUE;
-  g_set_error (
-      error, domain, code, "cuBLAS: %s: %s", call, nn_api.cublasLtGetStatusString (status));
+  g_set_error (error, nn_api_domain, code, "cuBLAS: %s: %s", call,
+      nn_api.cublasLtGetStatusString (status));
   return FALSE;
 }

@@ -15,15 +15,15 @@
 G_BEGIN_DECLS
 
 #define NN_CU_FUNCTIONS(X) \
-  X (cuCtxPopCurrent) X (cuCtxPushCurrent) X (cuDeviceGet) X (cuDevicePrimaryCtxRelease) \
-  X (cuDevicePrimaryCtxRetain) X (cuEventCreate) X (cuEventDestroy) X (cuEventElapsedTime) \
-  X (cuEventRecord) X (cuEventSynchronize) X (cuGetErrorName) X (cuGetErrorString) \
-  X (cuGraphDestroy) X (cuGraphExecDestroy) X (cuGraphInstantiate) X (cuGraphLaunch) \
-  X (cuLaunchKernel) X (cuMemAlloc) X (cuMemAllocHost) X (cuMemFree) X (cuMemFreeHost) \
-  X (cuMemGetInfo) X (cuMemcpyDtoDAsync) X (cuMemcpyDtoHAsync) X (cuMemcpyHtoDAsync) \
-  X (cuMemsetD8Async) X (cuModuleGetFunction) X (cuModuleLoadData) X (cuModuleUnload) \
-  X (cuStreamBeginCapture) X (cuStreamCreate) X (cuStreamDestroy) X (cuStreamEndCapture) \
-  X (cuStreamSynchronize)
+  X (cuCtxPopCurrent) X (cuCtxPushCurrent) X (cuDeviceGet) X (cuDeviceGetAttribute) \
+  X (cuDevicePrimaryCtxRelease) X (cuDevicePrimaryCtxRetain) X (cuEventCreate) \
+  X (cuEventDestroy) X (cuEventElapsedTime) X (cuEventRecord) X (cuEventSynchronize) \
+  X (cuGetErrorName) X (cuGetErrorString) X (cuGraphDestroy) X (cuGraphExecDestroy) \
+  X (cuGraphInstantiate) X (cuGraphLaunch) X (cuLaunchKernel) X (cuMemAlloc) X (cuMemAllocHost) \
+  X (cuMemFree) X (cuMemFreeHost) X (cuMemGetInfo) X (cuMemcpyDtoDAsync) X (cuMemcpyDtoHAsync) \
+  X (cuMemcpyHtoDAsync) X (cuMemsetD8Async) X (cuModuleGetFunction) X (cuModuleLoadData) \
+  X (cuModuleUnload) X (cuStreamBeginCapture) X (cuStreamCreate) X (cuStreamDestroy) \
+  X (cuStreamEndCapture) X (cuStreamSynchronize)
 
 #define NN_CUDNN_FUNCTIONS(X) \
   X (cudnnBackendCreateDescriptor) X (cudnnBackendDestroyDescriptor) X (cudnnBackendExecute) \
@@ -46,6 +46,7 @@ typedef struct
 } NnApi;
 
 extern NnApi nn_api;
+extern GQuark nn_api_domain; /* of errors: the host's */
 
 /* Fills the table. NN_ERROR_BACKEND names the function that a library lacks. */
 gboolean nn_api_load (const NnHost *host, const NnCudaLibraries *libraries, GError **error);

@@ -224,7 +224,8 @@ graph_new (NnCudaConv *conv, NnCudaContext *c, GError **error)
   return graph
           && set (graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, n_ops, ops,
               error)
-          && set (graph, ATTR_GRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &c->dnn, error)
+          && (c->profile
+              || set (graph, ATTR_GRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &c->dnn, error))
           && finalize (graph, error)
       ? graph
       : NULL;
@@ -232,9 +233,9 @@ graph_new (NnCudaConv *conv, NnCudaContext *c, GError **error)
 
 /* --- engines ------------------ */
 
-/* Whether an engine computes as precisely as was asked, and the same each time. */
+/* Whether an engine computes as precisely as was asked, and the same each time; its number. */
 static gboolean
-is_precise (NnCudaConv *conv, cudnnBackendDescriptor_t config)
+is_precise (NnCudaConv *conv, cudnnBackendDescriptor_t config, gint64 *number)
 {
   const gboolean wide = conv->shape.sizes.type == NN_TYPE_F32;
   cudnnBackendDescriptor_t engine
@@ -245,6 +246,9 @@ is_precise (NnCudaConv *conv, cudnnBackendDescriptor_t config)
   if (!engine
       || nn_api.cudnnBackendGetAttribute (config, CUDNN_ATTR_ENGINECFG_ENGINE,
              CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &n, &engine)
+          != CUDNN_STATUS_SUCCESS
+      || nn_api.cudnnBackendGetAttribute (
+             engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &n, number)
           != CUDNN_STATUS_SUCCESS
       || nn_api.cudnnBackendGetAttribute (engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
              CUDNN_TYPE_NUMERICAL_NOTE, G_N_ELEMENTS (notes), &n, notes)
@@ -276,7 +280,9 @@ plan_new (NnCudaContext *c, cudnnBackendDescriptor_t config, gint64 *workspace)
   if (nn_api.cudnnBackendCreateDescriptor (CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan)
       != CUDNN_STATUS_SUCCESS)
     return NULL;
-  if (set (plan, ATTR_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &c->dnn, NULL)
+  if ((c->profile ? set (plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
+                        CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &c->profile, NULL)
+                  : set (plan, ATTR_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &c->dnn, NULL))
       && set (plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
           &config, NULL)
       && finalize (plan, NULL)
@@ -387,7 +393,7 @@ choose (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t graph)
   static const cudnnBackendHeurMode_t modes[] = { CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK };
   const guint wanted = conv->shape.measure ? MAX_MEASURED : 1;
   g_autoptr (GPtrArray) plans = g_ptr_array_new ();
-  gint64 workspaces[MAX_MEASURED];
+  gint64 workspaces[MAX_MEASURED], engines[MAX_MEASURED];
   float time = -1;
   guint chosen = 0;
 
@@ -401,6 +407,9 @@ choose (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t graph)
         || !set (heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR,
             1, &graph, NULL)
         || !set (heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &modes[m], NULL)
+        || (c->profile
+            && !set (heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+                &c->profile, NULL))
         || !finalize (heuristics, NULL))
       continue;
     for (guint i = 0; i < MAX_CONFIGS; i++)
@@ -411,7 +420,7 @@ choose (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t graph)
         != CUDNN_STATUS_SUCCESS)
       continue;
     for (gint64 i = 0; i < MIN (n, MAX_CONFIGS) && plans->len < wanted; i++) {
-      cudnnBackendDescriptor_t plan = is_precise (conv, configs[i])
+      cudnnBackendDescriptor_t plan = is_precise (conv, configs[i], &engines[plans->len])
           ? plan_new (c, configs[i], &workspaces[plans->len])
           : NULL;
 
@@ -429,9 +438,9 @@ choose (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t graph)
     if (i != chosen)
       nn_api.cudnnBackendDestroyDescriptor (plans->pdata[i]);
   conv->how = time >= 0
-      ? g_strdup_printf ("cuDNN, choice %u of %u measured, %.0f us", chosen + 1, plans->len,
-          time * 1000)
-      : g_strdup ("cuDNN");
+      ? g_strdup_printf ("cuDNN engine %d, choice %u of %u measured, %.0f us",
+          (int) engines[chosen], chosen + 1, plans->len, time * 1000)
+      : g_strdup_printf ("cuDNN engine %d", (int) engines[chosen]);
 }
 
 /* --- the convolution ------------------ */

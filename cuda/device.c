@@ -26,7 +26,14 @@ static gboolean
 load_kernels (NnCudaDevice *device, GError **error)
 {
   const int code = NN_ERROR_BACKEND;
+  int major = 0, minor = 0;
 
+  if (!NN_CU (cuDeviceGetAttribute, code, error, &major,
+          CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device->device)
+      || !NN_CU (cuDeviceGetAttribute, code, error, &minor,
+          CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device->device))
+    return FALSE;
+  device->arch = 10 * major + minor;
   if (!NN_CU (cuModuleLoadData, code, error, &device->module, nn_cuda_fatbin))
     return FALSE;
   for (guint i = 0; i < NN_N_KERNELS; i++)

@@ -23,6 +23,7 @@ typedef struct
   const NnHost *host;
   guint index;
   CUdevice device;
+  int arch; /* 90: compute capability 9.0 */
   CUcontext context;
   CUmodule module;
   CUfunction kernels[NN_N_KERNELS];
@@ -43,6 +44,8 @@ typedef struct
   const NnCudaDevice *device;
   CUstream stream;
   cudnnHandle_t dnn;
+  cudnnBackendDescriptor_t profile; /* of a device that is not here, in place of the handle:
+                                     * plans can be made for it, not run */
   GPtrArray *blocks, *pinned;
   gsize n_bytes; /* on the device */
   void *workspace; /* of the libraries: one call at a time */

@@ -20,12 +20,19 @@ typedef struct
 } CudaPlan;
 
 static gboolean
-check_options (const NnHost *host, NnModel *model, const NnPlanOptions *options, GError **error)
+check_options (
+    const NnCudaDevice *device, NnModel *model, const NnPlanOptions *options, GError **error)
 {
+  const NnHost *host = device->host;
+
   if (options->training
       && (options->precision == NN_PRECISION_FP16 || options->precision == NN_PRECISION_BF16))
     g_set_error_literal (error, host->error_domain, NN_ERROR_UNSUPPORTED,
         "the CUDA back end trains in fp32 or tf32 only");
+  else if (options->precision == NN_PRECISION_BF16 && device->arch < 80)
+    g_set_error (error, host->error_domain, NN_ERROR_UNSUPPORTED,
+        "device %u has no bf16 (compute capability %d.%d, 8.0 is needed): use fp16", device->index,
+        device->arch / 10, device->arch % 10);
   else if (nn_cuda_count (&model->layers[0].out_shape) * options->batch >= (gsize) 1 << 31)
     g_set_error (error, host->error_domain, NN_ERROR_UNSUPPORTED,
         "an input of %u samples is too large for the CUDA back end: use a smaller batch",
@@ -73,7 +80,7 @@ nn_cuda_plan_new (gpointer device, NnModel *model, const NnPlanOptions *options,
   CudaPlan *plan;
   gboolean ok;
 
-  if (!check_options (d->host, model, options, error)
+  if (!check_options (d, model, options, error)
       || !nn_cuda_enter (d, NN_ERROR_BACKEND, error))
     return NULL;
   plan = g_new0 (CudaPlan, 1);

@@ -107,6 +107,24 @@ make_plan (const char *where, NnModel *model, NnPrecision precision, guint batch
   return plan;
 }
 
+/* Turing has none, and says so */
+static gboolean
+has_bf16 (void)
+{
+  const NnPlanOptions options = { .precision = NN_PRECISION_BF16, .batch = 1 };
+  g_autoptr (GError) error = NULL;
+  NnBackend *backend = nn_backend_open (device, &error);
+  NnModel *model = open_model (NULL);
+  NnPlan *plan = nn_plan_new (backend, model, &options, &error);
+
+  if (!plan)
+    g_assert_nonnull (strstr (error->message, "no bf16"));
+  nn_model_unref (model);
+  nn_backend_unref (backend);
+  nn_plan_free (plan);
+  return plan != NULL;
+}
+
 static gsize
 input_size (const NnModel *model)
 {
@@ -175,9 +193,13 @@ test_models (void)
     fill (model, BATCH, 1, nn_plan_get_input (cpu));
     memcpy (expected, run (cpu, BATCH), BATCH * outputs * sizeof (float));
     for (guint p = 0; p < G_N_ELEMENTS (precisions); p++) {
-      NnPlan *plan = make_plan (device, model, precisions[p].precision, BATCH, FALSE);
-      g_autofree char *description = nn_plan_describe (plan);
+      g_autofree char *description = NULL;
+      NnPlan *plan;
 
+      if (precisions[p].precision == NN_PRECISION_BF16 && !has_bf16 ())
+        continue;
+      plan = make_plan (device, model, precisions[p].precision, BATCH, FALSE);
+      description = nn_plan_describe (plan);
       g_test_message ("%s", description);
       for (guint n = BATCH; n > 0; n--) {
         double difference;
@@ -460,6 +482,16 @@ test_too_large (void)
   nn_model_unref (model);
 }
 
+/* a device without bf16 says so; the stand-in alone can be made such a one */
+static void
+test_old_device (void)
+{
+  g_setenv ("FAKE_CUDA_ARCH", "75", TRUE);
+  if (has_bf16 ())
+    g_test_skip ("this device has it");
+  g_unsetenv ("FAKE_CUDA_ARCH");
+}
+
 /* told with sizes, and nothing leaks; the stand-in alone can be made so small */
 static void
 test_memory (void)
@@ -530,6 +562,8 @@ test_times (void)
   float targets[64] = { 0 };
 
   for (guint p = 0; p < G_N_ELEMENTS (precisions); p++) {
+    if (precisions[p].precision == NN_PRECISION_BF16 && !has_bf16 ())
+      continue;
     for (guint b = 0; b < G_N_ELEMENTS (batches); b++) {
       NnPlan *plan = make_plan (device, model, precisions[p].precision, batches[b], FALSE);
       const double us = time_of (plan, batches[b], NULL, NULL);
@@ -579,6 +613,7 @@ main (int argc, char **argv)
   g_test_add_func ("/gpu/validation", test_validation);
   g_test_add_func ("/gpu/repeatable", test_repeatable);
   g_test_add_func ("/gpu/too-large", test_too_large);
+  g_test_add_func ("/gpu/old-device", test_old_device);
   g_test_add_func ("/gpu/memory", test_memory);
   if (!quick)
     g_test_add_func ("/gpu/times", test_times);

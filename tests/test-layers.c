@@ -253,8 +253,12 @@ make_plan (NnModel *model, const Case *c, NnPrecision precision, guint threads, 
 
   g_assert_no_error (error);
   plan = nn_plan_new (backend, model, &options, &error);
-  g_assert_no_error (error);
   nn_backend_unref (backend);
+  if (!plan && precision == NN_PRECISION_BF16 && !is_cpu () && strstr (error->message, "no bf16")) {
+    g_clear_error (&error);
+    return NULL;
+  }
+  g_assert_no_error (error);
   description = nn_plan_describe (plan);
   g_assert_null (strstr (description, "ref:"));
   g_assert_null (strstr (description, "ref_"));
@@ -322,7 +326,8 @@ test_forward (gconstpointer data)
       g_autofree float *whole = g_new (float, c->batch * outputs);
       GError *error = NULL;
 
-      for (guint n = c->batch; n > 0; n = n == c->batch && n > 1 ? n - 1 : n > 1 ? 1 : 0) {
+      for (guint n = plan ? c->batch : 0; n > 0;
+           n = n == c->batch && n > 1 ? n - 1 : n > 1 ? 1 : 0) {
         const float *result;
 
         memcpy (nn_plan_get_input (plan), input, c->batch * n_in * sizeof (float));

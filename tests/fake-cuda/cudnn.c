@@ -400,6 +400,11 @@ cudnnBackendGetAttribute (const cudnnBackendDescriptor_t d, cudnnBackendAttribut
     *count = 1;
     return CUDNN_STATUS_SUCCESS;
   }
+  if (name == CUDNN_ATTR_ENGINE_GLOBAL_INDEX && desc->finalized) {
+    *(int64_t *) values = desc->engine;
+    *count = 1;
+    return CUDNN_STATUS_SUCCESS;
+  }
   if (name == CUDNN_ATTR_ENGINE_NUMERICAL_NOTE && desc->finalized) {
     *(cudnnBackendNumericalNote_t *) values = notes[desc->engine];
     *count = 1;

@@ -442,7 +442,12 @@ cuDeviceGetName (char *name, int length, CUdevice device)
 CUresult
 cuDeviceGetAttribute (int *value, CUdevice_attribute attribute, CUdevice device)
 {
-  *value = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR ? 9 : 0;
+  const char *arch = getenv ("FAKE_CUDA_ARCH"); /* "75" */
+  const int number = arch ? atoi (arch) : 90;
+
+  *value = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR ? number / 10
+      : attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR  ? number % 10
+                                                                   : 0;
   return CUDA_SUCCESS;
 }
 
