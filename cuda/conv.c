@@ -13,9 +13,12 @@
 #define MAX_WORKSPACE ((gint64) 512 << 20)
 #define RUNS 5
 
-/* cuDNN 9.19 marks the names of these two as deprecated, older ones cannot do without */
+/* cuDNN 9.19 marks the names of these two as deprecated, older ones cannot do without; the
+ * others are not in headers before 9.8 */
 #define ATTR_GRAPH_HANDLE ((cudnnBackendAttributeName_t) 800)
 #define ATTR_PLAN_HANDLE ((cudnnBackendAttributeName_t) 400)
+#define ATTR_PLAN_PROFILE ((cudnnBackendAttributeName_t) 407)
+#define ATTR_HEUR_PROFILE ((cudnnBackendAttributeName_t) 204)
 
 enum
 {
@@ -280,7 +283,7 @@ plan_new (NnCudaContext *c, cudnnBackendDescriptor_t config, gint64 *workspace)
   if (nn_api.cudnnBackendCreateDescriptor (CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan)
       != CUDNN_STATUS_SUCCESS)
     return NULL;
-  if ((c->profile ? set (plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
+  if ((c->profile ? set (plan, ATTR_PLAN_PROFILE,
                         CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &c->profile, NULL)
                   : set (plan, ATTR_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &c->dnn, NULL))
       && set (plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
@@ -408,7 +411,7 @@ choose (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t graph)
             1, &graph, NULL)
         || !set (heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &modes[m], NULL)
         || (c->profile
-            && !set (heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+            && !set (heuristics, ATTR_HEUR_PROFILE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
                 &c->profile, NULL))
         || !finalize (heuristics, NULL))
       continue;

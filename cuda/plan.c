@@ -7,7 +7,7 @@ typedef struct
 {
   const NnCudaDevice *device;
   NnModel *model;
-  guint batch;
+  guint batch, threads;
   NnPrecision precision;
   NnCudaContext c;
   NnCudaParams params;
@@ -87,6 +87,8 @@ nn_cuda_plan_new (gpointer device, NnModel *model, const NnPlanOptions *options,
   plan->device = d;
   plan->model = model;
   plan->batch = options->batch;
+  /* none is needed here, but callers give as many to what they do beside */
+  plan->threads = options->threads ? options->threads : g_get_num_processors ();
   plan->precision
       = options->precision == NN_PRECISION_AUTO ? NN_PRECISION_TF32 : options->precision;
   ok = build (plan, options, error);
@@ -117,7 +119,7 @@ nn_cuda_plan_free (gpointer data)
 guint
 nn_cuda_plan_get_threads (gpointer plan)
 {
-  return 1;
+  return ((CudaPlan *) plan)->threads;
 }
 
 float *

@@ -15,6 +15,10 @@
 extern const unsigned char nn_cuda_fatbin[];
 const unsigned char nn_cuda_fatbin[16] = { 0 };
 
+/* CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR and its JSON, which headers before 9.8 do not have */
+#define DESCRIPTOR_PROFILE ((cudnnBackendDescriptorType_t) 38)
+#define ATTR_JSON ((cudnnBackendAttributeName_t) 2702)
+
 #define PROFILE(name, arch, processors, shared, registers, ctas, threads) \
   "{\"deviceName\": \"" name "\", \"cudaDeviceId\": 0, \"deviceVer\": " arch \
   ", \"smVersion\": " arch ", \"driverVer\": 13000, \"cudaVersion\": 13000, " \
@@ -75,10 +79,10 @@ test_graph (gconstpointer data)
   NnCudaContext c = { .device = &device };
 
   g_assert_cmpint (nn_api.cudnnBackendCreateDescriptor (
-                       CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &c.profile),
+                       DESCRIPTOR_PROFILE, &c.profile),
       ==, CUDNN_STATUS_SUCCESS);
-  if (nn_api.cudnnBackendSetAttribute (c.profile, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION,
-          CUDNN_TYPE_CHAR, (int64_t) strlen (profile), (void *) profile)
+  if (nn_api.cudnnBackendSetAttribute (c.profile, ATTR_JSON, CUDNN_TYPE_CHAR,
+          (int64_t) strlen (profile), (void *) profile)
           != CUDNN_STATUS_SUCCESS
       || nn_api.cudnnBackendFinalize (c.profile) != CUDNN_STATUS_SUCCESS) {
     nn_api.cudnnBackendDestroyDescriptor (c.profile);

@@ -141,7 +141,7 @@ static const Case cases[] = {
 static NnModel *
 make_model (const Case *c)
 {
-  g_autofree char *shape = NULL, *json = NULL;
+  g_autofree char *json = NULL;
   GString *layers = g_string_new (NULL);
   const char *at = c->layers, *config;
   GError *error = NULL;

@@ -1,0 +1,432 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The CUDA kernels' bodies one by one on the host, against plain double precision or what
+ * the CPU back end uses. Needs no toolkit. The back end as a whole: layers-cuda, gpu-fake. */
+
+#include <glib.h>
+#include <math.h>
+#include <string.h>
+
+#include "cuda/kernel-bodies-train.h"
+#include "nn/loss.h"
+
+#define RUN(name, args) \
+  for (uint32_t index_ = 0; index_ < (args).count; index_++) \
+    name##_at (&(args), index_)
+
+#define RUN_BLOCKS(name, args, rounds) \
+  for (uint32_t block_ = 0; block_ < (args).blocks; block_++) { \
+    NnShared shared_; \
+\
+    memset (&shared_, 0xff, sizeof shared_); \
+    for (uint32_t round_ = 0; round_ < rounds; round_++) { \
+      for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
+        name##_part (&(args), block_, t_, round_, &shared_); \
+      for (uint32_t step_ = NN_BLOCK / 2; step_ >= name##_width (&(args)); step_ /= 2) \
+        for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
+          nn_shared_combine (&shared_, t_, step_, name##_is_max (round_)); \
+      shared_.result[round_] = shared_.a[0]; \
+    } \
+    for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
+      name##_last (&(args), block_, t_, &shared_); \
+  }
+
+static float *
+random_floats (gsize n, guint64 seed)
+{
+  float *x = g_new (float, n);
+  NnRng rng;
+
+  nn_rng_init (&rng, seed, NN_STREAM_USER, 7);
+  for (gsize i = 0; i < n; i++)
+    x[i] = (float) nn_rng_uniform (&rng, -1, 1);
+  return x;
+}
+
+static void
+check (const char *what, gsize at, double value, double expected, double tolerance)
+{
+  if (!(fabs (value - expected) <= tolerance))
+    g_error ("%s[%" G_GSIZE_FORMAT "]: %.9g, expected %.9g", what, at, value, expected);
+}
+
+/* --- 16-bit numbers ------------------ */
+
+/* the value of a half by its definition */
+static double
+half_value (guint16 h)
+{
+  const int exponent = h >> 10 & 31;
+  const double fraction = h & 0x3ff, sign = h & 0x8000 ? -1 : 1;
+
+  if (exponent == 31)
+    return fraction != 0 ? NAN : sign * INFINITY;
+  return sign * (exponent ? ldexp (1024 + fraction, exponent - 25) : ldexp (fraction, -24));
+}
+
+static void
+test_half (void)
+{
+  for (guint h = 0; h < 65536; h++) {
+    const double value = half_value ((guint16) h);
+    const float x = nn_half_to_float ((guint16) h);
+
+    if (isnan (value)) {
+      g_assert_true (isnan (x));
+      g_assert_true (isnan (half_value (nn_float_to_half (x))));
+      continue;
+    }
+    g_assert_true (x == value);
+    g_assert_cmpuint (nn_float_to_half (x), ==, h);
+    /* between this one and the next: the nearer, in the middle the even one */
+    if ((h & 0x7fff) < 0x7bff) {
+      const double next = half_value ((guint16) (h + 1)), middle = (value + next) / 2;
+
+      g_assert_cmpuint (nn_float_to_half ((float) middle), ==, h + (h & 1));
+      g_assert_cmpuint (nn_float_to_half ((float) (middle + (next - value) / 64)), ==, h + 1);
+      g_assert_cmpuint (nn_float_to_half ((float) (middle - (next - value) / 64)), ==, h);
+    }
+  }
+  g_assert_cmpuint (nn_float_to_half (65519.996f), ==, 0x7bff);
+  g_assert_cmpuint (nn_float_to_half (65520.f), ==, 0x7c00);
+  g_assert_cmpuint (nn_float_to_half (-1e30f), ==, 0xfc00);
+}
+
+static void
+test_bf16 (void)
+{
+  for (guint h = 0; h < 65536; h++) {
+    const float x = nn_bf16_to_float ((guint16) h);
+
+    if (isnan (x)) {
+      g_assert_true (isnan (nn_bf16_to_float (nn_float_to_bf16 (x))));
+      continue;
+    }
+    g_assert_cmpuint (nn_float_to_bf16 (x), ==, h);
+    g_assert_cmpuint (nn_float_bits (x), ==, h << 16);
+    if ((h & 0x7fff) < 0x7f7f) {
+      const float middle = nn_bits_float (h << 16 | 0x8000);
+
+      g_assert_cmpuint (nn_float_to_bf16 (middle), ==, h + (h & 1));
+      g_assert_cmpuint (nn_float_to_bf16 (nn_bits_float (h << 16 | 0x8001)), ==, h + 1);
+      g_assert_cmpuint (nn_float_to_bf16 (nn_bits_float (h << 16 | 0x7fff)), ==, h);
+    }
+  }
+}
+
+/* --- inference ------------------ */
+
+/* padded strides, all parts at once, an overlapping window that pads */
+static void
+test_finish (void)
+{
+  enum { N = 2, H = 7, W = 6, C = 5, OH = 4, OW = 3, SRC = 8, DST = 6 };
+  g_autofree float *src = random_floats (N * H * W * SRC, 1), *bias = random_floats (C, 2);
+  g_autofree float *scale = random_floats (H, 3), *shift = random_floats (H, 4);
+  guint16 dst[N * OH * OW * DST];
+  NnFinishArgs a = {
+    .count = N * OH * OW * C,
+    .src = src,
+    .dst = dst,
+    .src_type = NN_TYPE_F32,
+    .dst_type = NN_TYPE_F16,
+    .channels = C,
+    .src_stride = SRC,
+    .dst_stride = DST,
+    .window = { H, W, OH, OW, { 3, 3 }, { 2, 2 }, { 1, 0 } },
+    .bias = bias,
+    .f1 = NN_FN_RELU,
+    .f2 = NN_FN_TANH,
+    .norm = { scale, shift, H, W * C },
+  };
+
+  memset (dst, 0x11, sizeof dst);
+  RUN (nn_k_finish, a);
+  for (int n = 0; n < N; n++)
+    for (int oy = 0; oy < OH; oy++)
+      for (int ox = 0; ox < OW; ox++) {
+        for (int c = 0; c < C; c++) {
+          double best = -INFINITY;
+
+          for (int y = 2 * oy - 1; y < 2 * oy + 2; y++)
+            for (int x = 2 * ox; x < 2 * ox + 3; x++)
+              if (y >= 0 && y < H && x < W)
+                best = fmax (best,
+                    tanh (fmax (src[((n * H + y) * W + x) * SRC + c] + bias[c], 0) * scale[y]
+                        + shift[y]));
+          check ("finish", (gsize) c, half_value (dst[((n * OH + oy) * OW + ox) * DST + c]), best,
+              1e-3);
+        }
+        /* what pads the channels stays as it was */
+        g_assert_cmpuint (dst[((n * OH + oy) * OW + ox) * DST + C], ==, 0x1111);
+      }
+}
+
+static void
+test_softmax (void)
+{
+  enum { ROWS = 3, N = 700 }; /* more than a block has threads */
+  g_autofree float *x = random_floats (ROWS * N, 5), *dy = random_floats (ROWS * N, 6);
+  float y[ROWS * N], dx[ROWS * N];
+  NnSoftmaxArgs a = { .blocks = ROWS, .n = N, .src = x, .src_type = NN_TYPE_F32, .dst = y };
+  NnSoftmaxBackwardArgs b = { .blocks = ROWS, .n = N, .y = y, .dy = dy, .dst = dx };
+
+  x[5] = 90; /* overflows without the maximum */
+  RUN_BLOCKS (nn_k_softmax, a, 2);
+  RUN_BLOCKS (nn_k_softmax_backward, b, 1);
+  for (int r = 0; r < ROWS; r++) {
+    double max = -INFINITY, sum = 0, dot = 0;
+
+    for (int i = 0; i < N; i++)
+      max = fmax (max, x[r * N + i]);
+    for (int i = 0; i < N; i++)
+      sum += exp (x[r * N + i] - max);
+    for (int i = 0; i < N; i++)
+      dot += exp (x[r * N + i] - max) / sum * dy[r * N + i];
+    for (int i = 0; i < N; i++) {
+      const double p = exp (x[r * N + i] - max) / sum;
+
+      check ("softmax", (gsize) i, y[r * N + i], p, 1e-6);
+      check ("its gradient", (gsize) i, dx[r * N + i], p * (dy[r * N + i] - dot), 1e-6);
+    }
+  }
+}
+
+static void
+test_shift (void)
+{
+  enum { N = 2, H = 3, W = 4, C = 2, PH = 5, PW = 7 };
+  g_autofree float *x = random_floats (N * H * W * C, 8);
+  float padded[N * PH * PW * C], back[N * H * W * C];
+  NnShiftArgs a = { .count = N * PH * PW * C, .channels = C, .src_rows = H, .src_cols = W,
+    .dst_rows = PH, .dst_cols = PW, .offset = { 1, 2 }, .src = x, .dst = padded };
+  NnShiftArgs b = { .count = N * H * W * C, .channels = C, .src_rows = PH, .src_cols = PW,
+    .dst_rows = H, .dst_cols = W, .offset = { -1, -2 }, .src = padded, .dst = back };
+  double sum = 0, expected = 0;
+
+  RUN (nn_k_shift, a);
+  RUN (nn_k_shift, b);
+  g_assert_cmpmem (back, sizeof back, x, sizeof back);
+  for (int i = 0; i < N * PH * PW * C; i++)
+    sum += padded[i]; /* nothing but zeros around */
+  for (int i = 0; i < N * H * W * C; i++)
+    expected += x[i];
+  check ("sum", 0, sum, expected, 1e-5);
+}
+
+/* --- training ------------------ */
+
+/* the three of them are one bilinear form: <dy, conv (x, w)> = <dx, x> = <dw, w> */
+static void
+test_conv (void)
+{
+  enum { N = 2, H = 9, W = 8, C = 3, K = 4, R = 3, S = 2, OH = 4, OW = 7 };
+  g_autofree float *x = random_floats (N * H * W * C, 1), *w = random_floats (K * R * S * C, 2);
+  g_autofree float *dy = random_floats (N * OH * OW * K, 3);
+  float y[N * OH * OW * K], dx[N * H * W * C], dw[K * R * S * C];
+  NnConvArgs a = { .samples = N, .in_rows = H, .in_cols = W, .channels = C, .in_stride = C,
+    .out_rows = OH, .out_cols = OW, .filters = K, .out_stride = K, .kernel = { R, S },
+    .strides = { 2, 1 }, .dilation = { 2, 3 }, .pad = { 1, 1 }, .x = x, .w = w, .dy = dy };
+  double forms[3] = { 0 };
+
+  a.count = G_N_ELEMENTS (y);
+  a.dst = y;
+  RUN (nn_k_conv, a);
+  a.count = G_N_ELEMENTS (dx);
+  a.dst = dx;
+  RUN (nn_k_conv_data, a);
+  a.count = G_N_ELEMENTS (dw);
+  a.dst = dw;
+  RUN (nn_k_conv_filter, a);
+  for (int n = 0; n < N; n++)
+    for (int oy = 0; oy < OH; oy++)
+      for (int ox = 0; ox < OW; ox++)
+        for (int k = 0; k < K; k++) {
+          double sum = 0;
+
+          for (int r = 0; r < R; r++)
+            for (int s = 0; s < S; s++)
+              for (int c = 0; c < C; c++) {
+                const int h = 2 * oy + 2 * r - 1, v = ox + 3 * s - 1;
+
+                if (h >= 0 && h < H && v >= 0 && v < W)
+                  sum += (double) x[((n * H + h) * W + v) * C + c]
+                      * w[((k * R + r) * S + s) * C + c];
+              }
+          check ("conv", (gsize) k, y[((n * OH + oy) * OW + ox) * K + k], sum, 1e-5);
+        }
+  for (gsize i = 0; i < G_N_ELEMENTS (y); i++)
+    forms[0] += (double) y[i] * dy[i];
+  for (gsize i = 0; i < G_N_ELEMENTS (dx); i++)
+    forms[1] += (double) dx[i] * x[i];
+  for (gsize i = 0; i < G_N_ELEMENTS (dw); i++)
+    forms[2] += (double) dw[i] * w[i];
+  check ("data", 0, forms[1], forms[0], 1e-4);
+  check ("filter", 0, forms[2], forms[0], 1e-4);
+}
+
+/* of equal maxima the first has the gradient, also where windows overlap */
+static void
+test_unpool (void)
+{
+  static const float x[] = { 1, 1, 0, /**/ 1, 1, 2, /**/ 0, 2, 2 };
+  static const float dy[] = { 1, 10, /**/ 100, 1000 };
+  static const float expected[] = { 1, 0, 0, /**/ 0, 0, 1010, /**/ 0, 100, 0 };
+  float dx[9];
+  NnUnpoolArgs a = { .count = 9, .x = x, .dx = dx,
+    .incoming = { .pooled = dy, .window = { 3, 3, 2, 2, { 2, 2 }, { 1, 1 }, { 0, 0 } },
+        .channels = 1 } };
+
+  RUN (nn_k_unpool, a);
+  g_assert_cmpmem (dx, sizeof dx, expected, sizeof expected);
+}
+
+/* sums over rows and over channels, in any number of parts, of the samples that take part */
+static void
+test_sums (gconstpointer data)
+{
+  const uint32_t inner = GPOINTER_TO_UINT (data), n = 37, outer = 3, samples = 4;
+  g_autofree float *x = random_floats ((samples + 1) * outer * n * inner, 9);
+  const NnStepParams step = { .samples = samples };
+
+  for (uint32_t parts = 1; parts <= 5; parts += 2) {
+    g_autofree double *sums = g_new (double, 2 * n * parts);
+    g_autofree float *total = g_new (float, n);
+    NnSumsArgs a = { .blocks = (inner == 1 ? (n + 31) / 32 : n) * parts,
+      .kind = NN_SUMS_MOMENTS, .outer = outer, .n = n, .inner = inner, .parts = parts,
+      .step = &step, .x = x, .sums = sums };
+    NnTotalArgs b = { .count = n, .parts = parts, .sums = sums, .dst = total };
+
+    for (gsize i = 0; i < 2 * n * parts; i++)
+      sums[i] = NAN;
+    RUN_BLOCKS (nn_k_sums, a, 1);
+    RUN (nn_k_total, b);
+    for (uint32_t i = 0; i < n; i++) {
+      double sum = 0, squares = 0;
+
+      for (uint32_t o = 0; o < samples * outer; o++)
+        for (uint32_t k = 0; k < inner; k++) {
+          const double v = x[(o * n + i) * inner + k];
+
+          sum += v;
+          squares += v * v;
+        }
+      check ("sum", i, total[i], sum, 1e-5);
+      check ("squares", i, nn_total (sums + (n + i) * parts, parts), squares, 1e-9);
+    }
+  }
+}
+
+/* the words that nn/cpu/train.c draws: the stream's, in order */
+static void
+test_dropout (void)
+{
+  enum { N = 1003 };
+  g_autofree float *x = random_floats (N, 11);
+  float y[N + 1];
+  const NnStepParams step = { .seed = 77, .iterations = 5 };
+  NnDropoutArgs a = { .count = (N + 3) / 4, .values = N, .step = &step, .layer = 3, .rate = 0.4,
+    .src = x, .dst = y };
+  NnRng rng;
+
+  y[N] = 42;
+  RUN (nn_k_dropout, a);
+  nn_rng_init (&rng, 77, NN_STREAM_DROPOUT, 5 << 8 | 3);
+  for (int i = 0; i < N; i++)
+    check ("dropout", (gsize) i, y[i],
+        nn_rng_u32 (&rng) / 4294967296.0 >= 0.4 ? x[i] * (float) (1 / 0.6) : 0, 0);
+  g_assert_cmpfloat (y[N], ==, 42);
+}
+
+static void
+test_loss (gconstpointer data)
+{
+  enum { BATCH = 6, N = 5, OUT = 3 };
+  const gboolean binary = GPOINTER_TO_INT (data);
+  g_autofree float *y = random_floats (BATCH * OUT, 12), *targets = random_floats (BATCH * OUT, 13);
+  const float weights[BATCH] = { 1, 0.5f, 2, 0, 1, 1 };
+  float gradient[BATCH * OUT], expected[N * OUT];
+  double loss[BATCH], sum = 0;
+  uint32_t right[BATCH], n_right = 0;
+  const NnStepParams step = { .samples = N };
+  NnStepResult result;
+  NnLossArgs a = { .count = BATCH, .outputs = OUT, .binary = binary, .step = &step, .y = y,
+    .targets = targets, .weights = weights, .gradient = gradient, .loss = loss, .right = right };
+
+  for (int i = 0; i < BATCH * OUT; i++) {
+    y[i] = i == 4 ? 0 : i == 5 ? 1 : fabsf (y[i]); /* clipped */
+    targets[i] = i % 4 ? fabsf (targets[i]) : 0;
+  }
+  RUN (nn_k_loss, a);
+  nn_loss_compute (binary ? NN_LOSS_BINARY_CROSSENTROPY : NN_LOSS_CATEGORICAL_CROSSENTROPY, y,
+      &(NnStep) { .n = N, .targets = targets, .weights = weights }, OUT, expected, &result);
+  for (int i = 0; i < N; i++) {
+    sum += weights[i] * loss[i];
+    n_right += right[i];
+  }
+  check ("loss", 0, sum, result.sum_loss, 1e-12);
+  g_assert_cmpuint (n_right, ==, result.n_correct);
+  for (int i = 0; i < BATCH * OUT; i++)
+    check ("gradient", (gsize) i, gradient[i], i < N * OUT ? expected[i] : 0, 1e-9);
+}
+
+/* chunks shorter than a chunk, with penalties and decay */
+static void
+test_optimizer (gconstpointer data)
+{
+  enum { N = NN_CHUNK_LANES + 300 };
+  const gboolean sgd = GPOINTER_TO_INT (data);
+  g_autofree float *w = random_floats (N, 14), *g = random_floats (N, 15);
+  g_autofree float *m = random_floats (N, 16), *v = random_floats (N, 17);
+  const NnStepParams step = { .is_sgd = sgd, .nesterov = TRUE, .rate = 0.1f, .beta_1 = 0.9f,
+    .beta_2 = 0.99f, .epsilon = 1e-3f, .momentum = 0.8f, .keep = 0.95f };
+  double penalty = 0, expected_penalty = 0;
+  g_autofree double *expected = g_new (double, N);
+  NnChunk chunk = { .w = w, .m = m, .v = v, .g = g, .n = N, .decays = TRUE, .l1 = 0.01f,
+    .l2 = 0.02f };
+  NnOptimizerArgs a = { .count = NN_CHUNK_LANES, .chunks = &chunk, .step = &step };
+  NnPenaltyArgs p = { .blocks = 1, .chunks = &chunk, .sums = &penalty };
+
+  for (int i = 0; i < N; i++) {
+    const double gi = g[i] + 0.04 * w[i] + (w[i] > 0 ? 0.01 : -0.01);
+
+    v[i] = fabsf (v[i]);
+    expected_penalty += 0.01 * fabs (w[i]) + 0.02 * w[i] * w[i];
+    if (sgd) {
+      const double mi = 0.8 * m[i] - 0.1 * gi;
+
+      expected[i] = w[i] * 0.95 + 0.8 * mi - 0.1 * gi;
+    } else {
+      const double mi = 0.9 * m[i] + 0.1 * gi, vi = 0.99 * v[i] + 0.01 * gi * gi;
+
+      expected[i] = w[i] * 0.95 - 0.1 * mi / (sqrt (vi) + 1e-3);
+    }
+  }
+  RUN_BLOCKS (nn_k_penalty, p, 1);
+  RUN (nn_k_optimizer, a);
+  check ("penalty", 0, penalty, expected_penalty, 1e-6);
+  for (int i = 0; i < N; i++)
+    check ("weight", (gsize) i, w[i], expected[i], 2e-6);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/cuda/kernels/half", test_half);
+  g_test_add_func ("/cuda/kernels/bf16", test_bf16);
+  g_test_add_func ("/cuda/kernels/finish", test_finish);
+  g_test_add_func ("/cuda/kernels/softmax", test_softmax);
+  g_test_add_func ("/cuda/kernels/shift", test_shift);
+  g_test_add_func ("/cuda/kernels/conv", test_conv);
+  g_test_add_func ("/cuda/kernels/unpool", test_unpool);
+  g_test_add_data_func ("/cuda/kernels/sums/channels", GUINT_TO_POINTER (1), test_sums);
+  g_test_add_data_func ("/cuda/kernels/sums/rows", GUINT_TO_POINTER (29), test_sums);
+  g_test_add_func ("/cuda/kernels/dropout", test_dropout);
+  g_test_add_data_func ("/cuda/kernels/loss/binary", GINT_TO_POINTER (1), test_loss);
+  g_test_add_data_func ("/cuda/kernels/loss/categorical", NULL, test_loss);
+  g_test_add_data_func ("/cuda/kernels/optimizer/sgd", GINT_TO_POINTER (1), test_optimizer);
+  g_test_add_data_func ("/cuda/kernels/optimizer/adam", NULL, test_optimizer);
+  return g_test_run ();
+}
