@@ -393,6 +393,7 @@ error_of (const char *format)
     { "GRAY16_LE", 12 },
     { "GRAY16_BE", 12 },
     { "GRAY10_LE32", 12 },
+    { "GRAY10_LE16", 12 },
     /* two bits of alpha, three quarters where they are full */
     { "RGB10A2_LE", 15 },
     { "BGR10A2_LE", 15 },

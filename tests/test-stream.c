@@ -886,6 +886,68 @@ test_tta_refused (void)
   gst_object_unref (element);
 }
 
+/* The end of one stream while its frame waits for a batch to fill: the frame is classified,
+ * and another stream of the same engine does not notice. */
+static void
+test_end_within_batch (void)
+{
+  static const char properties[] = "mode=async batch-size=8 batch-timeout=50000000";
+  GstHarness *a = harness_new (properties), *b = harness_new (properties);
+  GstElement *first = element_of (a), *second = element_of (b);
+
+  for (guint n = 0; n < 3; n++) {
+    gst_buffer_unref (gst_harness_push_and_pull (a, frame_of (RED, RED, n * FRAME)));
+    gst_buffer_unref (gst_harness_push_and_pull (b, frame_of (BLUE, BLUE, n * FRAME)));
+  }
+  gst_harness_push_event (a, gst_event_new_eos ());
+  g_assert_cmpuint (
+      stat_of (first, "classified") + stat_of (first, "dropped-busy"), ==, 3);
+  g_assert_cmpuint (stat_of (first, "classified"), >=, 1);
+  gst_object_unref (first);
+  gst_harness_teardown (a);
+  for (guint n = 3; n < 200 && stat_of (second, "classified") < 3; n++) {
+    gst_buffer_unref (gst_harness_push_and_pull (b, frame_of (BLUE, BLUE, n * FRAME)));
+    g_usleep (2000);
+  }
+  g_assert_cmpuint (stat_of (second, "classified"), >=, 3);
+  gst_object_unref (second);
+  gst_harness_teardown (b);
+}
+
+/* A thousand times from nothing to a classified frame and back. */
+static void
+test_cycling (void)
+{
+  static const char *const modes[] = { "", "mode=async", "batch-size=4", "mode=async explain=cam",
+    "watch=true smoothing=majority" };
+  GstElement *elements[G_N_ELEMENTS (modes)];
+
+  for (guint m = 0; m < G_N_ELEMENTS (modes); m++) {
+    g_autofree char *line = g_strdup_printf (
+        "videotestsrc num-buffers=2 ! video/x-raw,width=32,height=16 ! videoclassify device=cpu "
+        "threads=1 model=\"%s\" %s ! fakesink",
+        model_path, modes[m]);
+
+    elements[m] = gst_parse_launch (line, NULL);
+    g_assert_nonnull (elements[m]);
+  }
+  for (guint i = 0; i < 1000; i++) {
+    GstElement *pipeline = elements[i % G_N_ELEMENTS (modes)];
+    const GstState up = i % 3 ? GST_STATE_PLAYING : GST_STATE_PAUSED;
+
+    g_assert_cmpint (gst_element_set_state (pipeline, up), !=, GST_STATE_CHANGE_FAILURE);
+    if (i % 4)
+      g_assert_cmpint (gst_element_get_state (pipeline, NULL, NULL, 10 * GST_SECOND), ==,
+          GST_STATE_CHANGE_SUCCESS);
+    g_assert_cmpint (gst_element_set_state (pipeline, i % 5 ? GST_STATE_NULL : GST_STATE_READY), ==,
+        GST_STATE_CHANGE_SUCCESS);
+  }
+  for (guint m = 0; m < G_N_ELEMENTS (modes); m++) {
+    gst_element_set_state (elements[m], GST_STATE_NULL);
+    gst_object_unref (elements[m]);
+  }
+}
+
 #define HEAT_MAP "GstVideoClassifyHeatMap"
 
 static const GstStructure *
@@ -1058,6 +1120,8 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/shared-engine", test_shared_engine);
   g_test_add_func ("/stream/context", test_context);
   g_test_add_func ("/stream/model-change", test_model_change);
+  g_test_add_func ("/stream/end-within-batch", test_end_within_batch);
+  g_test_add_func ("/stream/cycling", test_cycling);
   g_test_add_func ("/stream/tta", test_tta);
   g_test_add_func ("/stream/tta-refused", test_tta_refused);
   g_test_add_func ("/stream/explain", test_explain);
