@@ -41,7 +41,8 @@ struct _NnCudaTrain
   gboolean graph_failed;
   const NnOptimizer *optimizer; /* whose state the device has, at so many iterations */
   gint64 iterations;
-  gboolean dirty; /* the device's parameters are newer than the host's */
+  gboolean dirty;       /* the device's parameters are newer than the host's */
+  gboolean slots_dirty; /* the same of the optimizer's state */
 };
 
 /* --- building ------------------ */
@@ -412,7 +413,7 @@ nn_cuda_train_step (NnCudaTrain *train, const float *host_input, const NnStep *s
       && !upload_slots (train, optimizer, error))
     return FALSE;
   train->optimizer = NULL; /* whatever fails from here on */
-  train->dirty = TRUE;
+  train->dirty = train->slots_dirty = TRUE;
   if (!upload_step (train, host_input, step, optimizer, error)
       || !(train->graph
               ? NN_CU (cuGraphLaunch, NN_ERROR_RUN, error, train->graph, train->c->stream)
@@ -443,14 +444,15 @@ nn_cuda_train_sync (NnCudaTrain *train, NnOptimizer *optimizer, GError **error)
 {
   NnModel *model = train->params->model;
 
-  if (!train->dirty)
-    return TRUE;
-  for (guint l = 0; l < model->n_layers; l++)
+  for (guint l = 0; l < model->n_layers && train->dirty; l++)
     for (guint p = 0; p < model->layers[l].n_params; p++)
       if (!nn_cuda_get_param (train->c, &model->layers[l].params[p], train->params->values[l][p],
               model->layers[l].params[p].data, error))
         return FALSE;
-  for (guint i = 0; i < train->n_slots && train->optimizer == optimizer; i++) {
+  train->dirty = FALSE;
+  if (!optimizer || optimizer != train->optimizer || !train->slots_dirty)
+    return TRUE;
+  for (guint i = 0; i < train->n_slots; i++) {
     const Slot *slot = &train->slots[i];
 
     if (!nn_cuda_get_param (train->c, slot->param, slot->m, optimizer->m[i], error)
@@ -458,7 +460,7 @@ nn_cuda_train_sync (NnCudaTrain *train, NnOptimizer *optimizer, GError **error)
             && !nn_cuda_get_param (train->c, slot->param, slot->v, optimizer->v[i], error)))
       return FALSE;
   }
-  train->dirty = FALSE;
+  train->slots_dirty = FALSE;
   return TRUE;
 }
 

@@ -20,7 +20,7 @@ void nn_cuda_train_free (NnCudaTrain *train);
 gboolean nn_cuda_train_step (NnCudaTrain *train, const float *host_input, const NnStep *step,
     NnOptimizer *optimizer, NnStepResult *result, GError **error);
 
-/* Parameters and @optimizer's slots to the host, if steps have changed them. */
+/* Parameters and @optimizer's slots (NULL: not those) to the host, if steps changed them. */
 gboolean nn_cuda_train_sync (NnCudaTrain *train, NnOptimizer *optimizer, GError **error);
 /* The host's parameters have been uploaded over the device's. */
 void nn_cuda_train_params_changed (NnCudaTrain *train);

@@ -100,7 +100,8 @@ gboolean nn_plan_train_step (NnPlan *plan, const NnStep *step, NnOptimizer *opti
  * the plan: by nn_ema_swap(), say. Training plans only. */
 void nn_plan_params_changed (NnPlan *plan);
 
-/* Brings the host's parameters and optimizer slots up to date. */
+/* Brings the host's parameters and optimizer slots up to date; @optimizer NULL: only the
+ * parameters, which is a third of the work. */
 gboolean nn_plan_sync (NnPlan *plan, NnOptimizer *optimizer, GError **error);
 
 /* What was chosen for each primitive, one per line: "conv2d_2 forward:

@@ -395,7 +395,7 @@ train_step (Run *run, const Batch *batch, const Batch *more, GError **error)
   if (!nn_plan_train_step (run->plan, &step, run->optimizer, &result, error))
     return FALSE;
   if (run->optimizer->ema) {
-    if (!nn_plan_sync (run->plan, run->optimizer, error))
+    if (!nn_plan_sync (run->plan, NULL, error))
       return FALSE;
     nn_ema_update (run->optimizer->ema, run->model, run->optimizer->iterations);
   }
