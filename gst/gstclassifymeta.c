@@ -6,7 +6,7 @@ void
 gst_video_classify_meta_register (void)
 {
   static const char *const names[]
-      = { GST_VIDEO_CLASSIFY_META_NAME, GST_VIDEO_CLASSIFY_HEAT_MAP_META_NAME };
+      = { GST_CLASSIFY_META_NAME, GST_VIDEO_CLASSIFY_HEAT_MAP_META_NAME };
   static const gchar *no_tags[] = { NULL }; /* 1.22 does not take a NULL pointer */
   static gsize once;
 
@@ -29,7 +29,7 @@ get_structure (GstBuffer *buffer, const char *name)
 const GstStructure *
 gst_buffer_get_video_classify (GstBuffer *buffer)
 {
-  return get_structure (buffer, GST_VIDEO_CLASSIFY_META_NAME);
+  return get_structure (buffer, GST_CLASSIFY_META_NAME);
 }
 
 const GstStructure *
@@ -41,7 +41,7 @@ gst_buffer_get_video_classify_heat_map (GstBuffer *buffer)
 const GstStructure *
 gst_buffer_iterate_video_classify (GstBuffer *buffer, gpointer *state)
 {
-  const GstMetaInfo *info = gst_meta_get_info (GST_VIDEO_CLASSIFY_META_NAME);
+  const GstMetaInfo *info = gst_meta_get_info (GST_CLASSIFY_META_NAME);
   GstMeta *meta = gst_buffer_iterate_meta_filtered (buffer, state, info->api);
 
   return meta ? gst_custom_meta_get_structure ((GstCustomMeta *)meta) : NULL;
@@ -67,7 +67,7 @@ add_structure (GstBuffer *buffer, const char *name, const GstStructure *fields)
 GstStructure *
 gst_buffer_add_video_classify (GstBuffer *buffer, const GstStructure *result)
 {
-  return add_structure (buffer, GST_VIDEO_CLASSIFY_META_NAME, result);
+  return add_structure (buffer, GST_CLASSIFY_META_NAME, result);
 }
 
 GstStructure *

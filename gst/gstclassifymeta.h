@@ -2,42 +2,13 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <gst/gst.h>
+#include <gst/classify/result.h>
 
 G_BEGIN_DECLS
 
-/* The result on a buffer: a custom meta, so that a program in any language
- * reads it with nothing of ours:
- *
- *   structure = gst_custom_meta_get_structure (
- *       gst_buffer_get_custom_meta (buffer, "GstVideoClassifyMeta"));
- *
- * It has no tags and so is kept by videoconvert, videoscale, videocrop, tee.
- * Fields of the structure:
- *
- *   label          string         best label, "unknown" below the threshold
- *   index          int            its class index, -1 for "unknown"
- *   probability    double         0..1, of the best class
- *   labels         array of strings, best first, top-k of them
- *   probabilities  array of doubles, 0..1, the same order
- *   age            uint           frames since the classified one: 0 = this frame itself
- *   age-time       uint64         ns, the same as a time
- *   inference-time uint64         ns, pre-processing and network
- *   views          uint           test-time augmentation: views averaged
- *   device         string         "cpu", "cuda:0"
- *   model          string         name of the model file
- *
- * and only where there is something to tell:
- *
- *   x, y, width, height  int      pixels: the part of the frame that it is about;
- *                                 without them: the whole frame
- *   region         int            id of its GstVideoRegionOfInterestMeta
- *   region-label   string         what the detector called it
- *   raw-label      string         best label of this classification before smoothing
- *   raw-probability double        its probability
- *
+/* The result on a buffer: a custom meta, so that a program in any language reads it
+ * with nothing of ours; gst/classify/result.h, which applications have, lists its fields.
  * A buffer has one such meta for each region. */
-#define GST_VIDEO_CLASSIFY_META_NAME "GstVideoClassifyMeta"
 
 /* What spoke for the label, with videoclassify's explain=cam: a meta of its own,
  * not of every result, with the fields

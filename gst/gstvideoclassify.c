@@ -2363,8 +2363,8 @@ install_properties (GObjectClass *klass)
   properties[PROP_TOP_K] = g_param_spec_uint ("top-k", "Top K",
       "How many labels a result lists, best first", 1, 1000, DEFAULT_TOP_K, PLAYING);
   properties[PROP_THRESHOLD] = g_param_spec_double ("threshold", "Threshold",
-      "Probability that the best label must reach; below it the result's label is \"" UNKNOWN_LABEL
-      "\" and its index -1",
+      "Probability that the best label must reach; below it the result's label is "
+      "\"" GST_CLASSIFY_UNKNOWN_LABEL "\" and its index -1",
       0, 1, DEFAULT_THRESHOLD, PLAYING);
   properties[PROP_INFERENCE_REGION] = g_param_spec_enum ("inference-region", "Inference region",
       "What of a frame is classified", region_get_type (), DEFAULT_REGION, READY);

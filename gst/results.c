@@ -71,7 +71,7 @@ result_new (const Task *task, const Region *region, const ResultValues *values)
   const guint n = runtime->n_classes, top_k = MIN (values->top_k, n);
   g_autofree guint *order = g_new (guint, n);
   Result *result = g_new0 (Result, 1);
-  GstStructure *s = gst_structure_new_empty (GST_VIDEO_CLASSIFY_META_NAME);
+  GstStructure *s = gst_structure_new_empty (GST_CLASSIFY_META_NAME);
   double probability;
   gboolean is_known;
 
@@ -87,8 +87,8 @@ result_new (const Task *task, const Region *region, const ResultValues *values)
   }
   probability = values->probabilities[order[0]];
   is_known = probability >= values->threshold;
-  set_interned (
-      s, "label", is_known ? runtime->labels[order[0]] : g_intern_static_string (UNKNOWN_LABEL));
+  set_interned (s, "label",
+      is_known ? runtime->labels[order[0]] : g_intern_static_string (GST_CLASSIFY_UNKNOWN_LABEL));
   gst_structure_set (s, "index", G_TYPE_INT, is_known ? (int)order[0] : -1, "probability",
       G_TYPE_DOUBLE, probability, "age", G_TYPE_UINT, 0, "age-time", G_TYPE_UINT64, (guint64)0,
       "inference-time", G_TYPE_UINT64, values->inference_time, "views", G_TYPE_UINT, task->n_views,
@@ -191,7 +191,7 @@ result_to_structure (const Result *result, const Task *task)
 {
   GstStructure *structure = gst_structure_copy (result->structure);
 
-  gst_structure_set_name (structure, "videoclassify");
+  gst_structure_set_name (structure, GST_CLASSIFY_MESSAGE_NAME);
   gst_structure_remove_fields (structure, "age", "age-time", NULL);
   gst_structure_set (structure, "timestamp", G_TYPE_UINT64, task->pts, "stream-time", G_TYPE_UINT64,
       task->stream_time, "running-time", G_TYPE_UINT64, task->running_time, "duration",

@@ -28,8 +28,6 @@ typedef struct {
   const float *raw;           /* NULL, or before smoothing */
 } ResultValues;
 
-#define UNKNOWN_LABEL "unknown"
-
 Result *result_new (const Task *task, const Region *region, const ResultValues *values);
 Result *result_ref (Result *result);
 void result_unref (Result *result);

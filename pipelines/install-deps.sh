@@ -15,7 +15,8 @@ set -eu
 packages="gcc libc6-dev meson ninja-build pkgconf git ca-certificates
   libglib2.0-dev libjson-glib-dev libhdf5-dev libdnnl-dev liborc-0.4-dev
   libgdk-pixbuf-2.0-dev libcairo2-dev libpango1.0-dev
-  libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev"
+  libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev
+  gobject-introspection libgirepository1.0-dev"
 # what plays, and what the tests look at
 packages="$packages
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good

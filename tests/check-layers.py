@@ -33,6 +33,8 @@ LIBRARIES = [
     (r'gmodule', r'nn/backend\.c|cuda/module\.c|tests/.*'),
     (r'orc/|.*-orc\.h', r'nn/sampler-kernels\.c|tests/.*'),
     (r'gst/.*', r'(gst|pipelines|tests)/.*'),
+    # where gst/classify/ is installed there may be no more than GStreamer's core
+    (r'gst/(?!gst\.h|classify/).*', r'(gst/(?!classify/)|pipelines/|tests/).*'),
     (r'gdk-pixbuf/', r'(train|tests)/.*'),
     (r'cairo|pango/', r'train/.*|gst/overlay-painter\.c|tests/.*'),
     (r'cuda|cudnn|cublas|nvrtc|nvtx', r'(cuda|tests)/.*'),
@@ -92,6 +94,8 @@ PLANTED = [
     ('train/main.c', '#include <gst/video/video.h>', True),
     ('cuda/module.c', '#include "nn/keras-file.h"', True),
     ('pipelines/embed.c', '#include "nn/model.h"', True),
+    ('gst/classify/result.c', '#include <gst/video/video.h>', True),
+    ('gst/classify/result.c', '#include <gst/classify/classify.h>', False),
     ('nn/model.c', '#include "nn/model.h"', False),
     ('nn/cpu/dnnl.c', '#include <oneapi/dnnl/dnnl.h>', False),
     ('gst/plugin.c', '#include <gst/gst.h>', False),

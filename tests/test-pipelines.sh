@@ -71,6 +71,29 @@ result $? "a message for each frame"
 cmp "$dir/streamed.txt" "$dir/predicted.txt" >&2
 result $? "the element and classify predict agree on the same pixels"
 
+# an application with the library, and one that is built with what is installed
+"$build/pipelines/watch" "$dir/model.h5" "$dir/video.mp4" >"$dir/watch.txt"
+[ $? -eq 0 ] && grep -q '^0:00:00.0.*  smpte ' "$dir/watch.txt"
+result $? "pipelines/watch tells what it sees"
+DESTDIR=$dir/installed meson install -C "$build" --no-rebuild >"$dir/install.txt" 2>&1
+pc=$(find "$dir/installed" -name gstreamer-classify-1.0.pc)
+[ -n "$pc" ] && sed "s#^prefix=#prefix=$dir/installed#" "$pc" >"$dir/gstreamer-classify-1.0.pc"
+# shellcheck disable=SC2046
+cc "$source/pipelines/watch.c" $(PKG_CONFIG_PATH=$dir pkg-config --cflags --libs \
+  gstreamer-classify-1.0) -o "$dir/watch" >&2 &&
+  LD_LIBRARY_PATH=$(dirname "$(find "$dir/installed" -name 'libgstclassify-1.0.so')") \
+    "$dir/watch" "$dir/model.h5" "$dir/video.mp4" | cmp - "$dir/watch.txt" >&2
+result $? "an application built with the installed library"
+if [ -f "$build/GstClassify-1.0.typelib" ] && python3 -c 'import gi' 2>/dev/null; then
+  gst-launch-1.0 -q videotestsrc pattern=smpte num-buffers=1 ! \
+    video/x-raw,format=RGB,width=320,height=240 ! filesink location="$dir/frame.rgb"
+  { for _ in 1 2; do echo 320 240; cat "$dir/frame.rgb"; done; } |
+    GI_TYPELIB_PATH=$build LD_LIBRARY_PATH=$build "$source/pipelines/service.py" \
+      "$dir/model.h5" device=cpu >"$dir/service.txt"
+  [ "$(grep -c '^\[{"label": "smpte", "probability": ' "$dir/service.txt")" -eq 2 ]
+  result $? "pipelines/service.py answers through the typelib"
+fi
+
 # the frames as they were decoded (I420), where the conversion is ours: the same labels
 gst-launch-1.0 -m filesrc location="$dir/video.mp4" ! decodebin ! \
   videoclassify model="$dir/model.h5" device=cpu post-messages=all ! fakesink \
