@@ -7,7 +7,7 @@
  * Prints TAP; skips where there is no device. $CLASSIFY_TEST_ROOT: where train/networks and
  * pipelines/models are (default: the source tree). $CLASSIFY_TEST_DEVICE: cuda (default) or
  * cuda:N. With $CLASSIFY_TEST_QUICK only a small network of its own, few runs, no times: for
- * tests/fake-cuda. */
+ * tests/fake-cuda. With $CLASSIFY_TEST_FAKE also what only that can do: calls that fail. */
 
 #include <math.h>
 #include <stdio.h>
@@ -492,6 +492,71 @@ test_old_device (void)
   g_unsetenv ("FAKE_CUDA_ARCH");
 }
 
+/* All that a plan does, with one call of the driver failing: an error that names the call, or
+ * success by another way, and nothing worse; the stand-in alone fails when it is asked to.
+ * Returns whether the whole went well. */
+static gboolean
+try_all (NnModel *model, NnPrecision precision, gboolean training)
+{
+  GError *error = NULL;
+  NnBackend *backend = nn_backend_open (device, &error);
+  const NnPlanOptions options
+      = { .precision = precision, .batch = BATCH, .training = training };
+  NnOptimizer *optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, model, NULL);
+  const float targets[BATCH] = { 1, 0, 1 };
+  NnPlan *plan = backend ? nn_plan_new (backend, model, &options, &error) : NULL;
+  gboolean ok = plan != NULL;
+
+  for (guint i = 0; i < 2 && ok; i++) {
+    NnStepResult result;
+
+    ok = nn_plan_run (plan, BATCH - i, &error)
+        && (!training
+            || (nn_plan_train_step (plan, &(NnStep) { .n = BATCH, .targets = targets }, optimizer,
+                    &result, &error)
+                && nn_plan_sync (plan, optimizer, &error)));
+    if (training)
+      nn_plan_params_changed (plan);
+  }
+  if (!ok) {
+    g_assert_nonnull (error);
+    g_assert_cmpint (error->domain, ==, NN_ERROR);
+    g_assert_nonnull (strstr (error->message, "CUDA: "));
+    g_clear_error (&error);
+  }
+  g_assert_no_error (error);
+  nn_plan_free (plan);
+  nn_backend_unref (backend);
+  nn_optimizer_free (optimizer);
+  return ok;
+}
+
+static void
+test_failures (gconstpointer data)
+{
+  const gboolean training = data != NULL;
+  NnModel *model = open_model (NULL);
+  guint n_failed = 0, n_well = 0, at = 1;
+
+  /* some failures are got over: no graph then, say; many in a row mean that all is done */
+  while (n_well < 12 && at < 5000) {
+    g_autofree char *number = g_strdup_printf ("%u", at);
+
+    g_setenv ("FAKE_CUDA_FAIL_AT", number, TRUE);
+    if (try_all (model, training ? NN_PRECISION_FP32 : NN_PRECISION_BF16, training)) {
+      n_well++;
+    } else {
+      n_failed++;
+      n_well = 0;
+    }
+    at += at < 30 ? 1 : 11;
+  }
+  g_unsetenv ("FAKE_CUDA_FAIL_AT");
+  g_test_message ("%u failures, up to call %u", n_failed, at);
+  g_assert_true (try_all (model, NN_PRECISION_FP32, training));
+  nn_model_unref (model);
+}
+
 /* told with sizes, and nothing leaks; the stand-in alone can be made so small */
 static void
 test_memory (void)
@@ -615,6 +680,10 @@ main (int argc, char **argv)
   g_test_add_func ("/gpu/too-large", test_too_large);
   g_test_add_func ("/gpu/old-device", test_old_device);
   g_test_add_func ("/gpu/memory", test_memory);
+  if (g_getenv ("CLASSIFY_TEST_FAKE")) {
+    g_test_add_data_func ("/gpu/failures/inference", NULL, test_failures);
+    g_test_add_data_func ("/gpu/failures/training", "training", test_failures);
+  }
   if (!quick)
     g_test_add_func ("/gpu/times", test_times);
   return g_test_run ();

@@ -58,10 +58,30 @@ static _Thread_local int capturing; /* streams of this thread */
 static char the_context, the_module, the_event;
 static atomic_size_t allocated;
 
-/* what the real driver refuses, too */
-#define NEED_CONTEXT() \
+/* whether this is the call that $FAKE_CUDA_FAIL_AT says should fail, counted from when it
+ * was set */
+static int
+fails (void)
+{
+  static _Atomic int calls, counted_for;
+  const char *at = getenv ("FAKE_CUDA_FAIL_AT");
+  const int number = at ? atoi (at) : 0;
+
+  if (number != counted_for) {
+    counted_for = number;
+    calls = 0;
+  }
+  return number > 0 && ++calls == number;
+}
+
+/* what the real driver refuses, too; what frees something does not fail */
+#define HAS_CONTEXT() \
   if (depth == 0) \
   return CUDA_ERROR_INVALID_CONTEXT
+#define NEED_CONTEXT() \
+  HAS_CONTEXT (); \
+  if (fails ()) \
+  return CUDA_ERROR_LAUNCH_FAILED
 #define NOT_WHILE_CAPTURING() \
   NEED_CONTEXT (); \
   if (capturing) \
@@ -173,7 +193,7 @@ cuStreamCreate (CUstream *stream, unsigned flags)
 CUresult
 cuStreamDestroy (CUstream stream)
 {
-  NEED_CONTEXT ();
+  HAS_CONTEXT ();
   free (stream);
   return CUDA_SUCCESS;
 }
@@ -199,11 +219,17 @@ cuStreamBeginCapture (CUstream stream, CUstreamCaptureMode mode)
 CUresult
 cuStreamEndCapture (CUstream stream, CUgraph *graph)
 {
-  NEED_CONTEXT ();
+  HAS_CONTEXT ();
   *graph = calloc (1, sizeof **graph);
   (*graph)->list = stream->list;
   stream->capturing = 0;
   capturing--;
+  if (fails ()) {
+    list_free (&(*graph)->list);
+    free (*graph);
+    *graph = NULL;
+    return CUDA_ERROR_LAUNCH_FAILED;
+  }
   return CUDA_SUCCESS;
 }
 
@@ -274,7 +300,7 @@ cuMemFree (CUdeviceptr p)
 {
   size_t *block = (size_t *) ((char *) p - 64);
 
-  NOT_WHILE_CAPTURING ();
+  HAS_CONTEXT ();
   allocated -= *block;
   free (block);
   return CUDA_SUCCESS;
@@ -291,7 +317,7 @@ cuMemAllocHost (void **p, size_t bytes)
 CUresult
 cuMemFreeHost (void *p)
 {
-  NOT_WHILE_CAPTURING ();
+  HAS_CONTEXT ();
   free (p);
   return CUDA_SUCCESS;
 }
@@ -481,7 +507,7 @@ cuCtxPushCurrent (CUcontext context)
 CUresult
 cuCtxPopCurrent (CUcontext *context)
 {
-  NEED_CONTEXT ();
+  HAS_CONTEXT ();
   depth--;
   return CUDA_SUCCESS;
 }
