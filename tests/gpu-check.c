@@ -270,13 +270,15 @@ test_threads (void)
   NnModel *model = open_model (NULL);
   NnPlan *cpu = make_plan ("cpu", model, NN_PRECISION_FP32, BATCH, FALSE);
   g_autoptr (GPtrArray) devices = nn_backend_list_devices ();
+  g_autoptr (GPtrArray) usable = g_ptr_array_new ();
   Worker workers[4];
   GThread *threads[4];
 
+  for (guint i = 1; i < devices->len; i++)
+    if (!((NnDeviceInfo *) devices->pdata[i])->reason)
+      g_ptr_array_add (usable, ((NnDeviceInfo *) devices->pdata[i])->device);
   for (guint i = 0; i < 4; i++) {
-    const NnDeviceInfo *info = devices->pdata[1 + i % (devices->len - 1)];
-
-    workers[i] = (Worker) { .model = model, .where = info->device, .seed = i };
+    workers[i] = (Worker) { .model = model, .where = usable->pdata[i % usable->len], .seed = i };
     threads[i] = g_thread_new (NULL, work, &workers[i]);
   }
   for (guint i = 0; i < 4; i++) {

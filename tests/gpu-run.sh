@@ -18,7 +18,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 results=${1:-$here/results}
 mkdir -p "$results" && results=$(cd "$results" && pwd) || exit 1
 : "${CLASSIFY_TEST_DEVICE:=cuda}"
-export CLASSIFY_TEST_DEVICE
+PATH=$PATH:/usr/local/cuda/bin # compute-sanitizer
+export CLASSIFY_TEST_DEVICE PATH
 
 # NVIDIA's libraries: the system's first, then a toolkit's, then those of Python's wheels
 nvidia=

@@ -430,7 +430,9 @@ check_step (const Case *c, NnModel *model, guint threads, const float *input, co
   const gboolean adam = optimizers[variant].kind != NN_OPTIMIZER_SGD;
   g_autofree float *sample_weights = g_new (float, c->batch);
   const gsize n_in = nn_shape_count (nn_model_get_input_shape (model));
-  const double tolerance = c->step_tolerance > 0 ? c->step_tolerance : 2e-5;
+  /* another order of sums elsewhere */
+  const double tolerance
+      = (c->step_tolerance > 0 ? c->step_tolerance : 2e-5) * (is_cpu () ? 1 : 5);
   GError *error = NULL;
   NnPlan *plan = make_plan (model, c, NN_PRECISION_FP32, threads, TRUE);
   NnOptimizer *optimizer
@@ -530,7 +532,7 @@ test_post (void)
 {
   /* other roundings take another of two maxima here and there, whose gradient goes elsewhere */
   const Case c = { "dogs-vs-cats", 3, NN_LOSS_BINARY_CROSSENTROPY, NULL, NULL,
-    is_cpu () ? 2e-4 : 2e-2 };
+    is_cpu () ? 2e-4 : 4e-3 };
   const char *root = g_getenv ("CLASSIFY_TEST_ROOT");
   g_autofree char *path = g_build_filename (
       root ? root : SOURCE_ROOT, "train", "networks", "dogs-vs-cats.json", NULL);
