@@ -2,43 +2,24 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Pictures that videoclassify collects: which, where, what is in them, that the
- * trainer reads them, and what a bad folder or a full one is told. And what it dumps
- * of the network's input, that the command makes the same of it. */
+ * trainer reads them, and what a bad folder or a full one is told. */
 
-#include <glib/gstdio.h>
 #include <gst/check/gstharness.h>
 #include <math.h>
 #include <string.h>
 
-#include "nn/input-dump.h"
+#include "tests/pictures.h"
 #include "tests/two-colors.h"
 #include "train/dataset.h"
 
 static char *dir, *model_path;
-static const char *classify_exe = "classify";
-
-static void
-remove_all (const char *path)
-{
-  GDir *handle = g_dir_open (path, 0, NULL);
-  const char *name;
-
-  while (handle && (name = g_dir_read_name (handle))) {
-    g_autofree char *child = g_build_filename (path, name, NULL);
-
-    remove_all (child);
-  }
-  if (handle)
-    g_dir_close (handle);
-  g_remove (path);
-}
 
 static GstHarness *
 harness_new (const char *folder, const char *properties)
 {
-  g_autofree char *line = g_strdup_printf (
-      "videoclassify name=c device=cpu threads=1 model=\"%s\" collect=\"%s\" %s", model_path,
-      folder, properties);
+  g_autofree char *line
+      = g_strdup_printf ("videoclassify name=c device=cpu threads=1 model=\"%s\" collect=\"%s\" %s",
+          model_path, folder, properties);
   GstHarness *h = gst_harness_new_parse (line);
 
   gst_harness_set_src_caps_str (h, CAPS);
@@ -52,10 +33,34 @@ element_of (GstHarness *h)
                                  : gst_object_ref (h->element);
 }
 
+static guint64
+stat_of (GstElement *element, const char *name)
+{
+  GstStructure *stats;
+  guint64 value = 0;
+
+  g_object_get (element, "stats", &stats, NULL);
+  g_assert_true (gst_structure_get_uint64 (stats, name, &value));
+  gst_structure_free (stats);
+  return value;
+}
+
 static void
 push (GstHarness *h, guint32 left, guint32 right, guint n)
 {
   gst_buffer_unref (gst_harness_push_and_pull (h, frame_of (left, right, n * FRAME)));
+}
+
+/* the same, and the writer is given the time for @written pictures until now */
+static void
+push_wait (GstHarness *h, guint32 left, guint32 right, guint n, guint64 written)
+{
+  GstElement *element = element_of (h);
+
+  push (h, left, right, n);
+  while (stat_of (element, "collected") < written)
+    g_usleep (1000);
+  gst_object_unref (element);
 }
 
 /* paths of the pictures below @path */
@@ -115,8 +120,7 @@ test_flat_crop (void)
 {
   static const char *const classes[] = { "blue", "red", NULL };
   g_autofree char *folder = make_folder ("flat");
-  GstHarness *h
-      = harness_new (folder, "collect-rate=0 collect-layout=flat crop=\"16,0,16,16\"");
+  GstHarness *h = harness_new (folder, "collect-rate=0 collect-layout=flat crop=\"16,0,16,16\"");
   const DatasetOptions options = { .layout = LAYOUT_PREFIX, .classes = classes, .threads = 1 };
   g_autoptr (Dataset) data = NULL;
   g_autoptr (GPtrArray) files = NULL;
@@ -167,9 +171,9 @@ test_range (void)
   g_assert_cmpfloat (chance (0.75), <, 0.9);
   properties = g_strdup ("collect-rate=0 collect-min=0.6 collect-max=0.9 smoothing=exponential");
   h = harness_new (folder, properties);
-  push (h, RED, RED, 0);            /* 0.96 */
-  push (h, RED, BLUE, 1);           /* 0.47 */
-  push (h, RED, 0x80007f, 2);       /* 0.85: three quarters */
+  push (h, RED, RED, 0);      /* 0.96 */
+  push (h, RED, BLUE, 1);     /* 0.47 */
+  push (h, RED, 0x80007f, 2); /* 0.85: three quarters */
   gst_harness_teardown (h);
   files = list (folder);
   g_assert_cmpuint (files->len, ==, 1);
@@ -184,24 +188,11 @@ test_rate (void)
   GstHarness *h = harness_new (folder, "collect-rate=5"); /* every fifth frame */
 
   for (guint n = 0; n < 21; n++) {
-    push (h, RED, RED, n);
-    g_usleep (1000);
+    push_wait (h, RED, RED, n, n / 5 + 1);
   }
   gst_harness_teardown (h);
   files = list (folder);
   g_assert_cmpuint (files->len, ==, 5);
-}
-
-static guint64
-stat_of (GstElement *element, const char *name)
-{
-  GstStructure *stats;
-  guint64 value = 0;
-
-  g_object_get (element, "stats", &stats, NULL);
-  g_assert_true (gst_structure_get_uint64 (stats, name, &value));
-  gst_structure_free (stats);
-  return value;
 }
 
 /* Frames do not wait: what the writer does not manage is dropped and counted. */
@@ -265,6 +256,7 @@ static void
 test_limit (void)
 {
   g_autofree char *folder = make_folder ("limit"), *before = NULL;
+  g_autofree char *content = g_strnfill (3000, 'x');
   g_autoptr (GPtrArray) files = NULL;
   GstHarness *h;
   GstElement *element;
@@ -272,15 +264,18 @@ test_limit (void)
 
   g_mkdir (folder, 0777);
   before = g_build_filename (folder, "before.jpg", NULL);
-  g_assert_true (g_file_set_contents (before, g_strnfill (3000, 'x'), 3000, NULL));
+  g_assert_true (g_file_set_contents (before, content, 3000, NULL));
   h = harness_new (folder, "collect-rate=0 collect-limit=5000");
   element = element_of (h);
   bus = bus_of (element);
-  for (guint n = 0; n < 40; n++) {
+  for (guint n = 0; n < 2; n++)
+    push_wait (h, RED, BLUE, n, n + 1);
+  for (guint n = 2; n < 40; n++)
     push (h, RED, BLUE, n);
-    g_usleep (5000);
-  }
   expect_warning (bus, "collect-limit (5000 bytes)");
+  for (guint n = 40; n < 50; n++)
+    push (h, RED, BLUE, n);
+  gst_element_set_state (element, GST_STATE_NULL);                 /* the writer has ended */
   g_assert_null (gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING)); /* once */
   gst_element_set_bus (element, NULL);
   gst_object_unref (bus);
@@ -329,116 +324,14 @@ test_bad_folder (void)
   write_color_model (hostile, labels);
   model_path = hostile;
   h = harness_new (folder, "collect-rate=0");
-  push (h, RED, RED, 0);
-  g_usleep (20000);
-  push (h, GREEN, GREEN, 1);
-  g_usleep (20000);
+  push_wait (h, RED, RED, 0, 1);
+  push_wait (h, GREEN, GREEN, 1, 2);
   push (h, BLUE, BLUE, 2);
   gst_harness_teardown (h);
   model_path = g_steal_pointer (&kept);
   g_assert_false (g_file_test (out, G_FILE_TEST_EXISTS));
   files = list (folder);
   g_assert_cmpuint (files->len, ==, 3);
-}
-
-/* --- dump-input ------------------------------------------------------------------- */
-
-/* what the command prints of the only region of @path */
-static double
-predict_tensor (const char *path, char label[8])
-{
-  const char *argv[] = { classify_exe, "predict", "--device", "cpu", "--format", "csv",
-    "--tensor", model_path, path, NULL };
-  g_autofree char *out = NULL, *err = NULL;
-  const char *fields;
-  int status;
-
-  g_assert_true (g_spawn_sync (NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, &err,
-      &status, NULL));
-  if (status != 0)
-    g_error ("classify predict --tensor: %s", err);
-  fields = out + strlen (path) + 1;
-  g_strlcpy (label, fields, strcspn (fields, ",") + 1);
-  return g_ascii_strtod (fields + strcspn (fields, ",") + 1, NULL);
-}
-
-/* The values are those of the frame, and the command says of them what the element said. */
-static void
-test_dump (void)
-{
-  static const char *const views[] = { "none", "crops10:0.5", "scales:1,2+logits", "features:8" };
-
-  for (guint v = 0; v < G_N_ELEMENTS (views); v++) {
-    g_autofree char *name = g_strdup_printf ("dump%u", v), *folder = make_folder (name);
-    g_autofree char *path = g_build_filename (folder, "c.frame-000001.h5", NULL);
-    g_autofree char *line = g_strdup_printf (
-        "videoclassify name=c device=cpu threads=1 model=\"%s\" tta=\"%s\" dump-input=\"%s\" "
-        "dump-limit=2",
-        model_path, views[v], folder);
-    GstHarness *h = gst_harness_new_parse (line);
-    g_autoptr (NnInputDump) dump = NULL;
-    g_autoptr (GError) error = NULL;
-    g_autoptr (GDir) files = NULL;
-    const GstStructure *result;
-    GstBuffer *out;
-    double expected, got;
-    char label[8];
-    guint n = 0;
-
-    gst_harness_set_src_caps_str (h, CAPS);
-    out = gst_harness_push_and_pull (h, frame_of (RED, 0x004000, 3 * FRAME));
-    for (guint i = 0; i < 3; i++) /* one more than the limit */
-      push (h, BLUE, BLUE, 4 + i);
-    result = gst_custom_meta_get_structure (
-        gst_buffer_get_custom_meta (out, "GstVideoClassifyMeta"));
-    gst_structure_get_double (result, "probability", &expected);
-    got = predict_tensor (path, label);
-    g_assert_cmpstr (label, ==, gst_structure_get_string (result, "label"));
-    g_assert_cmpfloat_with_epsilon (got, expected, 2e-6);
-    gst_buffer_unref (out);
-    gst_harness_teardown (h);
-
-    dump = nn_input_dump_read (path, &error);
-    g_assert_no_error (error);
-    g_assert_cmpuint (dump->pts, ==, 3 * FRAME);
-    g_assert_cmpstr (dump->model, ==, "color.h5");
-    g_assert_cmpuint (dump->n_regions, ==, 1);
-    g_assert_cmpfloat (dump->regions[0].width, ==, 32);
-    if (v == 0) {
-      g_assert_cmpuint (dump->n_views, ==, 1);
-      for (guint i = 0; i < 32; i++) {
-        g_assert_cmpfloat (dump->values[3 * i], ==, i % 8 < 4 ? 1 : 0);
-        g_assert_cmpfloat_with_epsilon (
-            dump->values[3 * i + 1], i % 8 < 4 ? 0 : 64 / 255., 1e-6);
-      }
-    } else if (v == 1) {
-      g_assert_cmpuint (dump->n_views, ==, 10);
-    }
-    files = g_dir_open (folder, 0, NULL);
-    while (g_dir_read_name (files))
-      n++;
-    g_assert_cmpuint (n, ==, 2);
-  }
-}
-
-/* files that are none, and a dump of another network */
-static void
-test_dump_refused (void)
-{
-  g_autofree char *broken = make_folder ("broken.h5"), *cut = make_folder ("cut.h5");
-  g_autofree char *good = g_build_filename (dir, "dump0", "c.frame-000001.h5", NULL), *data = NULL;
-  const char *const paths[] = { broken, cut, model_path, "/nonexistent.h5" };
-  gsize size;
-
-  g_assert_true (g_file_set_contents (broken, "no HDF5", -1, NULL));
-  g_assert_true (g_file_get_contents (good, &data, &size, NULL));
-  g_assert_true (g_file_set_contents (cut, data, (gssize)size / 2, NULL));
-  for (guint i = 0; i < G_N_ELEMENTS (paths); i++) {
-    g_autoptr (GError) error = NULL;
-
-    g_assert_null (nn_input_dump_read (paths[i], &error));
-    g_assert_nonnull (strstr (error->message, paths[i]));
-  }
 }
 
 int
@@ -449,9 +342,7 @@ main (int argc, char **argv)
 
   gst_init (&argc, &argv);
   g_test_init (&argc, &argv, NULL);
-  if (argc > 1)
-    classify_exe = argv[1];
-  dir = g_dir_make_tmp ("classify-test-XXXXXX", NULL);
+  dir = make_dir ();
   model_path = g_build_filename (dir, "color.h5", NULL);
   write_color_model (model_path, labels);
   g_test_add_func ("/collect/by-label", test_by_label);
@@ -461,10 +352,8 @@ main (int argc, char **argv)
   g_test_add_func ("/collect/async-full", test_async_full);
   g_test_add_func ("/collect/limit", test_limit);
   g_test_add_func ("/collect/bad-folder", test_bad_folder);
-  g_test_add_func ("/dump/values", test_dump);
-  g_test_add_func ("/dump/refused", test_dump_refused);
   status = g_test_run ();
-  remove_all (dir);
+  remove_dir (dir);
   g_free (model_path);
   g_free (dir);
   return status;
