@@ -1,0 +1,384 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "gst/videoclassify-private.h"
+#include "nn/input-dump.h"
+
+/* --- what is looked at ---------------------------------------------------------------- */
+
+/* The samples of all views of @region, from sample number @first of the task's on. */
+static gboolean
+sample_region (GstVideoClassify *self, Task *task, const Region *region,
+    const NnImagePlanes *planes, guint first)
+{
+  const Runtime *runtime = task->runtime;
+  float *input = task->job->input + first * runtime->in_size;
+  g_autoptr (GError) error = NULL;
+
+  if (!self->sampler || memcmp (&self->sampler_rect, &region->rect, sizeof (NnRect)) != 0) {
+    NnViewSampler *sampler
+        = nn_view_sampler_new (runtime->views, &self->image, &region->rect, &error);
+
+    if (!sampler) {
+      video_classify_post_error (self, error);
+      return FALSE;
+    }
+    nn_view_sampler_free (self->sampler);
+    self->sampler = sampler;
+    self->sampler_rect = region->rect;
+  }
+  nn_view_sampler_run (self->sampler, planes, task->n_views, input);
+  return TRUE;
+}
+
+/* Has a map made of the first region, where one is due. */
+static void
+explain (
+    GstVideoClassify *self, const Task *task, const NnImagePlanes *planes, const Settings *settings)
+{
+  Explainer *explainer = task->runtime->explainer;
+  const ExplainerJob job = { .region = task->regions[0],
+    .generation = task->generation,
+    .frame = task->frame,
+    .pts = task->pts,
+    .image = self->image };
+  g_autoptr (GError) error = NULL;
+
+  if (!explainer || !explainer_is_idle (explainer)
+      || (GST_CLOCK_TIME_IS_VALID (self->last_explained) && GST_CLOCK_TIME_IS_VALID (task->pts)
+          && task->pts >= self->last_explained
+          && task->pts - self->last_explained < settings->explain_interval))
+    return;
+  self->last_explained = task->pts;
+  if (!explainer_run (explainer, &job, planes, &error))
+    video_classify_take_heat_map (NULL, error, self);
+}
+
+static gboolean
+sample_frame (GstVideoClassify *self, Task *task, GstBuffer *buffer, const Settings *settings)
+{
+  NnImagePlanes planes = { 0 };
+  GstVideoFrame frame;
+  gboolean ok = TRUE;
+
+  if (!gst_video_frame_map (
+          &frame, &self->info, buffer, GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF)) {
+    GST_ELEMENT_ERROR (self, RESOURCE, READ,
+        ("cannot read the frame: its memory does not hold a %s picture of %dx%d pixels",
+            GST_VIDEO_INFO_NAME (&self->info), GST_VIDEO_INFO_WIDTH (&self->info),
+            GST_VIDEO_INFO_HEIGHT (&self->info)),
+        ("%" GST_PTR_FORMAT, buffer));
+    return FALSE;
+  }
+  for (guint i = 0; i < MIN (GST_VIDEO_FRAME_N_PLANES (&frame), 3); i++) {
+    planes.planes[i] = GST_VIDEO_FRAME_PLANE_DATA (&frame, i);
+    planes.strides[i] = GST_VIDEO_FRAME_PLANE_STRIDE (&frame, i);
+  }
+  for (guint r = 0; r < task->n_regions && ok; r++)
+    ok = sample_region (self, task, &task->regions[r], &planes, r * task->n_views);
+  if (ok)
+    explain (self, task, &planes, settings);
+  gst_video_frame_unmap (&frame);
+  task->job->n = task->n_regions * task->n_views;
+  return ok;
+}
+
+/* The regions of the frame, at most self->options.max_regions. */
+static guint
+find_regions (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings, Region *regions)
+{
+  GstVideoCropMeta *crop_meta = gst_buffer_get_video_crop_meta (buffer);
+  NnRect area = { 0, 0, self->image.width, self->image.height }, rect;
+
+  if (crop_meta && crop_meta->width > 0 && crop_meta->height > 0)
+    area = (NnRect){ crop_meta->x, crop_meta->y, crop_meta->width, crop_meta->height };
+  if (!crop_apply (&settings->crop, &area, &rect))
+    return 0;
+  if (settings->region == REGION_ROI_LIST)
+    return regions_collect (buffer, &rect, (const char *const *)self->roi_label_list,
+        self->options.max_regions, regions);
+  regions[0] = (Region){
+    .is_whole = !settings->crop.is_set, .id = -1, .mtd = REGION_NO_MTD, .rect = rect
+  };
+  return 1;
+}
+
+/* --- whether, when -------------------------------------------------------------------- */
+
+static void
+post_qos (GstVideoClassify *self, GstBuffer *buffer, GstClockTime running_time, guint64 processed,
+    guint64 dropped)
+{
+  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
+  GstMessage *message = gst_message_new_qos (GST_OBJECT (self), FALSE, running_time,
+      gst_segment_to_stream_time (segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer)),
+      GST_BUFFER_PTS (buffer), GST_BUFFER_DURATION (buffer));
+
+  /* "dropped" are classifications: no frame is */
+  gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, processed, dropped);
+  gst_element_post_message (GST_ELEMENT (self), message);
+}
+
+/* Whether the frame would come too late; counts and tells if so. */
+static gboolean
+is_late (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
+{
+  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
+  GstClockTime running_time, earliest;
+  guint64 processed, dropped;
+
+  GST_OBJECT_LOCK (self);
+  earliest = self->earliest_time;
+  GST_OBJECT_UNLOCK (self);
+  if (!settings->skip_late || !GST_CLOCK_TIME_IS_VALID (earliest)
+      || !GST_BUFFER_PTS_IS_VALID (buffer) || segment->format != GST_FORMAT_TIME)
+    return FALSE;
+  running_time = gst_segment_to_running_time (segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
+  if (!GST_CLOCK_TIME_IS_VALID (running_time) || running_time > earliest)
+    return FALSE;
+  GST_OBJECT_LOCK (self);
+  processed = self->counts.classified;
+  dropped = ++self->counts.late;
+  GST_OBJECT_UNLOCK (self);
+  post_qos (self, buffer, running_time, processed, dropped);
+  return TRUE;
+}
+
+static gboolean
+is_too_soon (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
+{
+  const GstClockTime pts = GST_BUFFER_PTS (buffer), last = self->last_classified;
+
+  if (settings->max_rate <= 0 || !GST_CLOCK_TIME_IS_VALID (pts) || !GST_CLOCK_TIME_IS_VALID (last)
+      || pts < last)
+    return FALSE;
+  /* half a frame early is nearer than half a frame late */
+  return (double)(pts - last) + 1e-3 * GST_SECOND < GST_SECOND / settings->max_rate;
+}
+
+/* Whether the frame is to be classified; counts why not. */
+static gboolean
+is_due (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
+{
+  guint64 *reason = NULL;
+  gboolean has_result;
+
+  if (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP)) /* nothing to see: keep the last */
+    reason = &self->counts.gaps;
+  else if (self->until_next > 0 && --self->until_next > 0)
+    reason = &self->counts.interval;
+  else if (is_too_soon (self, buffer, settings))
+    reason = &self->counts.rate;
+  if (reason) {
+    GST_OBJECT_LOCK (self);
+    ++*reason;
+    GST_OBJECT_UNLOCK (self);
+    return FALSE;
+  }
+  g_mutex_lock (&self->results_lock);
+  has_result = self->results->len > 0;
+  g_mutex_unlock (&self->results_lock);
+  if (has_result && is_late (self, buffer, settings)) {
+    self->until_next = 1; /* the next frame that is in time */
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* As many views as there is time for until the next frame comes. */
+static guint
+choose_n_views (
+    GstVideoClassify *self, const Settings *settings, GstBuffer *buffer, guint n_regions)
+{
+  const guint max = self->runtime->max_views;
+  double period, view_time;
+
+  GST_OBJECT_LOCK (self);
+  view_time = self->view_time;
+  GST_OBJECT_UNLOCK (self);
+  if (!self->is_async || settings->min_views == 0 || settings->min_views >= max || view_time <= 0)
+    return max;
+  if (GST_BUFFER_DURATION_IS_VALID (buffer))
+    period = (double)GST_BUFFER_DURATION (buffer);
+  else if (GST_VIDEO_INFO_FPS_N (&self->info) > 0)
+    period = (double)GST_SECOND * GST_VIDEO_INFO_FPS_D (&self->info)
+             / GST_VIDEO_INFO_FPS_N (&self->info);
+  else
+    return max;
+  period *= settings->interval;
+  if (settings->max_rate > 0)
+    period = MAX (period, GST_SECOND / settings->max_rate);
+  return (guint)CLAMP (period / (view_time * n_regions), settings->min_views, max);
+}
+
+/* Whether the network would see what it saw last; marks the first frame of a scene. */
+static gboolean
+is_unchanged (GstVideoClassify *self, Task *task, const Settings *settings)
+{
+  const SmootherOptions *smoothing = &settings->smoothing;
+  Thumbnail now;
+  gboolean had, unchanged;
+
+  task->is_cut = FALSE;
+  if (settings->region == REGION_ROI_LIST
+      || (settings->change_threshold <= 0
+          && (settings->scene_cut <= 0
+              || (smoothing->method == SMOOTHING_NONE && smoothing->hysteresis <= 0
+                  && smoothing->hold == 0)))) {
+    self->has_thumbnails = FALSE;
+    return FALSE;
+  }
+  thumbnail_make (&now, task->job->input, nn_views_get_preprocess (task->runtime->views));
+  had = self->has_thumbnails;
+  task->is_cut = had && settings->scene_cut > 0
+                 && thumbnail_compare (&now, &self->before) > settings->scene_cut;
+  unchanged = had && settings->change_threshold > 0
+              && thumbnail_compare (&now, &self->classified) < settings->change_threshold;
+  self->before = now;
+  if (!unchanged)
+    self->classified = now;
+  self->has_thumbnails = TRUE;
+  return unchanged;
+}
+
+/* --- one frame ------------------------------------------------------------------------ */
+
+/* What the network is about to see of the frame. */
+static void
+dump (GstVideoClassify *self, const Task *task)
+{
+  const Runtime *runtime = task->runtime;
+  g_autofree NnRect *rects = g_new (NnRect, task->n_regions);
+  g_autofree char *name = g_strdup_printf (
+      "%s.frame-%06" G_GUINT64_FORMAT ".h5", GST_OBJECT_NAME (self), task->frame);
+  g_autofree char *path = g_build_filename (self->dump_dir, name, NULL);
+  const NnInputDump values = { .n_regions = task->n_regions,
+    .n_views = task->n_views,
+    .shape = *nn_model_get_input_shape (nn_views_get_network (runtime->views)),
+    .values = task->job->input,
+    .regions = rects,
+    .model = (char *)runtime->model_name,
+    .tta = self->options.tta,
+    .pts = task->pts };
+  g_autoptr (GError) error = NULL;
+
+  for (guint r = 0; r < task->n_regions; r++)
+    rects[r] = task->regions[r].rect;
+  if (!nn_input_dump_write (&values, runtime->views, path, &error)) {
+    GST_ELEMENT_WARNING (self, RESOURCE, WRITE,
+        ("property \"dump-input\": %s; no more is dumped", error->message), (NULL));
+    g_clear_pointer (&self->dump_dir, g_free);
+  } else if (++self->n_dumped == self->dump_limit) {
+    GST_INFO_OBJECT (self, "dump-input: %u files written, the limit", self->n_dumped);
+    g_clear_pointer (&self->dump_dir, g_free);
+  }
+}
+
+/* FALSE: the flow ends. */
+static gboolean
+classify (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings,
+    const Region *regions, guint n_regions)
+{
+  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
+  gboolean was_waiting;
+  Task *task = runtime_take_task (self->runtime, &was_waiting);
+
+  if (was_waiting || !task) {
+    GST_OBJECT_LOCK (self);
+    self->counts.dropped++;
+    GST_OBJECT_UNLOCK (self);
+  }
+  if (!task)
+    return TRUE; /* all are being run: this frame goes without */
+
+  task->started = gst_util_get_timestamp ();
+  task->frame = self->frame;
+  g_mutex_lock (&self->results_lock);
+  task->generation = self->generation;
+  g_mutex_unlock (&self->results_lock);
+  task->pts = GST_BUFFER_PTS (buffer);
+  task->duration = GST_BUFFER_DURATION (buffer);
+  task->stream_time = task->running_time = GST_CLOCK_TIME_NONE;
+  if (segment->format == GST_FORMAT_TIME) {
+    task->stream_time = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, task->pts);
+    task->running_time = gst_segment_to_running_time (segment, GST_FORMAT_TIME, task->pts);
+  }
+  if (self->collector) {
+    g_mutex_lock (&self->results_lock);
+    if (video_classify_is_collection_due (self, task->pts, settings))
+      task->picture = gst_buffer_copy (buffer); /* shares the memory */
+    g_mutex_unlock (&self->results_lock);
+    task->info = self->info;
+  }
+  task->n_regions = n_regions;
+  task->n_views = choose_n_views (self, settings, buffer, n_regions);
+  memcpy (task->regions, regions, n_regions * sizeof *regions);
+  if (!sample_frame (self, task, buffer, settings)) {
+    gst_clear_buffer (&task->picture);
+    return FALSE;
+  }
+  task->sample_time = gst_util_get_timestamp () - task->started;
+  if (is_unchanged (self, task, settings) && !was_waiting) {
+    gst_clear_buffer (&task->picture);
+    GST_OBJECT_LOCK (self);
+    self->counts.unchanged++;
+    GST_OBJECT_UNLOCK (self);
+    return TRUE;
+  }
+  self->last_classified = task->pts;
+  if (self->dump_dir)
+    dump (self, task);
+  if (self->is_async) {
+    engine_job_submit (task->job);
+    return TRUE;
+  }
+  engine_job_run (task->job);
+  video_classify_finish_task (self, task);
+  return task->job->error == NULL;
+}
+
+static gboolean
+has_failed (GstVideoClassify *self)
+{
+  gboolean failed;
+
+  g_mutex_lock (&self->results_lock);
+  failed = self->has_failed;
+  g_mutex_unlock (&self->results_lock);
+  return failed;
+}
+
+GstFlowReturn
+video_classify_transform_ip (GstBaseTransform *trans, GstBuffer *buffer)
+{
+  GstVideoClassify *self = GST_VIDEO_CLASSIFY (trans);
+  Settings settings;
+  Region *regions;
+  guint n_regions;
+
+  GST_OBJECT_LOCK (self);
+  settings = self->settings;
+  self->counts.frames++;
+  GST_OBJECT_UNLOCK (self);
+  self->frame++;
+  if (has_failed (self)) /* in the engine's thread, which has told why */
+    return GST_FLOW_ERROR;
+  video_classify_exchange_runtime (self);
+
+  regions = g_newa (Region, self->options.max_regions);
+  n_regions = find_regions (self, buffer, &settings, regions);
+  if (is_due (self, buffer, &settings)) {
+    if (n_regions == 0) {
+      GST_OBJECT_LOCK (self);
+      self->counts.outside++;
+      GST_OBJECT_UNLOCK (self);
+    } else if (!classify (self, buffer, &settings, regions, n_regions)) {
+      return GST_FLOW_ERROR;
+    }
+    self->until_next = settings.interval > 1 ? settings.interval : 0;
+  }
+  video_classify_attach_results (self, buffer, regions, n_regions);
+  video_classify_send_frame_text (self, buffer, &settings);
+  return GST_FLOW_OK;
+}

@@ -1,0 +1,238 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The element videoclassify, which several files make:
+ *
+ *   gstvideoclassify.c          its class, start and stop, events, queries, pads
+ *   videoclassify-properties.c  properties and statistics
+ *   videoclassify-models.c      models: loaded, watched, exchanged between two frames
+ *   videoclassify-frame.c       a frame: whether, when, what of it is classified
+ *   videoclassify-results.c     what is made of a result, and where it goes
+ *
+ * Threads: the streaming thread, that of the loader, with mode=async that of the
+ * engine, and any that sets properties. Locks, in the order in which they are taken:
+ * the loader's, the results', the object's. */
+
+#include <gst/base/gstbasetransform.h>
+#include <gst/video/video.h>
+
+#include "gst/collector.h"
+#include "gst/cues.h"
+#include "gst/gstvideoclassify.h"
+#include "gst/results.h"
+#include "gst/smoother.h"
+#include "gst/stats.h"
+#include "gst/textpad.h"
+#include "gst/thumbnail.h"
+
+G_BEGIN_DECLS
+
+GST_DEBUG_CATEGORY_EXTERN (video_classify_debug);
+#define GST_CAT_DEFAULT video_classify_debug
+
+typedef enum {
+  PRECISION_AUTO,
+  PRECISION_FP32,
+  PRECISION_TF32,
+  PRECISION_FP16,
+  PRECISION_BF16,
+} GstVideoClassifyPrecision;
+
+typedef enum {
+  MODE_SYNC,
+  MODE_ASYNC,
+} GstVideoClassifyMode;
+
+typedef enum {
+  REGION_FULL_FRAME,
+  REGION_ROI_LIST,
+} GstVideoClassifyRegion;
+
+typedef enum {
+  EXPLAIN_NONE,
+  EXPLAIN_CAM,
+} GstVideoClassifyExplain;
+
+typedef enum {
+  COLLECT_BY_LABEL,
+  COLLECT_FLAT,
+} GstVideoClassifyCollectLayout;
+
+typedef enum {
+  COLLECT_JPEG,
+  COLLECT_PNG,
+} GstVideoClassifyCollectFormat;
+
+typedef enum {
+  POST_NONE,
+  POST_CHANGES,
+  POST_ALL,
+  POST_INTERVAL,
+} GstVideoClassifyPost;
+
+typedef enum {
+  CUES_SPANS,
+  CUES_FRAMES,
+} GstVideoClassifyCues;
+
+/* what may change while playing: one copy a frame */
+typedef struct {
+  guint top_k, interval, min_views;
+  double threshold, max_rate, change_threshold, scene_cut;
+  double collect_min, collect_max, collect_rate;
+  guint64 collect_limit;
+  SmootherOptions smoothing;
+  GstVideoClassifyPost post;
+  GstVideoClassifyCues cues;
+  GstClockTime message_interval, explain_interval;
+  gboolean skip_late;
+  Crop crop;
+  GstVideoClassifyRegion region;
+} Settings;
+
+/* what is remembered of a region from one result to the next */
+typedef struct {
+  Region region;
+  const char *posted; /* label of the last message; interned */
+  GstClockTime posted_at, seen_at;
+  guint64 frame;      /* the last that it was in */
+  Smoother *smoother; /* NULL until it is needed */
+} Track;
+
+typedef struct {
+  guint64 frames, classified, regions;
+  guint64 late, interval, rate, gaps, outside, unchanged; /* not classified, by reason */
+  guint64 explained;
+  guint64 dropped; /* async: queued, then replaced by a newer one */
+} Counts;
+
+struct _GstVideoClassify {
+  GstBaseTransform parent;
+
+  /* under the object lock */
+  char *model_path, *weights_path, *labels_path, *device, *crop, *roi_labels, *collect, *dump_input;
+  GstVideoClassifyPrecision precision;
+  NnTta tta;
+  GstVideoClassifyExplain explain;
+  GstVideoClassifyCollectLayout collect_layout;
+  GstVideoClassifyCollectFormat collect_format;
+  GstVideoClassifyMode mode;
+  guint threads, max_regions, batch_size, dump_limit;
+  GstClockTime batch_timeout;
+  gboolean report_latency, watch;
+  Settings settings;
+  GstClockTime earliest_time; /* running time before which frames are too late */
+  const char *label;          /* of the last result; interned */
+  double probability;
+  GstClockTime inference_time, reported_latency;
+  Counts counts;
+  Stats stats;
+  double view_time; /* ns a view of a region takes, smoothed; 0: not known */
+  GstClassifyTextPad *text_pad;
+  EnginePool *context_pool; /* of a GstContext */
+
+  /* set by start(), then the loader's and the streaming thread's */
+  EnginePool *pool;
+  RuntimeOptions options; /* strings owned */
+  gboolean is_async;
+  Collector *collector; /* or NULL; of start() to stop() */
+  char *dump_dir;       /* or NULL; likewise */
+  guint n_dumped;
+
+  /* the thread that loads models while the stream runs; under the loader's lock */
+  GMutex loader_lock;
+  GCond loader_cond;
+  GThread *loader;
+  gboolean loader_quit, reload, is_started;
+  char *first_key; /* of the files as start() found them */
+  Runtime *next;   /* to be used from the next frame on */
+  GList *retired;  /* to be freed */
+
+  /* streaming thread only */
+  Runtime *runtime;
+  GstVideoInfo info;
+  NnImageInfo image;
+  NnViewSampler *sampler;
+  NnRect sampler_rect;
+  char **roi_label_list;
+  guint64 frame;                /* number of the last */
+  guint until_next;             /* frames to pass before the next classification */
+  GstClockTime last_classified; /* time stamp */
+  GstClockTime last_explained;
+  Thumbnail classified, before; /* the last frame that was classified, and that was sampled */
+  gboolean has_thumbnails;
+
+  /* under the results' lock */
+  GMutex results_lock;
+  guint64 generation; /* results of tasks of another one are of a stream that is over */
+  GPtrArray *results; /* of the newest frame that was classified */
+  GArray *tracks;
+  HeatMap *heat_map; /* the newest, or NULL */
+  GstClockTime last_collected;
+  float *smoothed; /* n_classes: of one region */
+  Cues *cues;
+  gboolean has_failed;
+};
+
+/* --- videoclassify-properties.c ----------------------------------------------------- */
+
+/* Properties with their defaults, and what gst-inspect says of the enums. */
+void video_classify_install_properties (GObjectClass *klass);
+void video_classify_init_properties (GstVideoClassify *self);
+void video_classify_clear_properties (GstVideoClassify *self);
+
+/* --- videoclassify-models.c ---------------------------------------------------------- */
+
+/* Posts @error in the domain that fits it. Never with a lock held. */
+void video_classify_post_error (GstVideoClassify *self, const GError *error);
+
+/* self->runtime from self->options and the files that the properties name. */
+gboolean video_classify_load (GstVideoClassify *self, GError **error);
+/* From now on the files may be named anew or change. */
+void video_classify_start_loader (GstVideoClassify *self);
+void video_classify_stop_loader (GstVideoClassify *self);
+/* "model", "weights" or "labels-file" was set; "watch" was. */
+void video_classify_request_reload (GstVideoClassify *self);
+void video_classify_watch_changed (GstVideoClassify *self);
+/* Streaming thread: the model that was loaded beside, if any, from this frame on. */
+void video_classify_exchange_runtime (GstVideoClassify *self);
+
+/* --- videoclassify-frame.c ----------------------------------------------------------- */
+
+GstFlowReturn video_classify_transform_ip (GstBaseTransform *trans, GstBuffer *buffer);
+
+/* --- videoclassify-results.c --------------------------------------------------------- */
+
+/* The signal "classified". */
+void video_classify_install_signals (GObjectClass *klass);
+
+void video_classify_init_results (GstVideoClassify *self);
+void video_classify_clear_results (GstVideoClassify *self);
+/* For the classes of self->runtime. */
+void video_classify_prepare_results (GstVideoClassify *self);
+/* All that is known of the stream; what is on its way comes too late. */
+void video_classify_forget_results (GstVideoClassify *self);
+
+/* A task that was run becomes results: in the streaming thread (sync) or in the
+ * engine's (async). */
+void video_classify_finish_task (GstVideoClassify *self, Task *task);
+/* From the explainer, in its thread or the streaming thread: an ExplainerDone. */
+void video_classify_take_heat_map (HeatMap *map, const GError *error, gpointer element);
+/* "collect-rate" allows a picture of a frame at @pts. Under the results' lock. */
+gboolean video_classify_is_collection_due (
+    const GstVideoClassify *self, GstClockTime pts, const Settings *settings);
+
+/* Each region of the frame gets the newest result that is about it. */
+void video_classify_attach_results (
+    GstVideoClassify *self, GstBuffer *buffer, const Region *regions, guint n);
+/* What the text pad is sent for each frame: its cue, or how far the stream has come
+ * where no cue is open. */
+void video_classify_send_frame_text (
+    GstVideoClassify *self, GstBuffer *buffer, const Settings *settings);
+/* The open cue, to @pad (nullable). */
+void video_classify_end_cue (GstVideoClassify *self, GstClassifyTextPad *pad);
+/* (transfer full)(nullable) */
+GstClassifyTextPad *video_classify_get_text_pad (GstVideoClassify *self);
+
+G_END_DECLS
