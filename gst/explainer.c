@@ -59,7 +59,7 @@ make_map (const Explainer *self, const NnCamResult *result)
   map->generation = self->job.generation;
   map->frame = self->job.frame;
   map->pts = self->job.pts;
-  map->structure = gst_structure_new (GST_VIDEO_CLASSIFY_HEAT_MAP_META_NAME, "label", G_TYPE_STRING,
+  map->structure = gst_structure_new (GST_CLASSIFY_HEAT_MAP_META_NAME, "label", G_TYPE_STRING,
       nn_model_get_label (self->model, result->index), "index", G_TYPE_INT, (int)result->index,
       "probability", G_TYPE_DOUBLE, (double)result->probability, "method", G_TYPE_STRING,
       nn_cam_get_method (self->cam), "rows", G_TYPE_UINT, rows, "columns", G_TYPE_UINT, columns,

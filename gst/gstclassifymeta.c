@@ -6,7 +6,7 @@ void
 gst_video_classify_meta_register (void)
 {
   static const char *const names[]
-      = { GST_CLASSIFY_META_NAME, GST_VIDEO_CLASSIFY_HEAT_MAP_META_NAME };
+      = { GST_CLASSIFY_META_NAME, GST_CLASSIFY_HEAT_MAP_META_NAME };
   static const gchar *no_tags[] = { NULL }; /* 1.22 does not take a NULL pointer */
   static gsize once;
 
@@ -35,7 +35,7 @@ gst_buffer_get_video_classify (GstBuffer *buffer)
 const GstStructure *
 gst_buffer_get_video_classify_heat_map (GstBuffer *buffer)
 {
-  return get_structure (buffer, GST_VIDEO_CLASSIFY_HEAT_MAP_META_NAME);
+  return get_structure (buffer, GST_CLASSIFY_HEAT_MAP_META_NAME);
 }
 
 const GstStructure *
@@ -73,5 +73,5 @@ gst_buffer_add_video_classify (GstBuffer *buffer, const GstStructure *result)
 GstStructure *
 gst_buffer_add_video_classify_heat_map (GstBuffer *buffer, const GstStructure *map)
 {
-  return add_structure (buffer, GST_VIDEO_CLASSIFY_HEAT_MAP_META_NAME, map);
+  return add_structure (buffer, GST_CLASSIFY_HEAT_MAP_META_NAME, map);
 }

@@ -2,29 +2,14 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <gst/classify/heat-map.h>
 #include <gst/classify/result.h>
 
 G_BEGIN_DECLS
 
-/* The result on a buffer: a custom meta, so that a program in any language reads it
- * with nothing of ours; gst/classify/result.h, which applications have, lists its fields.
- * A buffer has one such meta for each region. */
-
-/* What spoke for the label, with videoclassify's explain=cam: a meta of its own,
- * not of every result, with the fields
- *
- *   label          string         the class that is explained
- *   index          int
- *   probability    double         of it, of the frame as it is, without views and smoothing
- *   method         string         "cam" (Zhou et al. 2016), "grad-cam" (Selvaraju et al. 2017)
- *   rows, columns  uint           size of the map
- *   map            GBytes         rows x columns bytes, row by row; 255 at the largest value,
- *                                 all 0 where nothing speaks for the class
- *   age, age-time  as above
- *   x, y, width, height  int      pixels that the map covers, which may lie outside of the
- *                                 frame; without them: the whole frame
- *   region         int            as above */
-#define GST_VIDEO_CLASSIFY_HEAT_MAP_META_NAME "GstVideoClassifyHeatMap"
+/* Results and heat maps on a buffer: custom metas, so that a program in any language
+ * reads them with nothing of ours; the headers in gst/classify, which applications have,
+ * list their fields. A buffer has a result for each region. */
 
 /* Registers the metas; any number of times. */
 void gst_video_classify_meta_register (void);

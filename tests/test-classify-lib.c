@@ -144,6 +144,77 @@ test_strange (void)
   gst_buffer_unref (empty);
 }
 
+/* what is red of the part of the frame that is looked at; the map outlives the buffer */
+static void
+test_heat_map (void)
+{
+  g_autofree char *line = g_strdup_printf (
+      "videoclassify device=cpu threads=1 model=\"%s\" explain=cam crop=\"0,0,32,12\"", model_path);
+  GstHarness *h = gst_harness_new_parse (line);
+  GstBuffer *first, *second;
+  g_autoptr (GstClassifyHeatMap) map = NULL, aged = NULL;
+  const guint8 *values;
+  int x, y, width, height;
+  gsize n;
+
+  gst_harness_set_src_caps_str (h, CAPS);
+  first = gst_harness_push_and_pull (h, frame_of (RED, 0, 0));
+  second = gst_harness_push_and_pull (h, frame_of (RED, 0, FRAME));
+  map = gst_classify_buffer_get_heat_map (first);
+  aged = gst_classify_buffer_get_heat_map (second);
+  gst_buffer_unref (first);
+  gst_buffer_unref (second);
+  gst_harness_teardown (h);
+  g_assert_nonnull (map);
+  g_assert_cmpstr (gst_classify_heat_map_get_label (map), ==, "red");
+  g_assert_cmpint (gst_classify_heat_map_get_index (map), ==, 0);
+  g_assert_cmpfloat_with_epsilon (
+      gst_classify_heat_map_get_probability (map), exp (2) / (exp (2) + 2), 1e-5);
+  g_assert_cmpstr (gst_classify_heat_map_get_method (map), ==, "cam");
+  g_assert_cmpuint (gst_classify_heat_map_get_rows (map), ==, 4);
+  g_assert_cmpuint (gst_classify_heat_map_get_columns (map), ==, 8);
+  values = gst_classify_heat_map_get_values (map, &n);
+  g_assert_cmpuint (n, ==, 32);
+  for (guint i = 0; i < n; i++)
+    g_assert_cmpuint (values[i], ==, i % 8 < 4 ? 255 : 0);
+  g_assert_true (gst_classify_heat_map_get_rectangle (map, &x, &y, &width, &height));
+  g_assert_cmpint (x, ==, 0);
+  g_assert_cmpint (y, ==, 0);
+  g_assert_cmpint (width, ==, 32);
+  g_assert_cmpint (height, ==, 12);
+  g_assert_cmpint (gst_classify_heat_map_get_region_id (map), ==, -1);
+  g_assert_cmpuint (gst_classify_heat_map_get_age (map), ==, 0);
+  g_assert_cmpuint (gst_classify_heat_map_get_age (aged), ==, 1);
+  g_assert_cmpuint (gst_classify_heat_map_get_age_time (aged), ==, FRAME);
+}
+
+/* metas of the name that are none, and maps with less in them than they say */
+static void
+test_strange_heat_map (void)
+{
+  static const guint sizes[][3]
+      = { { 2, 3, 5 }, { 0, 0, 0 }, { 0, 5, 0 }, { 65536, 65536, 0 }, { 2, 3, 6 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    GstBuffer *buffer = gst_buffer_new ();
+    GstCustomMeta *meta = gst_buffer_add_custom_meta (buffer, GST_CLASSIFY_HEAT_MAP_META_NAME);
+    GstStructure *s = gst_custom_meta_get_structure (meta);
+    g_autofree guint8 *zeros = g_malloc0 (8);
+    g_autoptr (GBytes) bytes = g_bytes_new (zeros, sizes[i][2]);
+    GstClassifyHeatMap *map;
+
+    g_assert_null (gst_classify_buffer_get_heat_map (buffer));
+    gst_structure_set (s, "rows", G_TYPE_UINT, sizes[i][0], "columns", G_TYPE_UINT, sizes[i][1],
+        "map", G_TYPE_STRING, "none", NULL);
+    g_assert_null (gst_classify_buffer_get_heat_map (buffer));
+    gst_structure_set (s, "map", G_TYPE_BYTES, bytes, NULL);
+    map = gst_classify_buffer_get_heat_map (buffer);
+    g_assert_true ((map != NULL) == (i + 1 == G_N_ELEMENTS (sizes)));
+    g_clear_pointer (&map, gst_classify_heat_map_unref);
+    gst_buffer_unref (buffer);
+  }
+}
+
 static void
 test_version (void)
 {
@@ -164,6 +235,8 @@ main (int argc, char **argv)
   write_color_model (model_path, labels);
   g_test_add_func ("/classify-lib/element", test_element);
   g_test_add_func ("/classify-lib/strange", test_strange);
+  g_test_add_func ("/classify-lib/heat-map", test_heat_map);
+  g_test_add_func ("/classify-lib/strange-heat-map", test_strange_heat_map);
   g_test_add_func ("/classify-lib/version", test_version);
   status = g_test_run ();
   g_unlink (model_path);

@@ -4,5 +4,6 @@
 
 /* The results of videoclassify for applications; the only header to include. */
 
+#include <gst/classify/heat-map.h>
 #include <gst/classify/result.h>
 #include <gst/classify/version.h>
