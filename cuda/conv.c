@@ -6,7 +6,7 @@
 
 /* A graph of one convolution, or of convolution, bias and relu, is described; heuristics
  * list engines for it, best first; the first that are precise enough are made into plans
- * and, if asked for, measured. */
+ * and, if asked for, measured, unless what came of that is known (cuda/choices.h). */
 
 #define MAX_CONFIGS 16  /* asked of a heuristic */
 #define MAX_MEASURED 6
@@ -19,6 +19,9 @@
 #define ATTR_PLAN_HANDLE ((cudnnBackendAttributeName_t) 400)
 #define ATTR_PLAN_PROFILE ((cudnnBackendAttributeName_t) 407)
 #define ATTR_HEUR_PROFILE ((cudnnBackendAttributeName_t) 204)
+
+static const cudnnBackendHeurMode_t modes[]
+    = { CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK }; /* in which engines are asked for */
 
 enum
 {
@@ -390,45 +393,101 @@ fastest (NnCudaConv *conv, NnCudaContext *c, GPtrArray *plans, const gint64 *wor
   return chosen;
 }
 
+/* Configurations of engines as heuristic number @mode lists them; how many. */
+static guint
+list_configs (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t graph, guint mode,
+    cudnnBackendDescriptor_t configs[MAX_CONFIGS])
+{
+  cudnnBackendDescriptor_t heuristics
+      = descriptor_new (conv, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, NULL);
+  gint64 n = 0;
+
+  if (!heuristics
+      || !set (heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+          &graph, NULL)
+      || !set (heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &modes[mode], NULL)
+      || (c->profile
+          && !set (heuristics, ATTR_HEUR_PROFILE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &c->profile,
+              NULL))
+      || !finalize (heuristics, NULL))
+    return 0;
+  for (guint i = 0; i < MAX_CONFIGS; i++)
+    if (!(configs[i] = descriptor_new (conv, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, NULL)))
+      return 0;
+  if (nn_api.cudnnBackendGetAttribute (heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
+          CUDNN_TYPE_BACKEND_DESCRIPTOR, MAX_CONFIGS, &n, configs)
+      != CUDNN_STATUS_SUCCESS)
+    return 0;
+  return (guint) MIN (n, MAX_CONFIGS);
+}
+
+/* All that the time of an engine depends on, but the device. */
+static char *
+key_of (const NnConvShape *shape)
+{
+  static const char *const kinds[] = { "forward", "data", "filter" };
+  static const char *const types[] = { "fp32", "fp16", "bf16" };
+  const NnConvArgs *s = &shape->sizes;
+
+  return g_strdup_printf ("%s-%s%s%s-n%u-%ux%ux%u-%ux%ux%u-k%ux%u-s%ux%u-d%ux%u-p%ux%u",
+      kinds[shape->kind], shape->tf32 && s->type == NN_TYPE_F32 ? "tf32" : types[s->type],
+      shape->bias ? "-bias" : "", shape->relu ? "-relu" : "", s->samples, s->in_rows, s->in_cols,
+      s->channels, s->out_rows, s->out_cols, s->filters, s->kernel[0], s->kernel[1], s->strides[0],
+      s->strides[1], s->dilation[0], s->dilation[1], s->pad[0], s->pad[1]);
+}
+
+/* The engine that was measured to be the fastest before. */
+static gboolean
+choose_known (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t graph, const char *key)
+{
+  cudnnBackendDescriptor_t configs[MAX_CONFIGS];
+  g_autofree char *words = NULL;
+  NnCudaChoice choice;
+  gint64 engine = -1;
+
+  if (!nn_cuda_choices_find (c->device->choices, key, &choice))
+    return FALSE;
+  if (choice.mode < G_N_ELEMENTS (modes)
+      && choice.place < list_configs (conv, c, graph, choice.mode, configs)
+      && is_precise (conv, configs[choice.place], &engine) && engine == choice.engine)
+    conv->plan = plan_new (c, configs[choice.place], &conv->workspace);
+  if (conv->plan) {
+    conv->how
+        = g_strdup_printf ("cuDNN engine %d, the fastest when it was measured", (int) engine);
+    return TRUE;
+  }
+  words = g_strdup_printf ("CUDA: %s: the engine that was measured is not there any more", key);
+  c->device->host->log (NN_LOG_DEBUG, words);
+  return FALSE;
+}
+
 static void
 choose (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t graph)
 {
-  static const cudnnBackendHeurMode_t modes[] = { CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK };
   const guint wanted = conv->shape.measure ? MAX_MEASURED : 1;
+  g_autofree char *key = key_of (&conv->shape);
   g_autoptr (GPtrArray) plans = g_ptr_array_new ();
-  gint64 workspaces[MAX_MEASURED], engines[MAX_MEASURED];
+  NnCudaChoice choices[MAX_MEASURED];
+  gint64 workspaces[MAX_MEASURED];
   float time = -1;
   guint chosen = 0;
 
+  if (conv->shape.measure && choose_known (conv, c, graph, key))
+    return;
   for (guint m = 0; m < G_N_ELEMENTS (modes) && plans->len == 0; m++) {
-    cudnnBackendDescriptor_t heuristics
-        = descriptor_new (conv, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, NULL);
     cudnnBackendDescriptor_t configs[MAX_CONFIGS];
-    gint64 n = 0;
+    const guint n = list_configs (conv, c, graph, m, configs);
 
-    if (!heuristics
-        || !set (heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR,
-            1, &graph, NULL)
-        || !set (heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &modes[m], NULL)
-        || (c->profile
-            && !set (heuristics, ATTR_HEUR_PROFILE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
-                &c->profile, NULL))
-        || !finalize (heuristics, NULL))
-      continue;
-    for (guint i = 0; i < MAX_CONFIGS; i++)
-      if (!(configs[i] = descriptor_new (conv, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, NULL)))
-        return;
-    if (nn_api.cudnnBackendGetAttribute (heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
-            CUDNN_TYPE_BACKEND_DESCRIPTOR, MAX_CONFIGS, &n, configs)
-        != CUDNN_STATUS_SUCCESS)
-      continue;
-    for (gint64 i = 0; i < MIN (n, MAX_CONFIGS) && plans->len < wanted; i++) {
-      cudnnBackendDescriptor_t plan = is_precise (conv, configs[i], &engines[plans->len])
+    for (guint i = 0; i < n && plans->len < wanted; i++) {
+      gint64 engine = -1;
+      cudnnBackendDescriptor_t plan = is_precise (conv, configs[i], &engine)
           ? plan_new (c, configs[i], &workspaces[plans->len])
           : NULL;
 
-      if (plan)
-        g_ptr_array_add (plans, plan);
+      if (!plan)
+        continue;
+      choices[plans->len] = (NnCudaChoice) { m, i, engine };
+      g_ptr_array_add (plans, plan);
     }
   }
   if (plans->len == 0)
@@ -442,8 +501,11 @@ choose (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t graph)
       nn_api.cudnnBackendDestroyDescriptor (plans->pdata[i]);
   conv->how = time >= 0
       ? g_strdup_printf ("cuDNN engine %d, choice %u of %u measured, %.0f us",
-          (int) engines[chosen], chosen + 1, plans->len, time * 1000)
-      : g_strdup_printf ("cuDNN engine %d", (int) engines[chosen]);
+          (int) choices[chosen].engine, chosen + 1, plans->len, time * 1000)
+      : g_strdup_printf ("cuDNN engine %d", (int) choices[chosen].engine);
+  /* an only one is not worth measuring, but making plans to find that out takes time, too */
+  if (time >= 0 || (conv->shape.measure && plans->len == 1))
+    nn_cuda_choices_add (c->device->choices, key, &choices[chosen]);
 }
 
 /* --- the convolution ------------------ */

@@ -81,6 +81,7 @@ nn_cuda_device_free (NnCudaDevice *device)
     nn_cuda_leave ();
   }
   nn_api.cuDevicePrimaryCtxRelease (device->device);
+  nn_cuda_choices_free (device->choices);
   g_free (device);
 }
 

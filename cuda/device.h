@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/api.h"
+#include "cuda/choices.h"
 #include "cuda/kernel-args.h"
 
 G_BEGIN_DECLS
@@ -28,6 +29,7 @@ typedef struct
   CUmodule module;
   CUfunction kernels[NN_N_KERNELS];
   cublasLtHandle_t blas;
+  NnCudaChoices *choices; /* or NULL. Owned */
 } NnCudaDevice;
 
 NnCudaDevice *nn_cuda_device_new (const NnHost *host, guint index, GError **error);

@@ -40,13 +40,21 @@ open_device (guint index, GError **error)
   static GMutex lock;
   static gboolean loaded;
   const NnCudaLibraries *libraries = nn_cuda_libraries_get (the_host, error);
+  g_autofree char *name = NULL;
+  NnCudaDevice *device;
 
   if (!libraries || !nn_cuda_check_device (the_host, libraries, index, error))
     return NULL;
   g_mutex_lock (&lock);
   loaded = loaded || nn_api_load (the_host, libraries, error);
   g_mutex_unlock (&lock);
-  return loaded ? nn_cuda_device_new (the_host, index, error) : NULL;
+  device = loaded ? nn_cuda_device_new (the_host, index, error) : NULL;
+  if (!device)
+    return NULL;
+  name = nn_cuda_describe_device (libraries, index);
+  device->choices = nn_cuda_choices_new (
+      the_host, name, libraries->driver_version, libraries->cudnn_version);
+  return device;
 }
 
 static void

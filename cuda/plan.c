@@ -93,6 +93,7 @@ nn_cuda_plan_new (gpointer device, NnModel *model, const NnPlanOptions *options,
       = options->precision == NN_PRECISION_AUTO ? NN_PRECISION_TF32 : options->precision;
   ok = build (plan, options, error);
   nn_cuda_leave ();
+  nn_cuda_choices_save (d->choices);
   if (ok)
     return plan;
   nn_cuda_plan_free (plan);

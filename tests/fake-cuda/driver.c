@@ -46,6 +46,11 @@ struct CUgraphExec_st
   List list;
 };
 
+struct CUevent_st
+{
+  double at;
+};
+
 struct CUfunc_st
 {
   const char *name;
@@ -55,8 +60,10 @@ struct CUfunc_st
 
 static _Thread_local int depth;     /* of the stack of contexts */
 static _Thread_local int capturing; /* streams of this thread */
-static char the_context, the_module, the_event;
+static _Thread_local double now;  /* milliseconds */
+static char the_context, the_module;
 static atomic_size_t allocated;
+static atomic_int measured;
 
 /* whether this is the call that $FAKE_CUDA_FAIL_AT says should fail, counted from when it
  * was set */
@@ -516,13 +523,14 @@ CUresult
 cuEventCreate (CUevent *event, unsigned flags)
 {
   NOT_WHILE_CAPTURING ();
-  *event = (CUevent) &the_event;
+  *event = calloc (1, sizeof **event);
   return CUDA_SUCCESS;
 }
 
 CUresult
 cuEventDestroy (CUevent event)
 {
+  free (event);
   return CUDA_SUCCESS;
 }
 
@@ -530,6 +538,7 @@ CUresult
 cuEventRecord (CUevent event, CUstream stream)
 {
   NOT_WHILE_CAPTURING ();
+  event->at = now;
   return CUDA_SUCCESS;
 }
 
@@ -543,8 +552,21 @@ cuEventSynchronize (CUevent event)
 CUresult
 cuEventElapsedTime (float *milliseconds, CUevent start, CUevent end)
 {
-  *milliseconds = 0;
+  measured++;
+  *milliseconds = (float) (end->at - start->at);
   return CUDA_SUCCESS;
+}
+
+void
+fake_cuda_spend (double milliseconds)
+{
+  now += milliseconds;
+}
+
+int
+fake_cuda_count_measured (void)
+{
+  return measured;
 }
 
 CUresult

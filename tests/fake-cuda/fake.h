@@ -11,3 +11,9 @@
 
 /* Puts a call into the stream: at once, or into the graph that is being captured. */
 void fake_cuda_submit (CUstream stream, void (*run) (void *data), const void *data, size_t size);
+
+/* Lets milliseconds pass between events, of the calling thread alone. */
+void fake_cuda_spend (double milliseconds);
+
+/* How many times an elapsed time was asked for. */
+int fake_cuda_count_measured (void);

@@ -1,0 +1,343 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the CUDA back end keeps on disk of cuDNN's engines, on the stand-ins of fake-cuda/,
+ * which count how many times anything is measured and whose engine 3 is the fastest. */
+
+#include <dlfcn.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "nn/backend.h"
+#include "nn/keras-file.h"
+
+#define BATCH 3
+
+static const char network[]
+    = "{\"class_name\": \"Sequential\", \"config\": ["
+      "{\"class_name\": \"Conv2D\", \"config\": {\"name\": \"c1\", \"filters\": 8, "
+      "\"kernel_size\": [3, 3], \"activation\": \"relu\", "
+      "\"batch_input_shape\": [null, 9, 8, 3]}}, "
+      "{\"class_name\": \"Conv2D\", \"config\": {\"name\": \"c2\", \"filters\": 4, "
+      "\"kernel_size\": [2, 2]}}, "
+      "{\"class_name\": \"Flatten\", \"config\": {\"name\": \"f\"}}, "
+      "{\"class_name\": \"Dense\", \"config\": {\"name\": \"d\", \"units\": 1, "
+      "\"activation\": \"sigmoid\"}}]}";
+
+static int (*count_measured) (void);
+
+/* --- helpers ------------------ */
+
+/* A folder of its own for each test, named to the back end. */
+static char *
+new_folder (void)
+{
+  char *folder = g_dir_make_tmp ("classify-choices-XXXXXX", NULL);
+
+  g_assert_nonnull (folder);
+  g_setenv ("CLASSIFY_CUDA_CACHE", folder, TRUE);
+  return folder;
+}
+
+static void
+remove_folder (char *folder)
+{
+  g_autofree char *command = g_strdup_printf ("rm -rf '%s'", folder);
+
+  g_assert_true (g_spawn_command_line_sync (command, NULL, NULL, NULL, NULL));
+  g_free (folder);
+}
+
+/* the only file of @folder, or NULL */
+static char *
+only_file (const char *folder)
+{
+  GDir *dir = g_dir_open (folder, 0, NULL);
+  const char *name = dir ? g_dir_read_name (dir) : NULL;
+  char *path = name ? g_build_filename (folder, name, NULL) : NULL;
+
+  if (name)
+    g_assert_null (g_dir_read_name (dir));
+  if (dir)
+    g_dir_close (dir);
+  return path;
+}
+
+static char *
+read_text (const char *path)
+{
+  char *text = NULL;
+
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  return text;
+}
+
+static NnBackend *
+open_backend (void)
+{
+  GError *error = NULL;
+  NnBackend *backend = nn_backend_open ("cuda", &error);
+
+  g_assert_no_error (error);
+  return backend;
+}
+
+/* How many times something was measured to make a plan. @sum: (out)(optional): of its outputs. */
+static int
+count_of (NnBackend *backend, NnPrecision precision, guint batch, gboolean training, double *sum,
+    char **description)
+{
+  const int before = count_measured ();
+  GError *error = NULL;
+  NnModel *model = nn_model_new_from_json (network, -1, NULL, &error);
+  const NnPlanOptions options
+      = { .precision = precision, .batch = batch, .training = training };
+  NnPlan *plan;
+  const float *outputs;
+  int after;
+
+  g_assert_no_error (error);
+  nn_model_init_params (model, 3, &error);
+  g_assert_no_error (error);
+  plan = nn_plan_new (backend, model, &options, &error);
+  g_assert_no_error (error);
+  after = count_measured ();
+  for (gsize i = 0; i < batch * 9 * 8 * 3; i++)
+    nn_plan_get_input (plan)[i] = (float) (i % 17) / 17;
+  outputs = nn_plan_run (plan, batch, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < batch && sum; i++)
+    *sum += outputs[i];
+  if (description)
+    *description = nn_plan_describe (plan);
+  nn_plan_free (plan);
+  nn_model_unref (model);
+  g_assert_cmpint (count_measured (), ==, after); /* nothing when frames come */
+  return after - before;
+}
+
+/* the same with a back end opened for it: as a new process would */
+static int
+start (NnPrecision precision, guint batch)
+{
+  NnBackend *backend = open_backend ();
+  const int n = count_of (backend, precision, batch, FALSE, NULL, NULL);
+
+  nn_backend_unref (backend);
+  return n;
+}
+
+/* --- tests ------------------ */
+
+static void
+test_second_start (void)
+{
+  char *folder = new_folder ();
+  NnBackend *backend = open_backend ();
+  g_autofree char *first = NULL, *second = NULL, *path = NULL, *text = NULL;
+  double sums[2] = { 0 };
+
+  g_assert_cmpint (count_of (backend, NN_PRECISION_TF32, BATCH, FALSE, &sums[0], &first), >, 0);
+  nn_backend_unref (backend);
+  path = only_file (folder);
+  text = read_text (path);
+  g_test_message ("%s: %s", path, text);
+  g_assert_nonnull (strstr (first, "cuDNN engine 3, choice 2 of 2 measured"));
+  g_assert_nonnull (strstr (text, "forward-tf32-bias-relu-n3-9x8x3-7x6x8-k3x3-s1x1-d1x1-p0x0="
+                                  "0;3;3;"));
+  backend = open_backend ();
+  g_assert_cmpint (count_of (backend, NN_PRECISION_TF32, BATCH, FALSE, &sums[1], &second), ==, 0);
+  /* nor by another plan of the same back end */
+  g_assert_cmpint (count_of (backend, NN_PRECISION_TF32, BATCH, FALSE, NULL, NULL), ==, 0);
+  nn_backend_unref (backend);
+  g_assert_nonnull (strstr (second, "cuDNN engine 3, the fastest when it was measured"));
+  g_assert_cmpfloat (sums[0], ==, sums[1]);
+  remove_folder (folder);
+}
+
+/* what the time may depend on is part of the key; fp32 takes the heuristics' order */
+static void
+test_keys (void)
+{
+  char *folder = new_folder ();
+  NnBackend *backend;
+
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH + 2), >, 0);
+  g_assert_cmpint (start (NN_PRECISION_FP16, BATCH), >, 0);
+  g_assert_cmpint (start (NN_PRECISION_BF16, BATCH), >, 0);
+  g_assert_cmpint (start (NN_PRECISION_FP32, BATCH), ==, 0);
+  backend = open_backend ();
+  g_assert_cmpint (count_of (backend, NN_PRECISION_TF32, BATCH, TRUE, NULL, NULL), >, 0);
+  nn_backend_unref (backend);
+  g_setenv ("FAKE_CUDA_ARCH", "80", TRUE);
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), ==, 0);
+  g_unsetenv ("FAKE_CUDA_ARCH");
+  /* and all of them are kept beside each other */
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), ==, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH + 2), ==, 0);
+  g_assert_cmpint (start (NN_PRECISION_FP16, BATCH), ==, 0);
+  g_assert_cmpint (start (NN_PRECISION_BF16, BATCH), ==, 0);
+  backend = open_backend ();
+  g_assert_cmpint (count_of (backend, NN_PRECISION_TF32, BATCH, TRUE, NULL, NULL), ==, 0);
+  nn_backend_unref (backend);
+  remove_folder (folder);
+}
+
+/* two at once: neither's choices are lost */
+static void
+test_two_at_once (void)
+{
+  char *folder = new_folder ();
+  NnBackend *backends[2] = { open_backend (), open_backend () };
+
+  g_assert_cmpint (count_of (backends[0], NN_PRECISION_FP16, BATCH, FALSE, NULL, NULL), >, 0);
+  g_assert_cmpint (count_of (backends[1], NN_PRECISION_TF32, BATCH, FALSE, NULL, NULL), >, 0);
+  nn_backend_unref (backends[0]);
+  nn_backend_unref (backends[1]);
+  g_assert_cmpint (start (NN_PRECISION_FP16, BATCH), ==, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), ==, 0);
+  remove_folder (folder);
+}
+
+/* The file of a start with @from made @to: measured again, and right from then on. */
+static void
+check_changed (const char *from, const char *to)
+{
+  char *folder = new_folder ();
+  g_autofree char *path = NULL, *text = NULL, *changed = NULL, *after = NULL;
+  g_auto (GStrv) pieces = NULL;
+
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  path = only_file (folder);
+  text = read_text (path);
+  pieces = g_strsplit (text, from, -1);
+  g_assert_cmpuint (g_strv_length (pieces), >, 1);
+  changed = g_strjoinv (to, pieces);
+  g_assert_true (g_file_set_contents (path, changed, -1, NULL));
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), ==, 0);
+  after = read_text (path);
+  g_assert_null (strstr (after, to));
+  remove_folder (folder);
+}
+
+static void
+test_stale (void)
+{
+  check_changed (", driver ", ", driver 9");         /* another driver */
+  check_changed (", cuDNN 9", ", cuDNN 8");          /* another cuDNN */
+  check_changed (", format 1", ", format 0");        /* another way of choosing */
+  check_changed ("no device, only loops", "NVIDIA"); /* another device's file */
+  check_changed ("=0;3;3;", "=0;3;4;");              /* another engine has this place now */
+  check_changed ("=0;3;3;", "=0;15;3;");             /* there are not so many */
+  check_changed ("=0;3;3;", "=7;3;3;");              /* no such heuristic */
+  check_changed ("=0;3;3;", "=0;1;1;");              /* one that is not allowed */
+  check_changed ("=0;3;3;", "=0;-3;3;");
+  check_changed ("=0;3;3;", "=0;4;");
+  check_changed ("=0;3;3;", "=what;is;this;");
+}
+
+static void
+test_garbage (void)
+{
+  static const char *const contents[]
+      = { "", "\x01\x02\xff", "[device", "[device]\nmeasured=\\x\n",
+          "[engines]\nforward=0;3;3;\n" };
+  char *folder = new_folder ();
+  g_autofree char *path = NULL, *big = g_strnfill (2 << 20, '#');
+
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  path = only_file (folder);
+  for (guint i = 0; i <= G_N_ELEMENTS (contents); i++) {
+    g_assert_true (g_file_set_contents (
+        path, i < G_N_ELEMENTS (contents) ? contents[i] : big, -1, NULL));
+    g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+    g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), ==, 0);
+  }
+  /* neither waited for nor opened */
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  g_assert_cmpint (mkfifo (path, 0600), ==, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  /* a folder is in its place: nothing can be kept */
+  g_assert_cmpint (g_mkdir (path, 0700), ==, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  remove_folder (folder);
+}
+
+static void
+test_not_writable (void)
+{
+  char *folder = new_folder ();
+  g_autofree char *file = g_build_filename (folder, "file", NULL);
+  g_autofree char *below = g_build_filename (file, "cache", NULL), *path = NULL;
+
+  /* not even by root */
+  g_assert_true (g_file_set_contents (file, "x", 1, NULL));
+  g_setenv ("CLASSIFY_CUDA_CACHE", below, TRUE);
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  path = only_file (folder);
+  g_assert_cmpstr (path, ==, file);
+  remove_folder (folder);
+}
+
+static void
+test_off (void)
+{
+  char *folder = new_folder ();
+
+  g_setenv ("CLASSIFY_CUDA_CACHE", "", TRUE);
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  g_assert_null (only_file (folder));
+  remove_folder (folder);
+}
+
+static void
+test_default_folder (void)
+{
+  g_autofree char *folder = g_build_filename (g_get_user_cache_dir (), "classify", NULL);
+  g_autofree char *path = NULL, *name = NULL;
+
+  g_unsetenv ("CLASSIFY_CUDA_CACHE");
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), ==, 0);
+  path = only_file (folder);
+  name = g_path_get_basename (path);
+  g_assert_true (g_str_has_prefix (name, "cuda-engines-no-device"));
+  for (const char *c = name; *c; c++)
+    g_assert_true (g_ascii_isalnum (*c) || strchr ("-_.", *c));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autofree char *driver = g_strndup (g_getenv ("CLASSIFY_CUDA_PATH"),
+      strcspn (g_getenv ("CLASSIFY_CUDA_PATH"), ":"));
+  g_autofree char *file = g_build_filename (driver, "libcuda.so.1", NULL);
+  char *home = g_dir_make_tmp ("classify-choices-XXXXXX", NULL);
+  void *library = dlopen (file, RTLD_NOW | RTLD_LOCAL);
+  int status;
+
+  g_setenv ("XDG_CACHE_HOME", home, TRUE);
+  g_test_init (&argc, &argv, NULL);
+  g_assert_nonnull (library);
+  count_measured = (int (*) (void)) dlsym (library, "fake_cuda_count_measured");
+  g_assert_nonnull (count_measured);
+  g_test_add_func ("/cuda/choices/second-start", test_second_start);
+  g_test_add_func ("/cuda/choices/keys", test_keys);
+  g_test_add_func ("/cuda/choices/two-at-once", test_two_at_once);
+  g_test_add_func ("/cuda/choices/stale", test_stale);
+  g_test_add_func ("/cuda/choices/garbage", test_garbage);
+  g_test_add_func ("/cuda/choices/not-writable", test_not_writable);
+  g_test_add_func ("/cuda/choices/off", test_off);
+  g_test_add_func ("/cuda/choices/default-folder", test_default_folder);
+  status = g_test_run ();
+  remove_folder (home);
+  return status;
+}
