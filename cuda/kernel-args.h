@@ -137,6 +137,7 @@ typedef struct
   int32_t is_sgd, nesterov;
   float rate, beta_1, beta_2, epsilon, momentum;
   float keep; /* 1 - rate * weight decay; 1: none */
+  float average_rate; /* of the moving average of the parameters */
 } NnStepParams;
 
 typedef struct
@@ -281,6 +282,22 @@ typedef struct
   const NnStepParams *step;
 } NnOptimizerArgs;
 
+/* A piece of a parameter and of its moving average. */
+typedef struct
+{
+  float *w, *average;
+  uint32_t n;
+} NnAverageChunk;
+
+/* average += rate * (w - average), or both change places */
+typedef struct
+{
+  uint32_t count; /* chunks * NN_CHUNK_LANES */
+  int32_t swap;
+  const NnAverageChunk *chunks;
+  const NnStepParams *step;
+} NnAverageArgs;
+
 /* l1 |w| + l2 w^2 of each chunk: a block a chunk */
 typedef struct
 {
@@ -309,7 +326,8 @@ typedef struct
   X (nn_k_slope, NnSlopeArgs) \
   X (nn_k_total, NnTotalArgs) \
   X (nn_k_loss, NnLossArgs) \
-  X (nn_k_optimizer, NnOptimizerArgs)
+  X (nn_k_optimizer, NnOptimizerArgs) \
+  X (nn_k_average, NnAverageArgs)
 
 /* X (name, arguments, rounds of reduction): a block of NN_BLOCK threads an item */
 #define NN_BLOCK_KERNELS(X) \

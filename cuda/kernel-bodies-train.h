@@ -395,6 +395,20 @@ nn_k_optimizer_at (const NnOptimizerArgs *a, uint32_t i)
   }
 }
 
+static inline NN_HOST_DEVICE void
+nn_k_average_at (const NnAverageArgs *a, uint32_t i)
+{
+  const NnAverageChunk *c = &a->chunks[i / NN_CHUNK_LANES];
+
+  for (uint32_t k = i % NN_CHUNK_LANES; k < c->n; k += NN_CHUNK_LANES) {
+    const float w = c->w[k], average = c->average[k];
+
+    if (a->swap)
+      c->w[k] = average;
+    c->average[k] = a->swap ? w : average + a->step->average_rate * (w - average);
+  }
+}
+
 static inline NN_HOST_DEVICE uint32_t
 nn_k_penalty_width (const NnPenaltyArgs *a)
 {

@@ -102,6 +102,7 @@ static const NnBackendClass klass = {
   .plan_train_step = nn_cuda_plan_train_step,
   .plan_params_changed = nn_cuda_plan_params_changed,
   .plan_sync = nn_cuda_plan_sync,
+  .plan_run_averaged = nn_cuda_plan_run_averaged,
 #endif
 };
 

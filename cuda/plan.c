@@ -159,6 +159,27 @@ nn_cuda_plan_run (gpointer data, guint n, GError **error)
   return ok ? plan->output : NULL;
 }
 
+const float *
+nn_cuda_plan_run_averaged (gpointer data, NnOptimizer *optimizer, guint n, GError **error)
+{
+  CudaPlan *plan = data;
+  gboolean ok;
+
+  if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
+    return NULL;
+  ok = take_params (plan, error) && nn_cuda_train_swap_average (plan->train, optimizer, error);
+  if (ok) {
+    ok = nn_cuda_infer_refresh (plan->infer, error)
+        && nn_cuda_infer_run (plan->infer, n, plan->input, plan->output, error);
+    /* back in any case; its own error only where there was none before */
+    ok = nn_cuda_train_swap_average (plan->train, optimizer, ok ? error : NULL) && ok
+        && nn_cuda_sync (&plan->c, error);
+    plan->stale = TRUE;
+  }
+  nn_cuda_leave ();
+  return ok ? plan->output : NULL;
+}
+
 gboolean
 nn_cuda_plan_train_step (gpointer data, const NnStep *step, NnOptimizer *optimizer,
     NnStepResult *result, GError **error)

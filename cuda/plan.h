@@ -70,5 +70,7 @@ gboolean nn_cuda_plan_train_step (gpointer plan, const NnStep *step, NnOptimizer
     NnStepResult *result, GError **error);
 void nn_cuda_plan_params_changed (gpointer plan);
 gboolean nn_cuda_plan_sync (gpointer plan, NnOptimizer *optimizer, GError **error);
+const float *nn_cuda_plan_run_averaged (
+    gpointer plan, NnOptimizer *optimizer, guint n, GError **error);
 
 G_END_DECLS

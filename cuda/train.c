@@ -14,6 +14,13 @@ typedef struct
   float *w, *g, *m, *v; /* g NULL: leads to no output */
 } Slot;
 
+/* A parameter's moving average, trained or not. */
+typedef struct
+{
+  const NnParam *param;
+  float *average;
+} Average;
+
 struct _NnCudaTrain
 {
   NnCudaContext *c;
@@ -30,6 +37,9 @@ struct _NnCudaTrain
   guint n_chunks;
   NnChunk *chunks; /* on the device */
   gboolean penalized;
+  GArray *averages; /* of Average; empty until an optimizer has them */
+  guint n_average_chunks;
+  NnAverageChunk *average_chunks; /* on the device */
 
   /* on the device and, pinned, on the host */
   NnStepParams *step, *host_step;
@@ -39,6 +49,7 @@ struct _NnCudaTrain
 
   CUgraphExec graph;
   gboolean graph_failed;
+  gboolean averaged; /* by the step, and the graph of it */
   const NnOptimizer *optimizer; /* whose state the device has, at so many iterations */
   gint64 iterations;
   gboolean dirty;       /* the device's parameters are newer than the host's */
@@ -265,6 +276,7 @@ nn_cuda_train_new (NnCudaContext *c, const NnCudaParams *params, const NnPlanOpt
 
   train->c = c;
   train->params = params;
+  train->averages = g_array_new (FALSE, FALSE, sizeof (Average));
   train->batch = options->batch;
   train->loss = options->loss;
   train->input = input;
@@ -286,9 +298,71 @@ nn_cuda_train_free (NnCudaTrain *train)
     nn_api.cuGraphExecDestroy (train->graph);
   for (guint i = 0; i < train->n_ops; i++)
     nn_train_op_clear (&train->ops[i]);
+  g_array_unref (train->averages);
   g_free (train->ops);
   g_free (train->slots);
   g_free (train);
+}
+
+/* --- the moving average ------------------ */
+
+/* where @param's is in @ema on the host */
+static float *
+average_of (const NnCudaTrain *train, const NnEma *ema, const NnParam *param)
+{
+  return ema->values + (param->data - nn_model_get_owner (train->params->model)->values);
+}
+
+/* Room for it, and the chunks to go through; once. */
+static gboolean
+build_averages (NnCudaTrain *train, GError **error)
+{
+  const NnModel *model = train->params->model;
+  g_autoptr (GArray) chunks = g_array_new (FALSE, TRUE, sizeof (NnAverageChunk));
+
+  if (train->average_chunks)
+    return TRUE;
+  g_array_set_size (train->averages, 0);
+  for (guint l = 0; l < model->n_layers; l++) {
+    for (guint p = 0; p < model->layers[l].n_params; p++) {
+      const NnParam *param = &model->layers[l].params[p];
+      const Average average = { param,
+        nn_cuda_new (train->c, param->n_values * sizeof (float), "the averaged weights", error) };
+
+      if (!average.average)
+        return FALSE;
+      g_array_append_val (train->averages, average);
+      for (gsize first = 0; first < param->n_values; first += NN_CHUNK) {
+        const NnAverageChunk chunk = {
+          .w = train->params->values[l][p] + first,
+          .average = average.average + first,
+          .n = (uint32_t) MIN (NN_CHUNK, param->n_values - first),
+        };
+
+        g_array_append_val (chunks, chunk);
+      }
+    }
+  }
+  train->n_average_chunks = chunks->len;
+  train->average_chunks = nn_cuda_new (
+      train->c, chunks->len * sizeof (NnAverageChunk), "the averaged weights", error);
+  return train->average_chunks
+      && nn_cuda_upload (train->c, train->average_chunks, chunks->data,
+          chunks->len * sizeof (NnAverageChunk), error)
+      && nn_cuda_sync (train->c, error);
+}
+
+static gboolean
+launch_average (NnCudaTrain *train, gboolean swap, GError **error)
+{
+  const NnAverageArgs args = {
+    .count = train->n_average_chunks * NN_CHUNK_LANES,
+    .swap = swap,
+    .chunks = train->average_chunks,
+    .step = train->step,
+  };
+
+  return nn_k_average_launch (train->c, &args, error);
 }
 
 /* --- a step ------------------ */
@@ -330,6 +404,7 @@ record (gpointer data, GError **error)
     if (!nn_train_op_backward (&train->ops[i], error))
       return FALSE;
   return (train->n_chunks == 0 || nn_k_optimizer_launch (train->c, &optimizer, error))
+      && (!train->averaged || launch_average (train, FALSE, error))
       && nn_cuda_download (
           train->c, train->host_losses, train->losses, n * sizeof (double), error)
       && nn_cuda_download (
@@ -339,9 +414,28 @@ record (gpointer data, GError **error)
               train->n_chunks * sizeof (double), error));
 }
 
+/* The optimizer's state, where the device does not have it as it is. */
 static gboolean
-upload_slots (NnCudaTrain *train, const NnOptimizer *optimizer, GError **error)
+take_optimizer (NnCudaTrain *train, const NnOptimizer *optimizer, GError **error)
 {
+  if (train->optimizer == optimizer && train->iterations == optimizer->iterations)
+    return TRUE;
+  if (optimizer->ema) {
+    if (!build_averages (train, error))
+      return FALSE;
+    for (guint i = 0; i < train->averages->len; i++) {
+      const Average *a = &g_array_index (train->averages, Average, i);
+
+      if (!nn_cuda_put_param (
+              train->c, a->param, average_of (train, optimizer->ema, a->param), a->average, error))
+        return FALSE;
+    }
+  }
+  if (train->averaged != (optimizer->ema != NULL)) { /* another step than was captured */
+    g_clear_pointer (&train->graph, nn_api.cuGraphExecDestroy);
+    train->graph_failed = FALSE;
+    train->averaged = !train->averaged;
+  }
   for (guint i = 0; i < train->n_slots; i++) {
     const Slot *slot = &train->slots[i];
 
@@ -372,6 +466,7 @@ upload_step (NnCudaTrain *train, const float *host_input, const NnStep *step,
     .epsilon = (float) o->epsilon,
     .momentum = (float) o->momentum,
     .keep = (float) (1 - host->optimizer_plain_rate (o) * o->weight_decay),
+    .average_rate = o->ema ? nn_ema_get_rate (o->ema, o->iterations + 1) : 0,
   };
   memcpy (train->host_targets, step->targets, n * train->n_outputs * sizeof (float));
   for (gsize i = 0; i < n; i++)
@@ -406,12 +501,12 @@ gboolean
 nn_cuda_train_step (NnCudaTrain *train, const float *host_input, const NnStep *step,
     NnOptimizer *optimizer, NnStepResult *result, GError **error)
 {
-  const gboolean first = !train->graph && !train->graph_failed;
   g_autoptr (GError) reason = NULL;
+  gboolean first;
 
-  if ((train->optimizer != optimizer || train->iterations != optimizer->iterations)
-      && !upload_slots (train, optimizer, error))
+  if (!take_optimizer (train, optimizer, error))
     return FALSE;
+  first = !train->graph && !train->graph_failed;
   train->optimizer = NULL; /* whatever fails from here on */
   train->dirty = train->slots_dirty = TRUE;
   if (!upload_step (train, host_input, step, optimizer, error)
@@ -437,6 +532,16 @@ nn_cuda_train_step (NnCudaTrain *train, const float *host_input, const NnStep *s
   return TRUE;
 }
 
+gboolean
+nn_cuda_train_swap_average (NnCudaTrain *train, NnOptimizer *optimizer, GError **error)
+{
+  if (!take_optimizer (train, optimizer, error))
+    return FALSE;
+  train->optimizer = optimizer;
+  train->iterations = optimizer->iterations;
+  return launch_average (train, TRUE, error);
+}
+
 /* --- between host and device ------------------ */
 
 gboolean
@@ -458,6 +563,13 @@ nn_cuda_train_sync (NnCudaTrain *train, NnOptimizer *optimizer, GError **error)
     if (!nn_cuda_get_param (train->c, slot->param, slot->m, optimizer->m[i], error)
         || (optimizer->v
             && !nn_cuda_get_param (train->c, slot->param, slot->v, optimizer->v[i], error)))
+      return FALSE;
+  }
+  for (guint i = 0; optimizer->ema && i < train->averages->len; i++) {
+    const Average *a = &g_array_index (train->averages, Average, i);
+
+    if (!nn_cuda_get_param (
+            train->c, a->param, a->average, average_of (train, optimizer->ema, a->param), error))
       return FALSE;
   }
   train->slots_dirty = FALSE;

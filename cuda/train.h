@@ -20,7 +20,11 @@ void nn_cuda_train_free (NnCudaTrain *train);
 gboolean nn_cuda_train_step (NnCudaTrain *train, const float *host_input, const NnStep *step,
     NnOptimizer *optimizer, NnStepResult *result, GError **error);
 
-/* Parameters and @optimizer's slots (NULL: not those) to the host, if steps changed them. */
+/* The parameters and the average of @optimizer, which has one, change places, with nothing
+ * else running: to be called again when something has been run. */
+gboolean nn_cuda_train_swap_average (NnCudaTrain *train, NnOptimizer *optimizer, GError **error);
+
+/* Parameters and @optimizer's state (NULL: not that) to the host, if steps changed them. */
 gboolean nn_cuda_train_sync (NnCudaTrain *train, NnOptimizer *optimizer, GError **error);
 /* The host's parameters have been uploaded over the device's. */
 void nn_cuda_train_params_changed (NnCudaTrain *train);

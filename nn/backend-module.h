@@ -12,7 +12,7 @@ G_BEGIN_DECLS
  * $libdir/classify, or in $CLASSIFY_BACKEND_PATH) and asks for the one symbol
  * below. A module calls nn/ through NnHost only. */
 
-#define NN_BACKEND_ABI 2
+#define NN_BACKEND_ABI 3
 
 /* What the host offers to a module. */
 typedef struct
@@ -62,6 +62,9 @@ struct _NnBackendClass
   void (*plan_params_changed) (gpointer plan); /* on the host */
   /* NULL where the host's memory always is up to date. */
   gboolean (*plan_sync) (gpointer plan, NnOptimizer *optimizer, GError **error);
+  /* NULL where plan_train_step() leaves optimizer->ema to the caller. */
+  const float *(*plan_run_averaged) (
+      gpointer plan, NnOptimizer *optimizer, guint n, GError **error);
 };
 
 /* A module exports this function under this name. Returns NULL when it cannot

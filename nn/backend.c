@@ -379,7 +379,40 @@ nn_plan_train_step (NnPlan *plan, const NnStep *step, NnOptimizer *optimizer,
 {
   g_return_val_if_fail (plan->training && step->n >= 1 && step->n <= plan->batch, FALSE);
   g_return_val_if_fail (step->n_measured <= step->n, FALSE);
-  return plan->backend->klass->plan_train_step (plan->handle, step, optimizer, result, error);
+  if (!plan->backend->klass->plan_train_step (plan->handle, step, optimizer, result, error))
+    return FALSE;
+  if (optimizer->ema && !plan->backend->klass->plan_run_averaged) {
+    if (!nn_plan_sync (plan, NULL, error))
+      return FALSE;
+    nn_ema_update (optimizer->ema, nn_model_get_owner (plan->model), optimizer->iterations);
+  }
+  return TRUE;
+}
+
+/* The average into the parameters' place, or back. */
+static void
+swap_average (NnPlan *plan, NnOptimizer *optimizer)
+{
+  nn_ema_swap (optimizer->ema, (NnModel *) nn_model_get_owner (plan->model));
+  nn_plan_params_changed (plan);
+}
+
+const float *
+nn_plan_run_averaged (NnPlan *plan, NnOptimizer *optimizer, guint n, GError **error)
+{
+  const float *outputs;
+
+  g_return_val_if_fail (plan->training && n >= 1 && n <= plan->batch, NULL);
+  if (!optimizer->ema)
+    return nn_plan_run (plan, n, error);
+  if (plan->backend->klass->plan_run_averaged)
+    return plan->backend->klass->plan_run_averaged (plan->handle, optimizer, n, error);
+  if (!nn_plan_sync (plan, NULL, error))
+    return NULL;
+  swap_average (plan, optimizer);
+  outputs = nn_plan_run (plan, n, error);
+  swap_average (plan, optimizer);
+  return outputs;
 }
 
 void

@@ -88,19 +88,23 @@ const float *nn_plan_run (NnPlan *plan, guint n, GError **error);
 
 /* One training step on the first step->n samples of the input: forward with
  * batch statistics and dropout, loss, backward, optimizer, moving statistics;
- * optimizer->iterations is incremented. The
- * model's parameters and @optimizer's slots are up to date on the host only
- * after nn_plan_sync() (at once on the CPU).
+ * optimizer->iterations is incremented and optimizer->ema, where there is one,
+ * updated. The model's parameters and @optimizer's state are up to date on the host
+ * only after nn_plan_sync() (at once on the CPU).
  * Dropout draws from (step->seed, NN_STREAM_DROPOUT, (iterations << 8) | layer).
  * Bitwise reproducible on the CPU for any number of threads. */
 gboolean nn_plan_train_step (NnPlan *plan, const NnStep *step, NnOptimizer *optimizer,
     NnStepResult *result, GError **error);
 
+/* nn_plan_run() with the averaged parameters of optimizer->ema (NULL: with the present ones)
+ * on a training plan, which goes on from the present ones. */
+const float *nn_plan_run_averaged (NnPlan *plan, NnOptimizer *optimizer, guint n, GError **error);
+
 /* To be called when the host's parameters were changed by something other than
  * the plan: by nn_ema_swap(), say. Training plans only. */
 void nn_plan_params_changed (NnPlan *plan);
 
-/* Brings the host's parameters and optimizer slots up to date; @optimizer NULL: only the
+/* Brings the host's parameters, optimizer slots and average up to date; @optimizer NULL: only the
  * parameters, which is a third of the work. */
 gboolean nn_plan_sync (NnPlan *plan, NnOptimizer *optimizer, GError **error);
 

@@ -282,8 +282,7 @@ nn_ema_free (NnEma *ema)
 void
 nn_ema_update (NnEma *ema, const NnModel *model, gint64 iterations)
 {
-  const double t = (double) iterations;
-  const float rate = (float) (1 - MIN (ema->decay, (1 + t) / (10 + t)));
+  const float rate = nn_ema_get_rate (ema, iterations);
 
   for (gsize i = 0; i < ema->n_values; i++)
     ema->values[i] += rate * (model->values[i] - ema->values[i]);

@@ -257,9 +257,28 @@ typedef struct
 
 NnEma *nn_ema_new (const NnModel *model, double decay, GError **error); /* starts as the model */
 void nn_ema_free (NnEma *ema);
+/* @iterations: steps done, the last included */
 void nn_ema_update (NnEma *ema, const NnModel *model, gint64 iterations);
 void nn_ema_swap (NnEma *ema, NnModel *model); /* average and values change places */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NnEma, nn_ema_free)
+
+/* 1 - d. Inline for back ends that keep the average where they keep the parameters. */
+static inline float
+nn_ema_get_rate (const NnEma *ema, gint64 iterations)
+{
+  const double t = (double) iterations;
+
+  return (float) (1 - MIN (ema->decay, (1 + t) / (10 + t)));
+}
+
+/* The model in whose block @model's parameters lie: itself, or what it is a view or part of. */
+static inline const NnModel *
+nn_model_get_owner (const NnModel *model)
+{
+  while (model->owner)
+    model = (const NnModel *) model->owner;
+  return model;
+}
 
 /* --- questions ---------------------------------------------------------- */
 

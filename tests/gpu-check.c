@@ -476,6 +476,110 @@ test_validation (void)
   nn_model_unref (model);
 }
 
+/* Averaged weights: those of the formula from the weights of each step, on the CPU and on the
+ * device, of a model that is a view of another; what is run with them, and that training goes
+ * on from the others. */
+static void
+test_average (void)
+{
+  NnModel *models[2];
+  NnOptimizer *optimizers[2];
+  GError *error = NULL;
+  double losses[2][9];
+
+  for (guint side = 0; side < 2; side++) {
+    NnModel *model = models[side] = open_model (NULL), *other = open_model (NULL);
+    const NnShape *shape = nn_model_get_input_shape (model);
+    NnModel *view = nn_model_new_resized (model, shape->dims[0], shape->dims[1], &error);
+    NnPlan *plan = make_plan (side ? device : "cpu", view, NN_PRECISION_FP32, BATCH, TRUE);
+    NnOptimizer *optimizer = optimizers[side]
+        = nn_optimizer_new (NN_OPTIMIZER_ADAM, model, &error);
+    NnEma *ema = optimizer->ema = nn_ema_new (model, 0.7, &error);
+    g_autofree double *expected = g_new (double, ema->n_values);
+    float averaged[BATCH];
+    NnPlan *cpu;
+
+    g_assert_no_error (error);
+    optimizer->epsilon = 1e-3; /* as in test_devices_change() */
+    optimizer->learning_rate = 0.01;
+    for (gsize i = 0; i < ema->n_values; i++)
+      expected[i] = ema->values[i];
+    for (guint t = 1; t <= 6; t++) {
+      const double decay = MIN (0.7, (1. + t) / (10. + t));
+
+      train (plan, optimizer, t - 1, 1, &losses[side][t - 1]);
+      for (gsize i = 0; i < ema->n_values; i++) {
+        expected[i] = decay * expected[i] + (1 - decay) * model->values[i];
+        g_assert_cmpfloat (fabs (ema->values[i] - expected[i]), <=, 1e-6);
+      }
+    }
+    fill (model, BATCH, 3, nn_plan_get_input (plan));
+    memcpy (averaged, nn_plan_run_averaged (plan, optimizer, BATCH, &error), sizeof averaged);
+    g_assert_no_error (error);
+    memcpy (other->values, ema->values, ema->n_values * sizeof (float));
+    cpu = make_plan ("cpu", other, NN_PRECISION_FP32, BATCH, FALSE);
+    fill (model, BATCH, 3, nn_plan_get_input (cpu));
+    g_assert_cmpfloat (largest_difference (averaged, run (cpu, BATCH), BATCH), <=, 5e-5);
+    nn_plan_free (cpu);
+    cpu = make_plan ("cpu", model, NN_PRECISION_FP32, BATCH, FALSE);
+    fill (model, BATCH, 3, nn_plan_get_input (cpu));
+    g_assert_cmpfloat (largest_difference (averaged, run (cpu, BATCH), BATCH), >, 1e-3);
+    g_assert_cmpfloat (
+        largest_difference (run (plan, BATCH), run (cpu, BATCH), BATCH), <=, 5e-5);
+    nn_plan_free (cpu);
+    train (plan, optimizer, 6, 3, &losses[side][6]); /* three steps without coming to the host */
+    nn_plan_free (plan);
+    nn_model_unref (view);
+    nn_model_unref (other);
+  }
+  for (guint i = 0; i < 9; i++)
+    g_assert_cmpfloat_with_epsilon (losses[0][i], losses[1][i], 1e-3);
+  g_assert_cmpfloat (largest_of_params (models[0], models[1]), <=, 5e-3);
+  g_assert_cmpfloat (largest_difference (optimizers[0]->ema->values, optimizers[1]->ema->values,
+                         optimizers[0]->ema->n_values),
+      <=, 5e-3);
+  for (guint side = 0; side < 2; side++) {
+    nn_optimizer_free (optimizers[side]);
+    nn_model_unref (models[side]);
+  }
+}
+
+/* an optimizer without an average after one that has it, and the other way round */
+static void
+test_average_comes (void)
+{
+  NnModel *model = open_model (NULL), *stayed = open_model (NULL);
+  GError *error = NULL;
+  NnPlan *plan = make_plan (device, model, NN_PRECISION_FP32, BATCH, TRUE);
+  NnPlan *other = make_plan (device, stayed, NN_PRECISION_FP32, BATCH, TRUE);
+  double losses[2];
+
+  for (guint i = 0; i < 4; i++) {
+    NnOptimizer *optimizer = nn_optimizer_new (NN_OPTIMIZER_SGD, model, &error);
+    NnOptimizer *plain = nn_optimizer_new (NN_OPTIMIZER_SGD, stayed, &error);
+
+    g_autoptr (NnEma) begun = nn_ema_new (model, 0.5, &error);
+
+    if (i % 2)
+      optimizer->ema = nn_ema_new (model, 0.5, &error);
+    train (plan, optimizer, 0, 2, losses);
+    train (other, plain, 0, 2, losses);
+    if (i % 2) {
+      const float *values = optimizer->ema->values;
+
+      g_assert_cmpfloat (largest_difference (values, model->values, begun->n_values), >, 0);
+      g_assert_cmpfloat (largest_difference (values, begun->values, begun->n_values), >, 0);
+    }
+    nn_optimizer_free (optimizer);
+    nn_optimizer_free (plain);
+  }
+  g_assert_cmpfloat (largest_of_params (model, stayed), ==, 0);
+  nn_plan_free (plan);
+  nn_plan_free (other);
+  nn_model_unref (model);
+  nn_model_unref (stayed);
+}
+
 /* fp32 gives the same bits twice */
 static void
 test_repeatable (void)
@@ -721,6 +825,8 @@ main (int argc, char **argv)
   g_test_add_data_func ("/gpu/training/tf32", "tf32", test_training);
   g_test_add_func ("/gpu/devices-change", test_devices_change);
   g_test_add_func ("/gpu/validation", test_validation);
+  g_test_add_func ("/gpu/average", test_average);
+  g_test_add_func ("/gpu/average-comes", test_average_comes);
   g_test_add_func ("/gpu/repeatable", test_repeatable);
   g_test_add_func ("/gpu/too-large", test_too_large);
   g_test_add_func ("/gpu/old-device", test_old_device);

@@ -410,6 +410,30 @@ test_optimizer (gconstpointer data)
     check ("weight", (gsize) i, w[i], expected[i], 2e-6);
 }
 
+/* a chunk and a part of one, updated and swapped */
+static void
+test_average (void)
+{
+  enum { N = NN_CHUNK + 100 };
+  g_autofree float *w = random_floats (N, 18), *average = random_floats (N, 19);
+  g_autofree float *old_w = g_memdup2 (w, N * sizeof *w);
+  g_autofree float *old = g_memdup2 (average, N * sizeof *w);
+  const NnStepParams step = { .average_rate = 0.125f };
+  const NnAverageChunk chunks[]
+      = { { w, average, NN_CHUNK }, { w + NN_CHUNK, average + NN_CHUNK, N - NN_CHUNK } };
+  NnAverageArgs a = { .count = 2 * NN_CHUNK_LANES, .chunks = chunks, .step = &step };
+
+  RUN (nn_k_average, a);
+  g_assert_cmpmem (w, N * sizeof *w, old_w, N * sizeof *w);
+  for (int i = 0; i < N; i++)
+    check ("average", (gsize) i, average[i], 0.875 * old[i] + 0.125 * w[i], 1e-7);
+  memcpy (old, average, N * sizeof *w);
+  a.swap = TRUE;
+  RUN (nn_k_average, a);
+  g_assert_cmpmem (w, N * sizeof *w, old, N * sizeof *w);
+  g_assert_cmpmem (average, N * sizeof *w, old_w, N * sizeof *w);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -428,5 +452,6 @@ main (int argc, char **argv)
   g_test_add_data_func ("/cuda/kernels/loss/categorical", NULL, test_loss);
   g_test_add_data_func ("/cuda/kernels/optimizer/sgd", GINT_TO_POINTER (1), test_optimizer);
   g_test_add_data_func ("/cuda/kernels/optimizer/adam", NULL, test_optimizer);
+  g_test_add_func ("/cuda/kernels/average", test_average);
   return g_test_run ();
 }

@@ -310,8 +310,7 @@ validate (Run *run, double *loss, double *accuracy, GError **error)
   return TRUE;
 }
 
-/* Puts the averaged weights, if there are any, into the model, or back. A plan that goes on
- * being used has to be told. */
+/* Puts the averaged weights, if there are any, into the model on the host, or back. */
 static void
 swap_average (Run *run)
 {
@@ -337,13 +336,7 @@ guess_labels (Run *run, const Batch *batch, double weight, float *targets, float
 
   memcpy (nn_plan_get_input (run->plan), batch->weak,
       batch->n * nn_shape_count (nn_model_get_input_shape (run->view)) * sizeof (float));
-  swap_average (run);
-  if (run->optimizer->ema) /* else the host's parameters may be older than the device's */
-    nn_plan_params_changed (run->plan);
-  outputs = nn_plan_run (run->plan, batch->n, error);
-  swap_average (run);
-  if (run->optimizer->ema)
-    nn_plan_params_changed (run->plan);
+  outputs = nn_plan_run_averaged (run->plan, run->optimizer, batch->n, error);
   if (!outputs)
     return FALSE;
   for (guint i = 0; i < batch->n; i++, outputs += n_outputs, targets += n_outputs) {
@@ -394,11 +387,6 @@ train_step (Run *run, const Batch *batch, const Batch *more, GError **error)
   memcpy (input, batch->input, batch->n * size * sizeof (float));
   if (!nn_plan_train_step (run->plan, &step, run->optimizer, &result, error))
     return FALSE;
-  if (run->optimizer->ema) {
-    if (!nn_plan_sync (run->plan, NULL, error))
-      return FALSE;
-    nn_ema_update (run->optimizer->ema, run->model, run->optimizer->iterations);
-  }
   run->at.sum_loss += step.weights ? result.sum_loss / MAX (result.sum_weights, 1e-30) * batch->n
                                    : result.sum_loss;
   run->at.n_correct += result.n_correct;
