@@ -140,6 +140,7 @@ run_loops (NnCudaDense *dense, NnCudaContext *c, const void *a, const void *b, v
     .strides = { 1, 1 },
     .dilation = { 1, 1 },
     .type = s->type,
+    .dst_type = s->dst_type,
     .dst = dst,
   };
   NnFinishArgs finish = {
@@ -170,7 +171,6 @@ run_loops (NnCudaDense *dense, NnCudaContext *c, const void *a, const void *b, v
   }
   conv.count = rows * units;
   conv.x = a;
-  conv.dst_type = s->dst_type;
   return nn_k_conv_launch (c, &conv, error)
       && ((!s->bias && !s->relu) || nn_k_finish_launch (c, &finish, error));
 }

@@ -19,7 +19,7 @@ typedef struct
   NnDenseKind kind;
   gsize rows, in, units;
   NnType type;     /* of the operands */
-  NnType dst_type; /* of the result */
+  NnType dst_type; /* of the result: float32 where the operands are, either where they are not */
   gboolean tf32;   /* float32 operands may be rounded to 10 bits */
   const float *bias; /* forward, float32 result only: on the device; or NULL */
   gboolean relu;

@@ -86,7 +86,8 @@ typedef struct
   uint32_t blocks;
   uint32_t n;
   const float *y, *dy;
-  float *dst;
+  void *dst;
+  NnType dst_type;
 } NnSoftmaxBackwardArgs;
 
 /* Mean over the pixels of a sample, and its gradient. */
@@ -121,7 +122,7 @@ typedef struct
   uint32_t in_rows, in_cols, channels, in_stride;
   uint32_t out_rows, out_cols, filters, out_stride;
   uint32_t kernel[2], strides[2], dilation[2], pad[2];
-  NnType type, dst_type; /* dst_type: forward only */
+  NnType type, dst_type; /* of the operands; of dst */
   const void *x, *w, *dy; /* forward: x, w; data: dy, w; filter: x, dy */
   void *dst;
 } NnConvArgs;
@@ -147,16 +148,18 @@ typedef struct
   const NnStepParams *step;
   uint32_t layer;
   double rate;
-  const float *src;
-  float *dst;
+  const void *src;
+  void *dst;
+  NnType type;
 } NnDropoutArgs;
 
 /* The gradient that comes into a value before a max pooling: the sum over the windows of
  * which it is the first maximum. With `pooled` NULL it is dy itself. */
 typedef struct
 {
-  const float *pooled; /* gradient behind the pooling, or NULL */
-  const float *dy;     /* or NULL */
+  const void *pooled; /* gradient behind the pooling, or NULL */
+  const void *dy;     /* or NULL */
+  NnType type;
   NnWindow window;
   uint32_t channels;
 } NnIncoming;
@@ -178,7 +181,8 @@ typedef struct
   NnSumsKind kind;
   uint32_t outer, n, inner, parts;
   const NnStepParams *step;
-  const float *x;
+  const void *x;
+  NnType type; /* of x */
   const float *mean, *inv_std; /* of the gradient's sums */
   NnNorm norm;                 /* of the pooling's maxima */
   NnIncoming incoming;
@@ -197,6 +201,7 @@ typedef struct
   const float *gamma, *beta;
   float *moving_mean, *moving_variance;
   float *mean, *inv_std, *scale, *shift;
+  float *variance; /* or NULL; else the moving statistics are left to nn_k_bn_move */
 } NnBnForwardArgs;
 
 typedef struct
@@ -217,21 +222,23 @@ typedef struct
   uint32_t count;
   uint32_t sample_size;
   const NnStepParams *step;
-  const float *x;
+  const void *x;
   NnNorm norm;
   NnIncoming incoming;
   const float *mean, *k1, *k2, *k3;
   NnFunction before;
-  float *dx;
+  void *dx;
+  NnType type; /* of x and dx */
 } NnBnDxArgs;
 
 /* dx = the gradient through a pooling of x */
 typedef struct
 {
   uint32_t count;
-  const float *x;
+  const void *x;
   NnIncoming incoming;
-  float *dx;
+  void *dx;
+  NnType type; /* of x and dx */
 } NnUnpoolArgs;
 
 /* dst = dy * f'(x), from y = f (x) */
@@ -239,9 +246,37 @@ typedef struct
 {
   uint32_t count;
   NnFunction function;
-  const float *y, *dy;
-  float *dst;
+  const void *y, *dy;
+  void *dst;
+  NnType type, dst_type; /* of y and dy; of dst */
 } NnSlopeArgs;
+
+/* dst (rows, cols) = src moved by `offset`, zero where src has nothing: rows, columns or, at
+ * the end, channels */
+typedef struct
+{
+  uint32_t count; /* of dst, what pads its channels included */
+  uint32_t channels, src_stride, dst_stride;
+  uint32_t src_rows, src_cols, dst_rows, dst_cols;
+  int32_t offset[2]; /* dst (y, x) = src (y - offset[0], x - offset[1]) */
+  const void *src;
+  void *dst;
+  NnType src_type, dst_type;
+} NnLayArgs;
+
+/* What float16's gradients are multiplied by, so that the small ones do not vanish: halved
+ * after a step in which one was not finite, which changes nothing else; doubled after so many
+ * good ones. */
+typedef struct
+{
+  float scale;
+  uint32_t good, interval; /* steps since it was changed; after so many it is doubled */
+  uint32_t overflow;       /* in the present step */
+  uint32_t skipped;        /* the last one was */
+} NnLossScale;
+
+#define NN_LOSS_SCALE_MIN (1 / 65536.f)
+#define NN_LOSS_SCALE_MAX 16777216.f
 
 /* sums (n, parts) to gradient (n) */
 typedef struct
@@ -259,6 +294,7 @@ typedef struct
   uint32_t outputs;
   int32_t binary;
   const NnStepParams *step;
+  const NnLossScale *scale; /* or NULL */
   const float *y, *targets, *weights;
   float *gradient;
   double *loss;     /* a sample's, not weighted */
@@ -280,7 +316,33 @@ typedef struct
   uint32_t count; /* chunks * NN_CHUNK_LANES */
   const NnChunk *chunks;
   const NnStepParams *step;
+  const NnLossScale *scale; /* or NULL */
 } NnOptimizerArgs;
+
+/* Notes in scale->overflow where a gradient is not finite. */
+typedef struct
+{
+  uint32_t count; /* chunks * NN_CHUNK_LANES */
+  const NnChunk *chunks;
+  NnLossScale *scale;
+} NnCheckArgs;
+
+/* The moving statistics, where nothing overflowed. */
+typedef struct
+{
+  uint32_t count; /* n */
+  float momentum;
+  const NnLossScale *scale;
+  const float *mean, *variance;
+  float *moving_mean, *moving_variance;
+} NnBnMoveArgs;
+
+/* The end of a step for the scale. */
+typedef struct
+{
+  uint32_t count; /* 1 */
+  NnLossScale *scale;
+} NnScaleArgs;
 
 /* A piece of a parameter and of its moving average. */
 typedef struct
@@ -296,6 +358,7 @@ typedef struct
   int32_t swap;
   const NnAverageChunk *chunks;
   const NnStepParams *step;
+  const NnLossScale *scale; /* or NULL */
 } NnAverageArgs;
 
 /* l1 |w| + l2 w^2 of each chunk: a block a chunk */
@@ -324,10 +387,14 @@ typedef struct
   X (nn_k_bn_dx, NnBnDxArgs) \
   X (nn_k_unpool, NnUnpoolArgs) \
   X (nn_k_slope, NnSlopeArgs) \
+  X (nn_k_lay, NnLayArgs) \
   X (nn_k_total, NnTotalArgs) \
   X (nn_k_loss, NnLossArgs) \
   X (nn_k_optimizer, NnOptimizerArgs) \
-  X (nn_k_average, NnAverageArgs)
+  X (nn_k_average, NnAverageArgs) \
+  X (nn_k_check, NnCheckArgs) \
+  X (nn_k_bn_move, NnBnMoveArgs) \
+  X (nn_k_scale, NnScaleArgs)
 
 /* X (name, arguments, rounds of reduction): a block of NN_BLOCK threads an item */
 #define NN_BLOCK_KERNELS(X) \

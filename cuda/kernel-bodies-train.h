@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Kernels of training: float32, unpadded. See kernel-bodies.h. */
+/* Kernels of training: unpadded, but for nn_k_lay. See kernel-bodies.h. */
 
 #include "cuda/kernel-bodies.h"
 
@@ -14,7 +14,6 @@ nn_k_conv_data_at (const NnConvArgs *a, uint32_t i)
   const uint32_t channel = i % a->channels, pixel = i / a->channels;
   const uint32_t col = pixel % a->in_cols, row = pixel / a->in_cols % a->in_rows;
   const uint32_t sample = pixel / a->in_cols / a->in_rows;
-  const float *dy = (const float *) a->dy, *w = (const float *) a->w;
   double sum = 0;
 
   for (uint32_t r = 0; r < a->kernel[0]; r++) {
@@ -33,11 +32,12 @@ nn_k_conv_data_at (const NnConvArgs *a, uint32_t i)
           * a->filters;
       with = (uint64_t) (r * a->kernel[1] + s) * a->channels + channel;
       for (uint32_t f = 0; f < a->filters; f++)
-        sum += (double) dy[at + f]
-            * w[with + (uint64_t) f * a->kernel[0] * a->kernel[1] * a->channels];
+        sum += (double) nn_load (a->dy, a->type, at + f)
+            * nn_load (a->w, a->type,
+                with + (uint64_t) f * a->kernel[0] * a->kernel[1] * a->channels);
     }
   }
-  ((float *) a->dst)[i] = (float) sum;
+  nn_store (a->dst, a->dst_type, i, (float) sum);
 }
 
 static inline NN_HOST_DEVICE void
@@ -46,7 +46,6 @@ nn_k_conv_filter_at (const NnConvArgs *a, uint32_t i)
   const uint32_t channel = i % a->channels, s = i / a->channels % a->kernel[1];
   const uint32_t r = i / a->channels / a->kernel[1] % a->kernel[0];
   const uint32_t filter = i / a->channels / a->kernel[1] / a->kernel[0];
-  const float *x = (const float *) a->x, *dy = (const float *) a->dy;
   double sum = 0;
 
   for (uint32_t n = 0; n < a->samples; n++) {
@@ -58,13 +57,15 @@ nn_k_conv_filter_at (const NnConvArgs *a, uint32_t i)
         const uint32_t at = col * a->strides[1] + s * a->dilation[1] - a->pad[1];
 
         if (at < a->in_cols)
-          line += x[((uint64_t) (n * a->in_rows + y) * a->in_cols + at) * a->channels + channel]
-              * dy[((uint64_t) (n * a->out_rows + row) * a->out_cols + col) * a->filters + filter];
+          line += nn_load (a->x, a->type,
+                      ((uint64_t) (n * a->in_rows + y) * a->in_cols + at) * a->channels + channel)
+              * nn_load (a->dy, a->type,
+                  ((uint64_t) (n * a->out_rows + row) * a->out_cols + col) * a->filters + filter);
       }
       sum += line;
     }
   }
-  ((float *) a->dst)[i] = (float) sum;
+  nn_store (a->dst, a->dst_type, i, (float) sum);
 }
 
 /* --- gradients through a max pooling ------------------ */
@@ -72,14 +73,15 @@ nn_k_conv_filter_at (const NnConvArgs *a, uint32_t i)
 /* What comes back into element @e (of the whole batch) of x, @norm being between x and the
  * maxima. The maxima are found again by the arithmetic that found them: first of equals. */
 static inline NN_HOST_DEVICE float
-nn_incoming (const NnIncoming *in, const float *x, const NnNorm *norm, uint32_t e)
+nn_incoming (
+    const NnIncoming *in, const void *x, NnType type, const NnNorm *norm, uint32_t e)
 {
   const NnWindow *w = &in->window;
   uint32_t channel, col, row, base;
   float sum = 0;
 
   if (!in->pooled)
-    return in->dy[e];
+    return nn_load (in->dy, in->type, e);
   channel = e % in->channels;
   col = e / in->channels % w->in_cols;
   row = e / in->channels / w->in_cols % w->in_rows;
@@ -108,8 +110,8 @@ nn_incoming (const NnIncoming *in, const float *x, const NnNorm *norm, uint32_t 
           if (y >= w->in_rows || at >= w->in_cols)
             continue;
           inside = (y * w->in_cols + at) * in->channels + channel;
-          value = nn_normalize (
-              norm, inside, x[base * w->in_rows * w->in_cols * in->channels + inside]);
+          value = nn_normalize (norm, inside,
+              nn_load (x, type, base * w->in_rows * w->in_cols * in->channels + inside));
           if (!found || value > best) {
             best = value;
             first = inside;
@@ -118,10 +120,10 @@ nn_incoming (const NnIncoming *in, const float *x, const NnNorm *norm, uint32_t 
         }
       }
       if (first == (row * w->in_cols + col) * in->channels + channel)
-        sum += in->pooled[((base * w->out_rows + oy / w->strides[0]) * w->out_cols
-                              + ox / w->strides[1])
-                * in->channels
-            + channel];
+        sum += nn_load (in->pooled, in->type,
+            ((base * w->out_rows + oy / w->strides[0]) * w->out_cols + ox / w->strides[1])
+                    * in->channels
+                + channel);
     }
   }
   return sum;
@@ -132,7 +134,7 @@ nn_k_unpool_at (const NnUnpoolArgs *a, uint32_t i)
 {
   const NnNorm none = { NULL, NULL, 1, 1 };
 
-  a->dx[i] = nn_incoming (&a->incoming, a->x, &none, i);
+  nn_store (a->dx, a->type, i, nn_incoming (&a->incoming, a->x, a->type, &none, i));
 }
 
 /* --- BatchNormalization ------------------ */
@@ -152,10 +154,10 @@ nn_k_sums_is_max (uint32_t round)
 static inline NN_HOST_DEVICE void
 nn_sums_add (const NnSumsArgs *a, uint32_t i, uint32_t e, double *first, double *second)
 {
-  const float x = a->x ? a->x[e] : 0;
+  const float x = nn_load (a->x, a->type, e);
 
   if (a->kind == NN_SUMS_GRADIENT) {
-    const float dy = nn_incoming (&a->incoming, a->x, &a->norm, e);
+    const float dy = nn_incoming (&a->incoming, a->x, a->type, &a->norm, e);
 
     *first += dy;
     *second += (double) dy * (x - a->mean[i]) * a->inv_std[i];
@@ -211,22 +213,32 @@ nn_total (const double *sums, uint32_t parts)
 }
 
 static inline NN_HOST_DEVICE void
+nn_move (float *moving, float momentum, float value)
+{
+  const float moved = *moving * momentum;
+
+  *moving = moved + value * (1 - momentum);
+}
+
+static inline NN_HOST_DEVICE void
 nn_k_bn_forward_at (const NnBnForwardArgs *a, uint32_t i)
 {
   const double total = (double) a->step->samples * a->per_sample;
   double mean = a->moving_mean[i], var = a->moving_variance[i], scale;
 
   if (!a->frozen) {
-    const float moved = a->moving_mean[i] * a->momentum;
     double unbiased;
 
     mean = nn_total (a->sums + i * a->parts, a->parts) / total;
     var = nn_total (a->sums + (a->count + i) * a->parts, a->parts) / total - mean * mean;
     var = var > 0 ? var : 0;
     unbiased = a->bessel && total > 1 + a->epsilon ? var * total / (total - (1 + a->epsilon)) : var;
-    a->moving_mean[i] = moved + (float) mean * (1 - a->momentum);
-    a->moving_variance[i]
-        = a->moving_variance[i] * a->momentum + (float) unbiased * (1 - a->momentum);
+    if (a->variance) {
+      a->variance[i] = (float) unbiased;
+    } else {
+      nn_move (&a->moving_mean[i], a->momentum, (float) mean);
+      nn_move (&a->moving_variance[i], a->momentum, (float) unbiased);
+    }
   }
   scale = (a->gamma ? a->gamma[i] : 1) / sqrt (var + a->epsilon);
   a->mean[i] = (float) mean;
@@ -255,14 +267,15 @@ static inline NN_HOST_DEVICE void
 nn_k_bn_dx_at (const NnBnDxArgs *a, uint32_t e)
 {
   const uint32_t i = e % a->sample_size / a->norm.inner % a->norm.n;
-  const float x = a->x[e];
+  const float x = nn_load (a->x, a->type, e);
   float d = 0;
 
   if (e / a->sample_size < a->step->samples)
     d = a->k1[i]
-        * (nn_incoming (&a->incoming, a->x, &a->norm, e) - a->k2[i] - (x - a->mean[i]) * a->k3[i])
+        * (nn_incoming (&a->incoming, a->x, a->type, &a->norm, e) - a->k2[i]
+            - (x - a->mean[i]) * a->k3[i])
         * nn_slope (a->before, x);
-  a->dx[e] = d;
+  nn_store (a->dx, a->type, e, d);
 }
 
 /* --- the rest ------------------ */
@@ -299,13 +312,30 @@ nn_k_softmax_backward_last (
   const uint64_t first = (uint64_t) block * a->n;
 
   for (uint32_t i = thread; i < a->n; i += NN_BLOCK)
-    a->dst[first + i] = a->y[first + i] * (a->dy[first + i] - (float) s->result[0]);
+    nn_store (a->dst, a->dst_type, first + i,
+        a->y[first + i] * (a->dy[first + i] - (float) s->result[0]));
 }
 
 static inline NN_HOST_DEVICE void
 nn_k_slope_at (const NnSlopeArgs *a, uint32_t i)
 {
-  a->dst[i] = a->dy[i] * nn_slope (a->function, a->y[i]);
+  nn_store (a->dst, a->dst_type, i,
+      nn_load (a->dy, a->type, i) * nn_slope (a->function, nn_load (a->y, a->type, i)));
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_lay_at (const NnLayArgs *a, uint32_t i)
+{
+  const uint32_t channel = i % a->dst_stride, pixel = i / a->dst_stride;
+  const uint32_t x = pixel % a->dst_cols - (uint32_t) a->offset[1];
+  const uint32_t y = pixel / a->dst_cols % a->dst_rows - (uint32_t) a->offset[0];
+  const uint32_t sample = pixel / a->dst_cols / a->dst_rows;
+  float value = 0;
+
+  if (y < a->src_rows && x < a->src_cols && channel < a->channels)
+    value = nn_load (a->src, a->src_type,
+        ((uint64_t) (sample * a->src_rows + y) * a->src_cols + x) * a->src_stride + channel);
+  nn_store (a->dst, a->dst_type, i, value);
 }
 
 static inline NN_HOST_DEVICE void
@@ -326,7 +356,8 @@ nn_k_dropout_at (const NnDropoutArgs *a, uint32_t i)
   rng.counter[0] = i;
   nn_philox (rng.counter, rng.key, rng.block);
   for (uint32_t k = 0; k < 4 && 4 * i + k < a->values; k++)
-    a->dst[4 * i + k] = rng.block[k] / 4294967296.0 >= a->rate ? a->src[4 * i + k] * scale : 0;
+    nn_store (a->dst, a->type, 4 * i + k,
+        rng.block[k] / 4294967296.0 >= a->rate ? nn_load (a->src, a->type, 4 * i + k) * scale : 0);
 }
 
 static inline NN_HOST_DEVICE void
@@ -335,8 +366,9 @@ nn_k_loss_at (const NnLossArgs *a, uint32_t sample)
   const float *y = a->y + (uint64_t) sample * a->outputs;
   const float *target = a->targets + (uint64_t) sample * a->outputs;
   float *gradient = a->gradient + (uint64_t) sample * a->outputs;
-  const double scale
-      = a->weights[sample] / ((double) a->step->samples * (a->binary ? a->outputs : 1));
+  const double scale = a->weights[sample]
+      / ((double) a->step->samples * (a->binary ? a->outputs : 1))
+      * (a->scale ? a->scale->scale : 1);
   double sum = 0;
   uint32_t best = 0, wanted = 0, right = 1;
 
@@ -373,9 +405,12 @@ nn_k_optimizer_at (const NnOptimizerArgs *a, uint32_t i)
 {
   const NnChunk *c = &a->chunks[i / NN_CHUNK_LANES];
   const NnStepParams *s = a->step;
+  const float unscaled = a->scale ? 1 / a->scale->scale : 1;
 
+  if (a->scale && a->scale->overflow)
+    return;
   for (uint32_t k = i % NN_CHUNK_LANES; k < c->n; k += NN_CHUNK_LANES) {
-    const float g = nn_regularized (c->g[k], c->w[k], c->l1, c->l2);
+    const float g = nn_regularized (c->g[k] * unscaled, c->w[k], c->l1, c->l2);
     float w = c->decays ? c->w[k] * s->keep : c->w[k];
 
     if (s->is_sgd) {
@@ -400,6 +435,8 @@ nn_k_average_at (const NnAverageArgs *a, uint32_t i)
 {
   const NnAverageChunk *c = &a->chunks[i / NN_CHUNK_LANES];
 
+  if (!a->swap && a->scale && a->scale->overflow)
+    return;
   for (uint32_t k = i % NN_CHUNK_LANES; k < c->n; k += NN_CHUNK_LANES) {
     const float w = c->w[k], average = c->average[k];
 
@@ -407,6 +444,41 @@ nn_k_average_at (const NnAverageArgs *a, uint32_t i)
       c->w[k] = average;
     c->average[k] = a->swap ? w : average + a->step->average_rate * (w - average);
   }
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_check_at (const NnCheckArgs *a, uint32_t i)
+{
+  const NnChunk *c = &a->chunks[i / NN_CHUNK_LANES];
+
+  for (uint32_t k = i % NN_CHUNK_LANES; k < c->n; k += NN_CHUNK_LANES)
+    if (!isfinite (c->g[k]))
+      a->scale->overflow = 1; /* whoever comes first: all write the same */
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_bn_move_at (const NnBnMoveArgs *a, uint32_t i)
+{
+  if (a->scale->overflow)
+    return;
+  nn_move (&a->moving_mean[i], a->momentum, a->mean[i]);
+  nn_move (&a->moving_variance[i], a->momentum, a->variance[i]);
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_scale_at (const NnScaleArgs *a, uint32_t i)
+{
+  NnLossScale *s = a->scale;
+
+  s->skipped = s->overflow;
+  if (s->overflow) {
+    s->scale = s->scale / 2 > NN_LOSS_SCALE_MIN ? s->scale / 2 : NN_LOSS_SCALE_MIN;
+    s->good = 0;
+  } else if (++s->good >= s->interval) {
+    s->scale = s->scale * 2 < NN_LOSS_SCALE_MAX ? s->scale * 2 : NN_LOSS_SCALE_MAX;
+    s->good = 0;
+  }
+  s->overflow = 0;
 }
 
 static inline NN_HOST_DEVICE uint32_t

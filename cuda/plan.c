@@ -25,11 +25,7 @@ check_options (
 {
   const NnHost *host = device->host;
 
-  if (options->training
-      && (options->precision == NN_PRECISION_FP16 || options->precision == NN_PRECISION_BF16))
-    g_set_error_literal (error, host->error_domain, NN_ERROR_UNSUPPORTED,
-        "the CUDA back end trains in fp32 or tf32 only");
-  else if (options->precision == NN_PRECISION_BF16 && device->arch < 80)
+  if (options->precision == NN_PRECISION_BF16 && device->arch < 80)
     g_set_error (error, host->error_domain, NN_ERROR_UNSUPPORTED,
         "device %u has no bf16 (compute capability %d.%d, 8.0 is needed): use fp16", device->index,
         device->arch / 10, device->arch % 10);

@@ -33,11 +33,22 @@ gradient (const NnTrainOp *op, const char *name)
   return NULL;
 }
 
+NnType
+nn_train_op_get_type (
+    const NnLayer *layer, NnActivation activation, gboolean is_last, NnType type, NnType x_type)
+{
+  if (is_last || activation == NN_ACTIVATION_SOFTMAX || layer->kind == NN_LAYER_DENSE
+      || layer->kind == NN_LAYER_GLOBAL_AVERAGE_POOLING2D)
+    return NN_TYPE_F32;
+  return layer->kind == NN_LAYER_CONV2D ? type : x_type;
+}
+
 /* --- pieces that several layers have ------------------ */
 
 /* y = f (x + bias), value by value, softmax too; x may be y */
 static gboolean
-activate (NnTrainOp *op, const float *x, const float *bias, NnActivation activation, GError **error)
+activate (NnTrainOp *op, const void *x, NnType x_type, gsize x_stride, const float *bias,
+    NnActivation activation, GError **error)
 {
   const NnSoftmaxArgs softmax = {
     .blocks = (uint32_t) (op->batch * op->out.rows * op->out.cols),
@@ -50,10 +61,10 @@ activate (NnTrainOp *op, const float *x, const float *bias, NnActivation activat
     .count = (uint32_t) (op->batch * op->out_size),
     .src = x,
     .dst = op->y,
-    .src_type = NN_TYPE_F32,
-    .dst_type = NN_TYPE_F32,
+    .src_type = x_type,
+    .dst_type = op->y_type,
     .channels = (uint32_t) op->out.channels,
-    .src_stride = (uint32_t) op->out.channels,
+    .src_stride = (uint32_t) x_stride,
     .dst_stride = (uint32_t) op->out.channels,
     .window = nn_cuda_no_window (op->out),
     .bias = bias,
@@ -69,7 +80,8 @@ activate (NnTrainOp *op, const float *x, const float *bias, NnActivation activat
 
 /* dst = dy before the activation; dst may be dy */
 static gboolean
-activation_backward (NnTrainOp *op, NnActivation activation, float *dst, GError **error)
+activation_backward (
+    NnTrainOp *op, NnActivation activation, void *dst, NnType dst_type, GError **error)
 {
   const NnSoftmaxBackwardArgs softmax = {
     .blocks = (uint32_t) (op->batch * op->out.rows * op->out.cols),
@@ -77,6 +89,7 @@ activation_backward (NnTrainOp *op, NnActivation activation, float *dst, GError 
     .y = op->y,
     .dy = op->dy,
     .dst = dst,
+    .dst_type = dst_type,
   };
   const NnSlopeArgs slope = {
     .count = (uint32_t) (op->batch * op->out_size),
@@ -84,6 +97,8 @@ activation_backward (NnTrainOp *op, NnActivation activation, float *dst, GError 
     .y = op->y,
     .dy = op->dy,
     .dst = dst,
+    .type = op->y_type,
+    .dst_type = dst_type,
   };
 
   if (activation == NN_ACTIVATION_SOFTMAX && !op->activation_done)
@@ -91,6 +106,37 @@ activation_backward (NnTrainOp *op, NnActivation activation, float *dst, GError 
   if (dst == op->dy && (op->activation_done || activation == NN_ACTIVATION_LINEAR))
     return TRUE;
   return nn_k_slope_launch (op->c, &slope, error);
+}
+
+/* Between tensors of (rows, cols), of which all but the channels may be of the batch. */
+static gboolean
+lay (NnTrainOp *op, gsize rows, gsize channels, const void *src, NnType src_type, gsize src_stride,
+    void *dst, NnType dst_type, gsize dst_stride, GError **error)
+{
+  const NnLayArgs args = {
+    .count = (uint32_t) (rows * dst_stride),
+    .channels = (uint32_t) channels,
+    .src_stride = (uint32_t) src_stride,
+    .dst_stride = (uint32_t) dst_stride,
+    .src_rows = 1,
+    .src_cols = (uint32_t) rows,
+    .dst_rows = 1,
+    .dst_cols = (uint32_t) rows,
+    .src = src,
+    .dst = dst,
+    .src_type = src_type,
+    .dst_type = dst_type,
+  };
+
+  return nn_k_lay_launch (op->c, &args, error);
+}
+
+/* Room for @n values of what a library gets. */
+static gboolean
+new_lib (NnTrainOp *op, gsize n, void **to, GError **error)
+{
+  *to = nn_cuda_new (op->c, n * (op->type == NN_TYPE_F32 ? 4 : 2), op->layer->name, error);
+  return *to != NULL;
 }
 
 /* How many parts a reduction of n indices with so many values each is cut into. */
@@ -140,11 +186,21 @@ bias_backward (NnTrainOp *op, GError **error)
 
   sums.kind = NN_SUMS_PLAIN;
   sums.x = op->dy;
+  sums.type = op->y_type;
   return !total.dst
       || (nn_k_sums_launch (op->c, &sums, error) && nn_k_total_launch (op->c, &total, error));
 }
 
 /* --- convolution ------------------ */
+
+/* engines want the same padding on both sides: where it is not, we pad */
+static gboolean
+is_skewed (const NnTrainOp *op)
+{
+  const NnConv2dConfig *c = &op->layer->config.conv2d;
+
+  return c->pad_begin[0] != c->pad_end[0] || c->pad_begin[1] != c->pad_end[1];
+}
 
 static NnExtent
 padded_extent (const NnTrainOp *op)
@@ -152,19 +208,49 @@ padded_extent (const NnTrainOp *op)
   const NnConv2dConfig *c = &op->layer->config.conv2d;
   NnExtent e = op->in;
 
-  e.rows += c->pad_begin[0] + c->pad_end[0];
-  e.cols += c->pad_begin[1] + c->pad_end[1];
+  if (is_skewed (op)) {
+    e.rows += c->pad_begin[0] + c->pad_end[0];
+    e.cols += c->pad_begin[1] + c->pad_end[1];
+  }
   return e;
+}
+
+/* What the library gets in place of x, y and the rest, where that is needed. */
+static gboolean
+build_conv_copies (NnTrainOp *op, NnExtent in, GError **error)
+{
+  const NnConv2dConfig *c = &op->layer->config.conv2d;
+  const gsize positions = c->kernel[0] * c->kernel[1];
+  const gboolean is_copied = in.rows != op->in.rows || in.cols != op->in.cols
+      || op->in_stride != op->in.channels || op->x_type != op->type;
+  const gsize in_values = op->batch * in.rows * in.cols * op->in_stride;
+  const gsize out_values = op->batch * op->out.rows * op->out.cols * op->out_stride;
+  const gsize weights = op->out_stride * positions * op->in_stride;
+
+  if (MAX (in_values, out_values) >= (gsize) 1 << 31) {
+    g_set_error (error, op->c->device->host->error_domain, NN_ERROR_UNSUPPORTED,
+        "layer \"%s\": too many values of a batch for the CUDA back end: use a smaller batch",
+        op->layer->name);
+    return FALSE;
+  }
+  return (!is_copied
+             || (new_lib (op, in_values, &op->lib_x, error)
+                 && (!op->dx || new_lib (op, in_values, &op->lib_dx, error))))
+      && ((op->out_stride == op->out.channels && op->y_type == op->type)
+          || new_lib (op, out_values, &op->lib_y, error))
+      && (op->type == NN_TYPE_F32
+          || (new_lib (op, weights, &op->lib_weights, error)
+              && new_lib (op, weights, &op->lib_dweights, error)
+              && new_lib (op, op->out_stride, &op->lib_bias, error)));
 }
 
 static gboolean
 build_conv (NnTrainOp *op, GError **error)
 {
   const NnConv2dConfig *c = &op->layer->config.conv2d;
-  const gboolean skewed
-      = c->pad_begin[0] != c->pad_end[0] || c->pad_begin[1] != c->pad_end[1];
-  const NnExtent in = skewed ? padded_extent (op) : op->in;
-  const gsize bytes = op->batch * in.rows * in.cols * in.channels * sizeof (float);
+  const gboolean narrow = op->type != NN_TYPE_F32;
+  const gboolean skewed = is_skewed (op);
+  const NnExtent in = padded_extent (op);
   NnConvShape shape = {
     .tf32 = op->tf32,
     .measure = op->tf32,
@@ -172,27 +258,27 @@ build_conv (NnTrainOp *op, GError **error)
       .samples = op->batch,
       .in_rows = (uint32_t) in.rows,
       .in_cols = (uint32_t) in.cols,
-      .channels = (uint32_t) in.channels,
       .out_rows = (uint32_t) op->out.rows,
       .out_cols = (uint32_t) op->out.cols,
-      .filters = (uint32_t) op->out.channels,
       .kernel = { (uint32_t) c->kernel[0], (uint32_t) c->kernel[1] },
       .strides = { (uint32_t) c->strides[0], (uint32_t) c->strides[1] },
       .dilation = { (uint32_t) c->dilation[0], (uint32_t) c->dilation[1] },
       .pad = { skewed ? 0 : (uint32_t) c->pad_begin[0], skewed ? 0 : (uint32_t) c->pad_begin[1] },
+      .type = op->type,
     },
   };
 
   op->activation = c->activation;
-  if (!new_sums (op, op->out.rows * op->out.cols, op->out.channels, 1, error))
-    return FALSE;
-  if (skewed
-      && (!(op->padded = nn_cuda_new (op->c, bytes, op->layer->name, error))
-          || (op->dx && !(op->dpadded = nn_cuda_new (op->c, bytes, op->layer->name, error)))))
+  op->in_stride = narrow ? (in.channels + 7) / 8 * 8 : in.channels;
+  op->out_stride = narrow ? (op->out.channels + 7) / 8 * 8 : op->out.channels;
+  shape.sizes.channels = (uint32_t) op->in_stride;
+  shape.sizes.filters = (uint32_t) op->out_stride;
+  if (!new_sums (op, op->out.rows * op->out.cols, op->out.channels, 1, error)
+      || !build_conv_copies (op, in, error))
     return FALSE;
   for (guint kind = 0; kind < 3; kind++) {
     shape.kind = kind;
-    shape.bias = kind == NN_CONV_FORWARD && param (op, "bias")
+    shape.bias = kind == NN_CONV_FORWARD && param (op, "bias") && !op->lib_y
         && (c->activation == NN_ACTIVATION_RELU || c->activation == NN_ACTIVATION_LINEAR);
     shape.relu = shape.bias && c->activation == NN_ACTIVATION_RELU;
     if (kind == NN_CONV_DATA && !op->dx)
@@ -206,51 +292,91 @@ build_conv (NnTrainOp *op, GError **error)
   return TRUE;
 }
 
-/* between the tensor and its padded copy */
+/* x to lib_x, or lib_dx to dx */
 static gboolean
-shift (NnTrainOp *op, const float *src, float *dst, gboolean pad, GError **error)
+shift (NnTrainOp *op, gboolean forward, GError **error)
 {
   const NnConv2dConfig *c = &op->layer->config.conv2d;
-  const NnExtent from = pad ? op->in : padded_extent (op), to = pad ? padded_extent (op) : op->in;
-  const int sign = pad ? 1 : -1;
-  const NnShiftArgs args = {
-    .count = (uint32_t) (op->batch * to.rows * to.cols * to.channels),
-    .channels = (uint32_t) to.channels,
+  const gboolean skewed = is_skewed (op);
+  const NnExtent padded = padded_extent (op);
+  const NnExtent from = forward ? op->in : padded, to = forward ? padded : op->in;
+  const int sign = forward ? 1 : -1;
+  const gsize in_stride = op->in.channels, lib_stride = op->in_stride;
+  const NnLayArgs args = {
+    .count = (uint32_t) (op->batch * to.rows * to.cols * (forward ? lib_stride : in_stride)),
+    .channels = (uint32_t) op->in.channels,
+    .src_stride = (uint32_t) (forward ? in_stride : lib_stride),
+    .dst_stride = (uint32_t) (forward ? lib_stride : in_stride),
     .src_rows = (uint32_t) from.rows,
     .src_cols = (uint32_t) from.cols,
     .dst_rows = (uint32_t) to.rows,
     .dst_cols = (uint32_t) to.cols,
-    .offset = { sign * (int32_t) c->pad_begin[0], sign * (int32_t) c->pad_begin[1] },
-    .src = src,
-    .dst = dst,
-    .type = NN_TYPE_F32,
+    .offset = { skewed ? sign * (int32_t) c->pad_begin[0] : 0,
+        skewed ? sign * (int32_t) c->pad_begin[1] : 0 },
+    .src = forward ? op->x : op->lib_dx,
+    .dst = forward ? op->lib_x : op->dx,
+    .src_type = forward ? op->x_type : op->type,
+    .dst_type = forward ? op->type : op->x_type,
   };
 
-  return nn_k_shift_launch (op->c, &args, error);
+  return nn_k_lay_launch (op->c, &args, error);
 }
 
 static gboolean
 conv_forward (NnTrainOp *op, GError **error)
 {
-  const float *bias = param (op, "bias");
+  const NnConv2dConfig *c = &op->layer->config.conv2d;
+  const gsize rows = op->out.channels * c->kernel[0] * c->kernel[1];
+  const float *bias = param (op, "bias"), *kernel = param (op, "kernel");
 
-  if (op->padded && !shift (op, op->x, op->padded, TRUE, error))
+  if ((op->lib_x && !shift (op, TRUE, error))
+      || (op->lib_weights
+          && !lay (op, rows, op->in.channels, kernel, NN_TYPE_F32, op->in.channels,
+              op->lib_weights, op->type, op->in_stride, error))
+      || (op->fused && op->lib_bias
+          && !lay (op, 1, op->out.channels, bias, NN_TYPE_F32, op->out.channels, op->lib_bias,
+              op->type, op->out.channels, error)))
     return FALSE;
-  return nn_cuda_conv_run (op->conv[NN_CONV_FORWARD], op->c, op->padded ? op->padded : op->x,
-             param (op, "kernel"), bias, op->y, error)
-      && (op->fused || activate (op, op->y, bias, op->activation, error));
+  return nn_cuda_conv_run (op->conv[NN_CONV_FORWARD], op->c, op->lib_x ? op->lib_x : op->x,
+             op->lib_weights ? op->lib_weights : kernel,
+             op->lib_bias ? op->lib_bias : (const void *) bias, op->lib_y ? op->lib_y : op->y,
+             error)
+      && (op->fused
+          || activate (op, op->lib_y ? op->lib_y : op->y, op->lib_y ? op->type : op->y_type,
+              op->out_stride, bias, op->activation, error));
+}
+
+/* @dy before the activation, as the library wants it */
+static gboolean
+filter_backward (NnTrainOp *op, const void *dy, GError **error)
+{
+  const NnConv2dConfig *c = &op->layer->config.conv2d;
+  const gsize rows = op->out.channels * c->kernel[0] * c->kernel[1];
+  float *to = gradient (op, "kernel");
+
+  return nn_cuda_conv_run (op->conv[NN_CONV_FILTER], op->c, op->lib_x ? op->lib_x : op->x, dy, NULL,
+             op->lib_dweights ? op->lib_dweights : to, error)
+      && (!op->lib_dweights
+          || lay (op, rows, op->in.channels, op->lib_dweights, op->type, op->in_stride, to,
+              NN_TYPE_F32, op->in.channels, error));
 }
 
 static gboolean
 conv_backward (NnTrainOp *op, GError **error)
 {
-  return activation_backward (op, op->activation, op->dy, error) && bias_backward (op, error)
-      && nn_cuda_conv_run (op->conv[NN_CONV_FILTER], op->c, op->padded ? op->padded : op->x, op->dy,
-          NULL, gradient (op, "kernel"), error)
+  const void *dy = op->lib_y ? op->lib_y : op->dy;
+
+  return activation_backward (op, op->activation, op->dy, op->y_type, error)
+      && bias_backward (op, error)
+      && (!op->lib_y
+          || lay (op, op->batch * op->out.rows * op->out.cols, op->out.channels, op->dy,
+              op->y_type, op->out.channels, op->lib_y, op->type, op->out_stride, error))
+      && filter_backward (op, dy, error)
       && (!op->dx
-          || (nn_cuda_conv_run (op->conv[NN_CONV_DATA], op->c, op->dy, param (op, "kernel"), NULL,
-                  op->dpadded ? op->dpadded : op->dx, error)
-              && (!op->dpadded || shift (op, op->dpadded, op->dx, FALSE, error))));
+          || (nn_cuda_conv_run (op->conv[NN_CONV_DATA], op->c, dy,
+                  op->lib_weights ? op->lib_weights : param (op, "kernel"), NULL,
+                  op->lib_dx ? op->lib_dx : op->dx, error)
+              && (!op->lib_dx || shift (op, FALSE, error))));
 }
 
 /* --- dense ------------------ */
@@ -259,16 +385,22 @@ static gboolean
 build_dense (NnTrainOp *op, GError **error)
 {
   const NnDenseConfig *config = &op->layer->config.dense;
+  const gsize rows = op->batch * op->in.rows * op->in.cols;
 
   op->activation = config->activation;
+  if (op->type != NN_TYPE_F32
+      && ((op->x_type != op->type && !new_lib (op, rows * op->in.channels, &op->lib_x, error))
+          || !new_lib (op, rows * op->out.channels, &op->lib_y, error)
+          || !new_lib (op, op->in.channels * op->out.channels, &op->lib_weights, error)))
+    return FALSE;
   for (guint kind = 0; kind < 3; kind++) {
     const NnDenseShape shape = {
       .kind = kind,
-      .rows = op->batch * op->in.rows * op->in.cols,
+      .rows = rows,
       .in = op->in.channels,
       .units = op->out.channels,
-      .type = NN_TYPE_F32,
-      .dst_type = NN_TYPE_F32,
+      .type = op->type,
+      .dst_type = kind == NN_DENSE_DATA ? op->x_type : NN_TYPE_F32,
       .tf32 = op->tf32,
       .bias = kind == NN_DENSE_FORWARD ? param (op, "bias") : NULL,
       .relu = kind == NN_DENSE_FORWARD && config->activation == NN_ACTIVATION_RELU,
@@ -284,21 +416,35 @@ build_dense (NnTrainOp *op, GError **error)
 static gboolean
 dense_forward (NnTrainOp *op, GError **error)
 {
-  return nn_cuda_dense_run (
-             op->dense[NN_DENSE_FORWARD], op->c, op->x, param (op, "kernel"), op->y, error)
+  const gsize rows = op->batch * op->in.rows * op->in.cols, in = op->in.channels;
+  const float *kernel = param (op, "kernel");
+
+  return (!op->lib_x
+             || lay (op, rows, in, op->x, op->x_type, in, op->lib_x, op->type, in, error))
+      && (!op->lib_weights
+          || lay (op, op->out.channels, in, kernel, NN_TYPE_F32, in, op->lib_weights, op->type, in,
+              error))
+      && nn_cuda_dense_run (op->dense[NN_DENSE_FORWARD], op->c, op->lib_x ? op->lib_x : op->x,
+          op->lib_weights ? op->lib_weights : kernel, op->y, error)
       && (op->activation == NN_ACTIVATION_RELU
-          || activate (op, op->y, NULL, op->activation, error));
+          || activate (op, op->y, op->y_type, op->out.channels, NULL, op->activation, error));
 }
 
 static gboolean
 dense_backward (NnTrainOp *op, GError **error)
 {
-  return activation_backward (op, op->activation, op->dy, error) && bias_backward (op, error)
-      && nn_cuda_dense_run (
-          op->dense[NN_DENSE_FILTER], op->c, op->x, op->dy, gradient (op, "kernel"), error)
+  const gsize rows = op->batch * op->out.rows * op->out.cols, units = op->out.channels;
+  const void *dy = op->lib_y ? op->lib_y : op->dy;
+
+  return activation_backward (op, op->activation, op->dy, op->y_type, error)
+      && bias_backward (op, error)
+      && (!op->lib_y
+          || lay (op, rows, units, op->dy, op->y_type, units, op->lib_y, op->type, units, error))
+      && nn_cuda_dense_run (op->dense[NN_DENSE_FILTER], op->c, op->lib_x ? op->lib_x : op->x, dy,
+          gradient (op, "kernel"), error)
       && (!op->dx
-          || nn_cuda_dense_run (
-              op->dense[NN_DENSE_DATA], op->c, op->dy, param (op, "kernel"), op->dx, error));
+          || nn_cuda_dense_run (op->dense[NN_DENSE_DATA], op->c, dy,
+              op->lib_weights ? op->lib_weights : param (op, "kernel"), op->dx, error));
 }
 
 /* --- BatchNormalization, with the pooling behind it ------------------ */
@@ -307,9 +453,10 @@ static gboolean
 build_bn (NnTrainOp *op, GError **error)
 {
   const NnBatchNormConfig *c = &op->layer->config.batch_norm;
-  float **tables[] = { &op->mean, &op->inv_std, &op->scale, &op->shift, &op->k1, &op->k2, &op->k3 };
+  float **tables[] = { &op->mean, &op->inv_std, &op->norm_scale, &op->norm_shift, &op->k1, &op->k2,
+    &op->k3, &op->variance };
 
-  for (guint i = 0; i < G_N_ELEMENTS (tables); i++)
+  for (guint i = 0; i < G_N_ELEMENTS (tables) - !op->scale; i++)
     if (!(*tables[i] = nn_cuda_new (op->c, c->n * sizeof (float), op->layer->name, error)))
       return FALSE;
   return new_sums (op, c->outer, c->n, c->inner, error);
@@ -320,7 +467,7 @@ norm_of (const NnTrainOp *op)
 {
   const NnBatchNormConfig *c = &op->layer->config.batch_norm;
 
-  return (NnNorm) { op->scale, op->shift, (uint32_t) c->n, (uint32_t) c->inner };
+  return (NnNorm) { op->norm_scale, op->norm_shift, (uint32_t) c->n, (uint32_t) c->inner };
 }
 
 static gboolean
@@ -344,15 +491,16 @@ bn_forward (NnTrainOp *op, GError **error)
     .moving_variance = param (op, "moving_variance"),
     .mean = op->mean,
     .inv_std = op->inv_std,
-    .scale = op->scale,
-    .shift = op->shift,
+    .scale = op->norm_scale,
+    .shift = op->norm_shift,
+    .variance = op->variance,
   };
   const NnFinishArgs finish = {
     .count = (uint32_t) (op->batch * op->out_size),
     .src = op->x,
     .dst = op->y,
-    .src_type = NN_TYPE_F32,
-    .dst_type = NN_TYPE_F32,
+    .src_type = op->x_type,
+    .dst_type = op->y_type,
     .channels = (uint32_t) op->in.channels,
     .src_stride = (uint32_t) op->in.channels,
     .dst_stride = (uint32_t) op->in.channels,
@@ -362,6 +510,7 @@ bn_forward (NnTrainOp *op, GError **error)
 
   sums.kind = NN_SUMS_MOMENTS;
   sums.x = op->x;
+  sums.type = op->x_type;
   return (tables.frozen || nn_k_sums_launch (op->c, &sums, error))
       && nn_k_bn_forward_launch (op->c, &tables, error)
       && nn_k_finish_launch (op->c, &finish, error);
@@ -374,6 +523,7 @@ bn_backward (NnTrainOp *op, GError **error)
   const NnIncoming incoming = {
     .pooled = op->pool ? op->dy : NULL,
     .dy = op->dy,
+    .type = op->y_type,
     .window = op->pool ? nn_cuda_pool_window (op->pool) : nn_cuda_no_window (op->in),
     .channels = (uint32_t) op->in.channels,
   };
@@ -406,10 +556,12 @@ bn_backward (NnTrainOp *op, GError **error)
     .k3 = op->k3,
     .before = op->before,
     .dx = op->dx,
+    .type = op->x_type,
   };
 
   sums.kind = NN_SUMS_GRADIENT;
   sums.x = op->x;
+  sums.type = op->x_type;
   sums.mean = op->mean;
   sums.inv_std = op->inv_std;
   sums.norm = norm_of (op);
@@ -427,8 +579,8 @@ pool_forward (NnTrainOp *op, GError **error)
     .count = (uint32_t) (op->batch * op->out_size),
     .src = op->x,
     .dst = op->y,
-    .src_type = NN_TYPE_F32,
-    .dst_type = NN_TYPE_F32,
+    .src_type = op->x_type,
+    .dst_type = op->y_type,
     .channels = (uint32_t) op->in.channels,
     .src_stride = (uint32_t) op->in.channels,
     .dst_stride = (uint32_t) op->in.channels,
@@ -445,9 +597,10 @@ pool_backward (NnTrainOp *op, GError **error)
   const NnUnpoolArgs args = {
     .count = (uint32_t) (op->batch * op->in_size),
     .x = op->x,
-    .incoming = { .pooled = op->dy, .window = nn_cuda_pool_window (op->layer),
-        .channels = (uint32_t) op->in.channels },
+    .incoming = { .pooled = op->dy, .type = op->y_type,
+        .window = nn_cuda_pool_window (op->layer), .channels = (uint32_t) op->in.channels },
     .dx = op->dx,
+    .type = op->x_type,
   };
 
   return nn_k_unpool_launch (op->c, &args, error);
@@ -462,9 +615,9 @@ mean_run (NnTrainOp *op, gboolean backward, GError **error)
     .channels = (uint32_t) op->in.channels,
     .stride = (uint32_t) op->in.channels,
     .src = backward ? op->dy : op->x,
-    .src_type = NN_TYPE_F32,
+    .src_type = backward ? op->y_type : op->x_type,
     .dst = backward ? op->dx : op->y,
-    .dst_type = NN_TYPE_F32,
+    .dst_type = backward ? op->x_type : op->y_type,
   };
 
   return backward ? nn_k_mean_backward_launch (op->c, &args, error)
@@ -472,7 +625,7 @@ mean_run (NnTrainOp *op, gboolean backward, GError **error)
 }
 
 static gboolean
-dropout_run (NnTrainOp *op, const float *src, float *dst, GError **error)
+dropout_run (NnTrainOp *op, const void *src, void *dst, GError **error)
 {
   const NnDropoutArgs args = {
     .count = (uint32_t) ((op->batch * op->in_size + 3) / 4),
@@ -482,6 +635,7 @@ dropout_run (NnTrainOp *op, const float *src, float *dst, GError **error)
     .rate = op->layer->config.dropout.rate,
     .src = src,
     .dst = dst,
+    .type = op->x_type,
   };
 
   return nn_k_dropout_launch (op->c, &args, error);
@@ -551,7 +705,8 @@ nn_train_op_forward (NnTrainOp *op, GError **error)
     case NN_LAYER_GLOBAL_AVERAGE_POOLING2D:
       return mean_run (op, FALSE, error);
     case NN_LAYER_ACTIVATION:
-      return activate (op, op->x, NULL, op->activation, error);
+      return activate (
+          op, op->x, op->x_type, op->out.channels, NULL, op->activation, error);
     default:
       return dropout_run (op, op->x, op->y, error);
   }
@@ -572,10 +727,30 @@ nn_train_op_backward (NnTrainOp *op, GError **error)
     case NN_LAYER_GLOBAL_AVERAGE_POOLING2D:
       return !op->dx || mean_run (op, TRUE, error);
     case NN_LAYER_ACTIVATION:
-      return !op->dx || activation_backward (op, op->activation, op->dx, error);
+      return !op->dx || activation_backward (op, op->activation, op->dx, op->x_type, error);
     default:
       return !op->dx || dropout_run (op, op->dy, op->dx, error);
   }
+}
+
+gboolean
+nn_train_op_finish (NnTrainOp *op, GError **error)
+{
+  const NnBatchNormConfig *c = &op->layer->config.batch_norm;
+  NnBnMoveArgs move;
+
+  if (op->layer->kind != NN_LAYER_BATCH_NORMALIZATION || !op->layer->trainable || !op->variance)
+    return TRUE;
+  move = (NnBnMoveArgs) {
+    .count = (uint32_t) c->n,
+    .momentum = c->momentum,
+    .scale = op->scale,
+    .mean = op->mean,
+    .variance = op->variance,
+    .moving_mean = param (op, "moving_mean"),
+    .moving_variance = param (op, "moving_variance"),
+  };
+  return nn_k_bn_move_launch (op->c, &move, error);
 }
 
 void

@@ -8,8 +8,14 @@
 
 G_BEGIN_DECLS
 
-/* One layer of a training step, float32. Libraries always work on the whole batch; of
- * samples that do not take part the gradients are 0, so that sums over the batch are right. */
+/* One layer of a training step. Libraries always work on the whole batch; of samples that do
+ * not take part the gradients are 0, so that sums over the batch are right.
+ *
+ * With 16-bit operands (mixed precision) convolutions and what follows them have 16-bit in- and
+ * outputs; those of dense layers and softmax, the network's own, parameters and their
+ * gradients, statistics and sums are float32. What a library is given is made of that: the
+ * weights' copy in each step, with a convolution's channels padded to eights by zeros, as in
+ * inference. */
 typedef struct
 {
   NnCudaContext *c;
@@ -17,36 +23,49 @@ typedef struct
   const NnStepParams *step; /* on the device */
   guint batch;
   gboolean tf32, bessel;
+  NnType type;           /* of what libraries are given */
+  NnType x_type, y_type; /* of x and dx; of y and dy */
+  const NnLossScale *scale; /* on the device; NULL: no step can overflow */
 
   const NnLayer *layer;
   guint index; /* of the layer in the model */
   NnExtent in, out;
   gsize in_size, out_size; /* values a sample */
-  const float *x;
-  float *y, *dy; /* (batch, out_size) */
-  float *dx;     /* the op before's dy; NULL: nobody wants it */
+  const void *x;
+  void *y, *dy; /* (batch, out_size) */
+  void *dx;     /* the op before's dy; NULL: nobody wants it */
   NnActivation activation;
   gboolean activation_done; /* dy is the gradient before the activation */
   float *gradients[NN_MAX_PARAMS];
   double *sums; /* of the reduction that runs: (2, n, parts) */
   guint parts;
 
-  /* convolution */
+  /* convolution and dense layer: what the library reads and writes, where that is not x, y and
+   * so on themselves. Of another type, with padded channels, or with the rows and columns that
+   * pad it where these differ at the two ends. */
+  gsize in_stride, out_stride; /* channels and filters, padded */
+  void *lib_x, *lib_dx, *lib_y; /* lib_y: y, then dy */
+  void *lib_weights, *lib_dweights, *lib_bias;
+
   NnCudaConv *conv[3]; /* by NnConvKind */
   gboolean fused;      /* bias and activation in the library's call */
-  float *padded, *dpadded; /* where the padding differs at the two ends */
 
   NnCudaDense *dense[3]; /* by NnDenseKind */
 
   /* BatchNormalization */
   const NnLayer *pool; /* the max pooling done with it */
   NnFunction before;   /* the activation in front, whose gradient is done here */
-  float *mean, *inv_std, *scale, *shift, *k1, *k2, *k3;
+  float *mean, *inv_std, *norm_scale, *norm_shift, *k1, *k2, *k3;
+  float *variance; /* with @scale: for the moving one, later */
 } NnTrainOp;
 
 /* Whether op @kind has a place in a training step (an input, Flatten and a linear Activation
  * have none). */
 gboolean nn_train_op_needs (const NnLayer *layer);
+
+/* The type of the output of a layer that is given @x_type, where libraries get @type. */
+NnType nn_train_op_get_type (
+    const NnLayer *layer, NnActivation activation, gboolean is_last, NnType type, NnType x_type);
 
 /* Takes what the op needs, its in- and outputs being set. */
 gboolean nn_train_op_build (NnTrainOp *op, GError **error);
@@ -54,6 +73,8 @@ void nn_train_op_clear (NnTrainOp *op);
 gsize nn_train_op_get_workspace (const NnTrainOp *op);
 gboolean nn_train_op_forward (NnTrainOp *op, GError **error);
 gboolean nn_train_op_backward (NnTrainOp *op, GError **error);
+/* When it is known whether the step overflowed, before op->scale takes note of that. */
+gboolean nn_train_op_finish (NnTrainOp *op, GError **error);
 void nn_train_op_describe (const NnTrainOp *op, GString *text);
 
 G_END_DECLS

@@ -43,6 +43,7 @@ struct _NnCudaTrain
 
   /* on the device and, pinned, on the host */
   NnStepParams *step, *host_step;
+  NnLossScale *scale, *host_scale; /* NULL: gradients are not scaled */
   float *targets, *host_targets, *weights, *host_weights;
   double *losses, *host_losses, *penalties, *host_penalties;
   uint32_t *right, *host_right;
@@ -94,14 +95,19 @@ check_size (NnCudaTrain *train, const NnTrainOp *op, GError **error)
 
 /* Outputs and gradients of every op, and what goes into which. */
 static gboolean
-connect_ops (NnCudaTrain *train, GError **error)
+connect_ops (NnCudaTrain *train, NnType type, GError **error)
 {
   gboolean trainable = FALSE; /* something before that wants a gradient */
 
   for (guint i = 0; i < train->n_ops; i++) {
     NnTrainOp *op = &train->ops[i], *before = i > 0 ? op - 1 : NULL;
-    const gsize bytes = train->batch * op->out_size * sizeof (float);
+    gsize bytes;
 
+    op->type = type;
+    op->x_type = before ? before->y_type : NN_TYPE_F32;
+    op->y_type = nn_train_op_get_type (
+        op->layer, op->activation, i + 1 == train->n_ops, type, op->x_type);
+    bytes = train->batch * op->out_size * (op->y_type == NN_TYPE_F32 ? 4 : 2);
     op->x = before ? before->y : train->input;
     op->dx = before && trainable ? before->dy : NULL;
     if (!check_size (train, op, error)
@@ -134,6 +140,9 @@ static gboolean
 build_ops (NnCudaTrain *train, const NnPlanOptions *options, NnPrecision precision, GError **error)
 {
   const NnModel *model = train->params->model;
+  const NnType type = precision == NN_PRECISION_FP16 ? NN_TYPE_F16
+      : precision == NN_PRECISION_BF16               ? NN_TYPE_BF16
+                                                     : NN_TYPE_F32;
   guint n;
   g_autofree guint *chain = nn_cuda_layer_chain (model, &n);
   gsize workspace = train->c->workspace_size;
@@ -150,7 +159,8 @@ build_ops (NnCudaTrain *train, const NnPlanOptions *options, NnPrecision precisi
       .params = train->params,
       .step = train->step,
       .batch = train->batch,
-      .tf32 = precision == NN_PRECISION_TF32,
+      .tf32 = precision != NN_PRECISION_FP32,
+      .scale = train->scale,
       .bessel = options->bessel_moving_variance,
       .layer = layer,
       .index = chain[at],
@@ -175,7 +185,7 @@ build_ops (NnCudaTrain *train, const NnPlanOptions *options, NnPrecision precisi
         "the network has no layer to train");
     return FALSE;
   }
-  if (!check_loss (train, error) || !connect_ops (train, error))
+  if (!check_loss (train, error) || !connect_ops (train, type, error))
     return FALSE;
   for (guint i = 0; i < train->n_ops; i++)
     workspace = MAX (workspace, nn_train_op_get_workspace (&train->ops[i]));
@@ -257,6 +267,8 @@ build (NnCudaTrain *train, const NnPlanOptions *options, NnPrecision precision, 
   const gsize n = train->batch;
 
   return new_pair (train, sizeof (NnStepParams), &train->step, &train->host_step, error)
+      && (precision != NN_PRECISION_FP16
+          || new_pair (train, sizeof (NnLossScale), &train->scale, &train->host_scale, error))
       && new_pair (train, n * train->n_outputs * sizeof (float), &train->targets,
           &train->host_targets, error)
       && new_pair (train, n * sizeof (float), &train->weights, &train->host_weights, error)
@@ -360,6 +372,7 @@ launch_average (NnCudaTrain *train, gboolean swap, GError **error)
     .swap = swap,
     .chunks = train->average_chunks,
     .step = train->step,
+    .scale = train->scale,
   };
 
   return nn_k_average_launch (train->c, &args, error);
@@ -379,6 +392,7 @@ record (gpointer data, GError **error)
     .outputs = (uint32_t) train->n_outputs,
     .binary = train->loss == NN_LOSS_BINARY_CROSSENTROPY,
     .step = train->step,
+    .scale = train->scale,
     .y = last->y,
     .targets = train->targets,
     .weights = train->weights,
@@ -390,7 +404,11 @@ record (gpointer data, GError **error)
     .count = train->n_chunks * NN_CHUNK_LANES,
     .chunks = train->chunks,
     .step = train->step,
+    .scale = train->scale,
   };
+  const NnCheckArgs check
+      = { .count = optimizer.count, .chunks = train->chunks, .scale = train->scale };
+  const NnScaleArgs scale = { .count = 1, .scale = train->scale };
   const NnPenaltyArgs penalty
       = { .blocks = train->n_chunks, .chunks = train->chunks, .sums = train->penalties };
 
@@ -403,8 +421,17 @@ record (gpointer data, GError **error)
   for (guint i = train->n_ops; i-- > 0;)
     if (!nn_train_op_backward (&train->ops[i], error))
       return FALSE;
+  if (train->scale && train->n_chunks > 0 && !nn_k_check_launch (train->c, &check, error))
+    return FALSE;
+  for (guint i = 0; i < train->n_ops; i++)
+    if (!nn_train_op_finish (&train->ops[i], error))
+      return FALSE;
   return (train->n_chunks == 0 || nn_k_optimizer_launch (train->c, &optimizer, error))
       && (!train->averaged || launch_average (train, FALSE, error))
+      && (!train->scale
+          || (nn_k_scale_launch (train->c, &scale, error)
+              && nn_cuda_download (
+                  train->c, train->host_scale, train->scale, sizeof (NnLossScale), error)))
       && nn_cuda_download (
           train->c, train->host_losses, train->losses, n * sizeof (double), error)
       && nn_cuda_download (
@@ -430,6 +457,16 @@ take_optimizer (NnCudaTrain *train, const NnOptimizer *optimizer, GError **error
               train->c, a->param, average_of (train, optimizer->ema, a->param), a->average, error))
         return FALSE;
     }
+  }
+  if (train->scale) {
+    *train->host_scale = (NnLossScale) {
+      .scale = (float) (optimizer->loss_scale > 0 ? optimizer->loss_scale : NN_LOSS_SCALE_START),
+      .good = optimizer->loss_scale > 0 ? optimizer->loss_scale_good : 0,
+      .interval = optimizer->loss_scale_interval,
+    };
+    if (!nn_cuda_upload (train->c, train->scale, train->host_scale, sizeof (NnLossScale), error)
+        || !nn_cuda_sync (train->c, error))
+      return FALSE;
   }
   if (train->averaged != (optimizer->ema != NULL)) { /* another step than was captured */
     g_clear_pointer (&train->graph, nn_api.cuGraphExecDestroy);
@@ -516,7 +553,12 @@ nn_cuda_train_step (NnCudaTrain *train, const float *host_input, const NnStep *s
       || !nn_cuda_sync (train->c, error))
     return FALSE;
   add_up (train, step, result);
-  optimizer->iterations++;
+  if (train->scale) {
+    optimizer->loss_scale = train->host_scale->scale;
+    optimizer->loss_scale_good = train->host_scale->good;
+    result->skipped = train->host_scale->skipped != 0;
+  }
+  optimizer->iterations += !result->skipped;
   train->optimizer = optimizer;
   train->iterations = optimizer->iterations;
   if (first) { /* the libraries have loaded what they need */

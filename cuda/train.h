@@ -6,11 +6,13 @@
 
 G_BEGIN_DECLS
 
-/* Training steps, float32 or tf32, each but the first one launch of a CUDA graph; what
+/* Training steps, each but the first one launch of a CUDA graph; what
  * changes from step to step lies in device memory. */
 typedef struct _NnCudaTrain NnCudaTrain;
 
-/* @input: the plan's, on the device. @precision: FP32 or TF32. */
+/* @input: the plan's, on the device. @precision: not AUTO. FP16 and BF16: mixed precision, with
+ * float32 parameters, and for FP16 a loss scale that the device keeps; a step that overflows
+ * changes nothing but the scale, and @optimizer->iterations stays. */
 NnCudaTrain *nn_cuda_train_new (NnCudaContext *c, const NnCudaParams *params,
     const NnPlanOptions *options, NnPrecision precision, float *input, GError **error);
 void nn_cuda_train_free (NnCudaTrain *train);

@@ -53,7 +53,7 @@ GPtrArray *nn_backend_list_devices (void);
 
 typedef struct
 {
-  NnPrecision precision;
+  NnPrecision precision; /* training: the CPU has fp32 only; fp16 and bf16 are mixed precision */
   guint batch;    /* the most samples a run has, >= 1 */
   gboolean training;
   guint threads;  /* CPU: threads in use while running, the caller's included; 0 = all cores */

@@ -152,6 +152,20 @@ write_state (NnH5Writer *writer, const NnModel *model, const NnOptimizer *optimi
  * layout of the model's own block. */
 #define EMA "/classify_ema"
 
+/* of training in fp16: the scale, and steps since it changed */
+#define LOSS_SCALE "/classify_loss_scale"
+
+static const NnShape loss_scale_shape = { 1, { 2 } };
+
+static gboolean
+write_loss_scale (NnH5Writer *writer, const NnOptimizer *optimizer, GError **error)
+{
+  const float values[] = { (float) optimizer->loss_scale, (float) optimizer->loss_scale_good };
+
+  return optimizer->loss_scale <= 0
+      || nn_h5_writer_add_floats (writer, LOSS_SCALE, &loss_scale_shape, values, error);
+}
+
 gboolean
 nn_keras_write_optimizer (NnH5Writer *writer, const NnModel *model, const NnOptimizer *optimizer,
     const char *loss, GError **error)
@@ -160,6 +174,7 @@ nn_keras_write_optimizer (NnH5Writer *writer, const NnModel *model, const NnOpti
 
   return nn_h5_writer_set_string (writer, "/", "training_config", config, FALSE, error)
       && write_state (writer, model, optimizer, error)
+      && write_loss_scale (writer, optimizer, error)
       && (!optimizer->ema
           || nn_h5_writer_add_floats (writer, EMA, &(NnShape) { 1, { optimizer->ema->n_values } },
               optimizer->ema->values, error));
@@ -233,6 +248,22 @@ load_ema (NnH5 *h5, const NnEma *ema, float **values, GError **error)
   return nn_h5_read_floats (h5, EMA, &shape, *values, error);
 }
 
+/* {0, 0} where there is none */
+static gboolean
+load_loss_scale (NnH5 *h5, const char *path, float values[2], GError **error)
+{
+  values[0] = values[1] = 0;
+  if (!nn_h5_has (h5, LOSS_SCALE))
+    return TRUE;
+  if (!nn_h5_read_floats (h5, LOSS_SCALE, &loss_scale_shape, values, error))
+    return FALSE;
+  if (values[0] > 0 && values[0] <= 1e9f && values[1] >= 0 && values[1] <= 1e6f)
+    return TRUE;
+  return fail (error, NN_ERROR_FORMAT, path,
+      "'" LOSS_SCALE "' should be a scale and a number of steps, found %g and %g",
+      (double) values[0], (double) values[1]);
+}
+
 gboolean
 nn_optimizer_load (NnOptimizer *optimizer, const NnModel *model, const char *path, GError **error)
 {
@@ -243,6 +274,7 @@ nn_optimizer_load (NnOptimizer *optimizer, const NnModel *model, const char *pat
   float **slots;
   char **rest;
   guint n = params->len, n_rest, n_kinds = optimizer->kind == NN_OPTIMIZER_SGD ? 1 : 2;
+  float loss_scale[2];
   gint64 iterations;
   gboolean ok;
 
@@ -279,7 +311,8 @@ nn_optimizer_load (NnOptimizer *optimizer, const NnModel *model, const char *pat
         n_kinds * n, n_rest);
 
   slots = g_new0 (float *, 2 * (gsize) n + 2);
-  ok = load_ema (h5, optimizer->ema, &slots[2 * n], error)
+  ok = load_loss_scale (h5, path, loss_scale, error)
+      && load_ema (h5, optimizer->ema, &slots[2 * n], error)
       && load_slots (h5, rest, n_rest == 2 * n && is_interleaved (rest, n_rest), params, n_kinds,
       slots, error);
   for (guint i = 0; i < n_kinds * n; i++) {
@@ -292,7 +325,10 @@ nn_optimizer_load (NnOptimizer *optimizer, const NnModel *model, const char *pat
     memcpy (optimizer->ema->values, slots[2 * n], optimizer->ema->n_values * sizeof (float));
   g_free (slots[2 * n]);
   g_free (slots);
-  if (ok)
+  if (ok) {
     optimizer->iterations = iterations;
+    optimizer->loss_scale = loss_scale[0];
+    optimizer->loss_scale_good = (guint) loss_scale[1];
+  }
   return ok;
 }

@@ -27,6 +27,8 @@ typedef struct
 {
   double sum_loss, sum_weights; /* their ratio is the mean loss, regularization included */
   guint n_correct;
+  gboolean skipped; /* in fp16 a gradient overflowed: nothing was learnt, the next step takes a
+                     * smaller loss scale */
 } NnStepResult;
 
 /* Weighted loss over the samples of @step with @n_outputs probabilities each, and how many

@@ -34,6 +34,7 @@ nn_optimizer_new (NnOptimizerKind kind, const NnModel *model, GError **error)
   optimizer->beta_1 = 0.9;
   optimizer->beta_2 = 0.999;
   optimizer->epsilon = 1e-7;
+  optimizer->loss_scale_interval = NN_LOSS_SCALE_INTERVAL;
   for (guint l = 0; l < model->n_layers; l++)
     for (guint p = 0; p < model->layers[l].n_params; p++)
       optimizer->n_slots += model->layers[l].params[p].trainable;

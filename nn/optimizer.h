@@ -40,8 +40,15 @@ typedef struct
   gsize *sizes; /* values of each slot */
   float **m;    /* 64-byte aligned */
   float **v;    /* NULL for SGD */
+  /* Of training in fp16, kept with the state: what gradients are multiplied by (0: not begun),
+   * steps since that changed, and after how many of them it is doubled. */
+  double loss_scale;
+  guint loss_scale_good, loss_scale_interval;
   NnEma *ema;   /* of the parameters, kept with the state; NULL: none. Owned */
 } NnOptimizer;
+
+#define NN_LOSS_SCALE_START 65536.
+#define NN_LOSS_SCALE_INTERVAL 2000
 
 /* Defaults: Adam 1e-3, 0.9, 0.999, 1e-7; AdamW's weight decay 4e-3, as Keras has it.
  * NN_ERROR_NO_MEMORY. (transfer full), free with nn_optimizer_free(). */

@@ -362,28 +362,48 @@ train (NnPlan *plan, NnOptimizer *optimizer, guint first, guint n, double *losse
   g_assert_no_error (error);
 }
 
+/* How far the loss may be from the CPU's in any of 100 steps, in which it falls from 0.6 to 0.02:
+ * where rounding takes another of two maxima the way there is another. */
+static const struct
+{
+  const char *path;
+  NnPrecision precision;
+  double tolerance;
+} trainings[] = {
+  { "/gpu/training/fp32", NN_PRECISION_FP32, 5e-3 },
+  { "/gpu/training/tf32", NN_PRECISION_TF32, 5e-2 },
+  { "/gpu/training/fp16", NN_PRECISION_FP16, 0.15 },
+  { "/gpu/training/bf16", NN_PRECISION_BF16, 0.3 },
+};
+
 /* the loss curve is the CPU's */
 static void
 test_training (gconstpointer data)
 {
-  const gboolean tf32 = data != NULL;
+  const guint which = GPOINTER_TO_UINT (data);
+  const NnPrecision precision = trainings[which].precision;
   const guint steps = quick ? 12 : 100;
   g_autofree double *expected = g_new (double, steps), *losses = g_new (double, steps);
-  double most = 0;
 
+  if (precision == NN_PRECISION_BF16 && !has_bf16 ()) {
+    g_test_skip ("this device has no bf16");
+    return;
+  }
   for (guint kind = 0; kind < 2; kind++) {
     NnModel *models[2] = { open_model (NULL), open_model (NULL) };
     GError *error = NULL;
+    double most = 0;
 
     for (guint side = 0; side < 2; side++) {
       NnPlan *plan = make_plan (side ? device : "cpu", models[side],
-          side && tf32 ? NN_PRECISION_TF32 : NN_PRECISION_FP32, BATCH, TRUE);
+          side ? precision : NN_PRECISION_FP32, BATCH, TRUE);
       NnOptimizer *optimizer = nn_optimizer_new (
           kind ? NN_OPTIMIZER_ADAMW : NN_OPTIMIZER_SGD, models[side], &error);
 
       g_assert_no_error (error);
       optimizer->learning_rate = kind ? 1e-3 : 1e-2;
       optimizer->momentum = 0.9;
+      optimizer->loss_scale = 1024; /* for fp16: no step should be left out */
       train (plan, optimizer, 0, steps, side ? losses : expected);
       nn_optimizer_free (optimizer);
       nn_plan_free (plan);
@@ -391,10 +411,11 @@ test_training (gconstpointer data)
     for (guint i = 0; i < steps; i++)
       most = MAX (most, fabs (losses[i] - expected[i]));
     g_test_message ("%s, %s: largest difference of the loss in %u steps: %.2e, from %.4f to %.4f",
-        tf32 ? "tf32" : "fp32", kind ? "AdamW" : "SGD", steps, most, expected[0],
+        nn_precision_to_string (precision), kind ? "AdamW" : "SGD", steps, most, expected[0],
         expected[steps - 1]);
-    g_assert_cmpfloat (most, <=, tf32 ? 5e-2 : 5e-3);
+    g_assert_cmpfloat (most, <=, trainings[which].tolerance);
     g_assert_cmpfloat (expected[steps - 1], <, expected[0]);
+    g_assert_cmpfloat (losses[steps - 1], <, losses[0]);
     nn_model_unref (models[0]);
     nn_model_unref (models[1]);
   }
@@ -474,6 +495,135 @@ test_validation (void)
   nn_optimizer_free (optimizer);
   nn_plan_free (plan);
   nn_model_unref (model);
+}
+
+/* --- mixed precision ------------------ */
+
+/* All that a step may change, one after the other. */
+static GByteArray *
+state_of (const NnModel *model, const NnOptimizer *optimizer)
+{
+  GByteArray *bytes = g_byte_array_new ();
+
+  for (guint l = 0; l < model->n_layers; l++)
+    for (guint p = 0; p < model->layers[l].n_params; p++)
+      g_byte_array_append (bytes, (const guint8 *) model->layers[l].params[p].data,
+          (guint) (model->layers[l].params[p].n_values * sizeof (float)));
+  for (guint i = 0; i < optimizer->n_slots; i++) {
+    g_byte_array_append (
+        bytes, (const guint8 *) optimizer->m[i], (guint) (optimizer->sizes[i] * sizeof (float)));
+    g_byte_array_append (
+        bytes, (const guint8 *) optimizer->v[i], (guint) (optimizer->sizes[i] * sizeof (float)));
+  }
+  if (optimizer->ema)
+    g_byte_array_append (bytes, (const guint8 *) optimizer->ema->values,
+        (guint) (optimizer->ema->n_values * sizeof (float)));
+  return bytes;
+}
+
+/* A step whose gradients overflow changes nothing but the scale, which is halved; after so
+ * many good ones it is doubled. */
+static void
+test_overflow (void)
+{
+  NnModel *model = open_model (NULL);
+  GError *error = NULL;
+  NnOptimizer *optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, model, &error);
+  NnPlan *plan = make_plan (device, model, NN_PRECISION_FP16, BATCH, TRUE);
+  float targets[BATCH];
+  double scale = 16777216;
+  guint n_skipped = 0, n_good = 0, n_doubled = 0;
+
+  optimizer->ema = nn_ema_new (model, 0.9, &error);
+  optimizer->loss_scale = scale;
+  optimizer->loss_scale_interval = 3;
+  fill (model, BATCH, 1, nn_plan_get_input (plan));
+  fill_targets (model, BATCH, 1, targets);
+  for (guint i = 0; i < 40; i++) {
+    g_autoptr (GByteArray) before = state_of (model, optimizer), after = NULL;
+    const gint64 iterations = optimizer->iterations;
+    NnStepResult result;
+    gboolean same;
+
+    nn_plan_train_step (
+        plan, &(NnStep) { .n = BATCH, .targets = targets }, optimizer, &result, &error);
+    g_assert_no_error (error);
+    nn_plan_sync (plan, optimizer, &error);
+    g_assert_no_error (error);
+    after = state_of (model, optimizer);
+    same = memcmp (before->data, after->data, before->len) == 0;
+    g_assert_true (isfinite (result.sum_loss));
+    g_assert_cmpint (result.skipped, ==, same);
+    g_assert_cmpint (optimizer->iterations, ==, iterations + !result.skipped);
+    if (result.skipped) {
+      scale /= 2;
+      n_skipped++;
+      n_good = 0;
+    } else if (++n_good == 3) {
+      scale *= 2;
+      n_doubled++;
+      n_good = 0;
+    }
+    g_assert_cmpfloat (optimizer->loss_scale, ==, scale);
+    g_assert_cmpuint (optimizer->loss_scale_good, ==, n_good);
+  }
+  g_test_message ("%u of 40 steps skipped, the scale doubled %u times, in the end %g", n_skipped,
+      n_doubled, scale);
+  g_assert_cmpuint (n_skipped, >=, 2);
+  g_assert_cmpuint (n_skipped, <, 30);
+  g_assert_cmpuint (n_doubled, >=, 2);
+  nn_plan_free (plan);
+  nn_optimizer_free (optimizer);
+  nn_model_unref (model);
+}
+
+/* Saved and gone on with in the midst of it: the same bits as if never interrupted. One scale
+ * that overflows, one that does not. */
+static void
+test_loss_scale_resumed (gconstpointer data)
+{
+  const double first = GPOINTER_TO_UINT (data);
+  g_autofree char *folder_of_it = g_dir_make_tmp ("classify-gpu-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder_of_it, "checkpoint.h5", NULL);
+  GByteArray *states[2];
+  double losses[12], scales[2];
+
+  for (guint i = 0; i < 2; i++) {
+    NnModel *model = open_model (NULL);
+    GError *error = NULL;
+    NnOptimizer *optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, model, &error);
+    NnPlan *plan = make_plan (device, model, NN_PRECISION_FP16, BATCH, TRUE);
+
+    optimizer->loss_scale = first;
+    optimizer->loss_scale_interval = 5;
+    train (plan, optimizer, 0, i ? 6 : 12, losses);
+    if (i) {
+      g_assert_true (nn_model_save (model, path, optimizer, NULL, &error));
+      g_assert_no_error (error);
+      nn_plan_free (plan);
+      nn_optimizer_free (optimizer);
+      nn_model_unref (model);
+      model = nn_model_load (path, &error);
+      g_assert_no_error (error);
+      optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, model, &error);
+      g_assert_true (nn_optimizer_load (optimizer, model, path, &error));
+      optimizer->loss_scale_interval = 5;
+      plan = make_plan (device, model, NN_PRECISION_FP16, BATCH, TRUE);
+      train (plan, optimizer, 6, 6, losses);
+    }
+    states[i] = state_of (model, optimizer);
+    scales[i] = optimizer->loss_scale + optimizer->loss_scale_good / 1024.;
+    nn_plan_free (plan);
+    nn_optimizer_free (optimizer);
+    nn_model_unref (model);
+  }
+  g_assert_cmpfloat (scales[0], ==, scales[1]);
+  g_assert_cmpfloat (scales[0], !=, first);
+  g_assert_cmpmem (states[0]->data, states[0]->len, states[1]->data, states[1]->len);
+  g_byte_array_unref (states[0]);
+  g_byte_array_unref (states[1]);
+  g_unlink (path);
+  g_rmdir (folder_of_it);
 }
 
 /* Averaged weights: those of the formula from the weights of each step, on the CPU and on the
@@ -652,16 +802,18 @@ try_all (NnModel *model, NnPrecision precision, gboolean training)
       = { .precision = precision, .batch = BATCH, .training = training };
   NnOptimizer *optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, model, NULL);
   const float targets[BATCH] = { 1, 0, 1 };
+  const NnStep step = { .n = BATCH, .targets = targets };
   NnPlan *plan = backend ? nn_plan_new (backend, model, &options, &error) : NULL;
   gboolean ok = plan != NULL;
 
+  optimizer->ema = training ? nn_ema_new (model, 0.9, NULL) : NULL;
   for (guint i = 0; i < 2 && ok; i++) {
     NnStepResult result;
 
     ok = nn_plan_run (plan, BATCH - i, &error)
         && (!training
-            || (nn_plan_train_step (plan, &(NnStep) { .n = BATCH, .targets = targets }, optimizer,
-                    &result, &error)
+            || (nn_plan_run_averaged (plan, optimizer, BATCH, &error)
+                && nn_plan_train_step (plan, &step, optimizer, &result, &error)
                 && nn_plan_sync (plan, optimizer, &error)));
     if (training)
       nn_plan_params_changed (plan);
@@ -691,7 +843,7 @@ test_failures (gconstpointer data)
     g_autofree char *number = g_strdup_printf ("%u", at);
 
     g_setenv ("FAKE_CUDA_FAIL_AT", number, TRUE);
-    if (try_all (model, training ? NN_PRECISION_FP32 : NN_PRECISION_BF16, training)) {
+    if (try_all (model, training ? NN_PRECISION_FP16 : NN_PRECISION_BF16, training)) {
       n_well++;
     } else {
       n_failed++;
@@ -786,11 +938,15 @@ test_times (void)
       nn_plan_free (plan);
     }
   }
-  for (guint p = 0; p < 2; p++) {
+  for (guint p = 0; p < G_N_ELEMENTS (precisions); p++) {
     GError *error = NULL;
-    NnPlan *plan = make_plan (device, model, precisions[p].precision, 64, TRUE);
-    NnOptimizer *optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, model, &error);
+    NnPlan *plan;
+    NnOptimizer *optimizer;
 
+    if (precisions[p].precision == NN_PRECISION_BF16 && !has_bf16 ())
+      continue;
+    plan = make_plan (device, model, precisions[p].precision, 64, TRUE);
+    optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, model, &error);
     printf ("# time training step of 64, %s: %.0f us\n",
         nn_precision_to_string (precisions[p].precision), time_of (plan, 64, optimizer, targets));
     nn_optimizer_free (optimizer);
@@ -821,8 +977,13 @@ main (int argc, char **argv)
   g_test_add_func ("/gpu/replays", test_replays);
   g_test_add_func ("/gpu/threads", test_threads);
   g_test_add_func ("/gpu/second-start", test_second_start);
-  g_test_add_data_func ("/gpu/training/fp32", NULL, test_training);
-  g_test_add_data_func ("/gpu/training/tf32", "tf32", test_training);
+  for (guint i = 0; i < G_N_ELEMENTS (trainings); i++)
+    g_test_add_data_func (trainings[i].path, GUINT_TO_POINTER (i), test_training);
+  g_test_add_func ("/gpu/overflow", test_overflow);
+  g_test_add_data_func (
+      "/gpu/loss-scale-resumed/large", GUINT_TO_POINTER (524288), test_loss_scale_resumed);
+  g_test_add_data_func (
+      "/gpu/loss-scale-resumed/small", GUINT_TO_POINTER (256), test_loss_scale_resumed);
   g_test_add_func ("/gpu/devices-change", test_devices_change);
   g_test_add_func ("/gpu/validation", test_validation);
   g_test_add_func ("/gpu/average", test_average);

@@ -410,6 +410,101 @@ test_optimizer (gconstpointer data)
     check ("weight", (gsize) i, w[i], expected[i], 2e-6);
 }
 
+/* channels padded and the type changed, with rows and columns around; and back */
+static void
+test_lay (gconstpointer data)
+{
+  enum { N = 2, H = 3, W = 4, C = 3, PC = 8, PH = 5, PW = 7 };
+  const NnType type = GPOINTER_TO_UINT (data);
+  g_autofree float *x = random_floats (N * H * W * C, 21);
+  guint16 padded[N * PH * PW * PC];
+  float back[N * H * W * C];
+  NnLayArgs a = { .count = N * PH * PW * PC, .channels = C, .src_stride = C, .dst_stride = PC,
+    .src_rows = H, .src_cols = W, .dst_rows = PH, .dst_cols = PW, .offset = { 1, 2 }, .src = x,
+    .dst = padded, .src_type = NN_TYPE_F32, .dst_type = type };
+  NnLayArgs b = { .count = N * H * W * C, .channels = C, .src_stride = PC, .dst_stride = C,
+    .src_rows = PH, .src_cols = PW, .dst_rows = H, .dst_cols = W, .offset = { -1, -2 },
+    .src = padded, .dst = back, .src_type = type, .dst_type = NN_TYPE_F32 };
+  guint n_zero = 0;
+
+  memset (padded, 0x11, sizeof padded);
+  RUN (nn_k_lay, a);
+  RUN (nn_k_lay, b);
+  for (gsize i = 0; i < G_N_ELEMENTS (back); i++)
+    check ("there and back", i, back[i], x[i], type == NN_TYPE_F16 ? 0x1p-11 : 0x1p-8);
+  for (gsize i = 0; i < G_N_ELEMENTS (padded); i++)
+    n_zero += padded[i] == 0;
+  g_assert_cmpuint (n_zero, ==, G_N_ELEMENTS (padded) - G_N_ELEMENTS (back));
+}
+
+/* one gradient that is not finite: nothing moves and the scale is halved; good ones have the
+ * scale taken out of them */
+static void
+test_loss_scale (void)
+{
+  enum { N = NN_CHUNK_LANES + 7 };
+  static const float bad[] = { INFINITY, -INFINITY, NAN };
+  g_autofree float *w = random_floats (N, 14), *g = random_floats (N, 15);
+  g_autofree float *m = random_floats (N, 16), *average = random_floats (N, 17);
+  g_autofree float *old_w = g_memdup2 (w, N * sizeof *w), *old_m = g_memdup2 (m, N * sizeof *w);
+  g_autofree float *old_average = g_memdup2 (average, N * sizeof *w);
+  float moving[2] = { 1, 2 }, batch[2] = { 3, 4 };
+  NnLossScale scale = { .scale = 1024, .good = 1, .interval = 3 };
+  const NnStepParams step
+      = { .is_sgd = TRUE, .rate = 0.5f, .momentum = 0.5f, .keep = 1, .average_rate = 0.5f };
+  NnChunk chunk = { .w = w, .m = m, .g = g, .n = N };
+  NnAverageChunk average_chunk = { w, average, N };
+  NnCheckArgs a = { .count = NN_CHUNK_LANES, .chunks = &chunk, .scale = &scale };
+  NnOptimizerArgs b
+      = { .count = NN_CHUNK_LANES, .chunks = &chunk, .step = &step, .scale = &scale };
+  NnAverageArgs c
+      = { .count = NN_CHUNK_LANES, .chunks = &average_chunk, .step = &step, .scale = &scale };
+  NnBnMoveArgs d = { .count = 1, .momentum = 0.75f, .scale = &scale, .mean = &batch[0],
+    .variance = &batch[1], .moving_mean = &moving[0], .moving_variance = &moving[1] };
+  NnScaleArgs e = { .count = 1, .scale = &scale };
+
+  for (guint i = 0; i < G_N_ELEMENTS (bad) + 4; i++) {
+    const gboolean overflows = i < G_N_ELEMENTS (bad);
+    const float kept = g[N - 1];
+
+    if (overflows)
+      g[N - 1] = bad[i];
+    RUN (nn_k_check, a);
+    RUN (nn_k_bn_move, d);
+    RUN (nn_k_optimizer, b);
+    RUN (nn_k_average, c);
+    g_assert_cmpuint (scale.overflow, ==, overflows);
+    RUN (nn_k_scale, e);
+    g_assert_cmpuint (scale.overflow, ==, 0);
+    g_assert_cmpuint (scale.skipped, ==, overflows);
+    g[N - 1] = kept;
+    if (overflows) {
+      g_assert_cmpfloat (scale.scale, ==, 512 >> i);
+      g_assert_cmpuint (scale.good, ==, 0);
+      g_assert_cmpmem (w, N * sizeof *w, old_w, N * sizeof *w);
+      g_assert_cmpmem (m, N * sizeof *w, old_m, N * sizeof *w);
+      g_assert_cmpmem (average, N * sizeof *w, old_average, N * sizeof *w);
+      g_assert_true (moving[0] == 1 && moving[1] == 2);
+    } else {
+      /* 128 for three steps, then 256 */
+      g_assert_cmpfloat (scale.scale, ==, i < 5 ? 128 : 256);
+      g_assert_cmpuint (scale.good, ==, (i - 2) % 3);
+    }
+    if (i == G_N_ELEMENTS (bad)) {
+      check ("moving mean", 0, moving[0], 0.75 * 1 + 0.25 * 3, 1e-6);
+      check ("moving variance", 0, moving[1], 0.75 * 2 + 0.25 * 4, 1e-6);
+      for (int k = 0; k < N; k++)
+        check ("weight", (gsize) k, w[k], old_w[k] + 0.5 * old_m[k] - 0.5 * g[k] / 128, 1e-6);
+    }
+  }
+  scale = (NnLossScale) { .scale = NN_LOSS_SCALE_MAX, .interval = 1 };
+  RUN (nn_k_scale, e);
+  g_assert_cmpfloat (scale.scale, ==, NN_LOSS_SCALE_MAX);
+  scale = (NnLossScale) { .scale = NN_LOSS_SCALE_MIN, .interval = 1, .overflow = 1 };
+  RUN (nn_k_scale, e);
+  g_assert_cmpfloat (scale.scale, ==, NN_LOSS_SCALE_MIN);
+}
+
 /* a chunk and a part of one, updated and swapped */
 static void
 test_average (void)
@@ -453,5 +548,8 @@ main (int argc, char **argv)
   g_test_add_data_func ("/cuda/kernels/optimizer/sgd", GINT_TO_POINTER (1), test_optimizer);
   g_test_add_data_func ("/cuda/kernels/optimizer/adam", NULL, test_optimizer);
   g_test_add_func ("/cuda/kernels/average", test_average);
+  g_test_add_data_func ("/cuda/kernels/lay/fp16", GUINT_TO_POINTER (NN_TYPE_F16), test_lay);
+  g_test_add_data_func ("/cuda/kernels/lay/bf16", GUINT_TO_POINTER (NN_TYPE_BF16), test_lay);
+  g_test_add_func ("/cuda/kernels/loss-scale", test_loss_scale);
   return g_test_run ();
 }

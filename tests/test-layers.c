@@ -493,6 +493,100 @@ check_step (const Case *c, NnModel *model, guint threads, const float *input, co
   nn_plan_free (plan);
 }
 
+/* How far the gradients of a parameter may be from the exact ones with 16-bit operands, root
+ * mean square of the differences to that of the gradients. @smooth: of rounding alone, 2^-11
+ * and 2^-8 a value. @kinks: where it takes another of two maxima, or the other side of a ReLU,
+ * here and there, of few values. @floor: some gradients are 0, as that of a bias in front of a
+ * normalisation. */
+static const struct
+{
+  NnPrecision precision;
+  double smooth, kinks, floor;
+} narrow[] = { { NN_PRECISION_FP16, 4e-3, 0.15, 5e-5 }, { NN_PRECISION_BF16, 2.5e-2, 0.3, 6e-4 } };
+
+/* Mixed precision: a step of SGD with rate 1, as in check_step(). In fp16 one whose scaled
+ * gradients overflow changes nothing, and the next one has them smaller. */
+static void
+check_narrow_step (const Case *c, NnModel *model, const float *input, const double *exact,
+    const float *targets, guint which)
+{
+  const gsize n_in = nn_shape_count (nn_model_get_input_shape (model));
+  GError *error = NULL;
+  NnPlan *plan = make_plan (model, c, narrow[which].precision, 0, TRUE);
+  NnOptimizer *optimizer = nn_optimizer_new (NN_OPTIMIZER_SGD, model, &error);
+  Reference *before = reference_new (model), *r = reference_new (model);
+  guint n_skipped = 0;
+  NnStepResult result;
+  const gboolean has_kinks
+      = strstr (c->layers, "relu") != NULL || strstr (c->layers, "MaxPooling") != NULL;
+  const double tolerance = has_kinks ? narrow[which].kinks : narrow[which].smooth;
+  double loss;
+
+  if (!plan) /* a device without bfloat16 */
+    goto out;
+  optimizer->learning_rate = 1;
+  memcpy (nn_plan_get_input (plan), input, c->batch * n_in * sizeof (float));
+  do {
+    nn_plan_train_step (plan, &(NnStep) { c->batch, targets, NULL, 0, 9 }, optimizer, &result,
+        &error);
+    g_assert_no_error (error);
+  } while (result.skipped && ++n_skipped < 16);
+  g_assert_false (result.skipped);
+  nn_plan_sync (plan, optimizer, &error);
+  g_assert_no_error (error);
+  reference_forward (r, exact, c->batch, TRUE, 9);
+  loss = reference_loss (r, c->loss, targets);
+  g_assert_cmpfloat_with_epsilon (
+      result.sum_loss / c->batch, loss, narrow[which].smooth * (1 + fabs (loss)));
+  reference_backward (r, c->loss, targets);
+  reference_update (r, optimizer, FALSE);
+  for (guint l = 0; l < model->n_layers; l++) {
+    for (guint p = 0; p < model->layers[l].n_params; p++) {
+      const NnParam *param = &model->layers[l].params[p];
+      double difference = 0, size = 0;
+
+      for (gsize i = 0; i < param->n_values; i++) {
+        const double moved = r->params[l][p][i] - before->params[l][p][i];
+        const double is = (double) param->data[i] - before->params[l][p][i];
+
+        difference += (is - moved) * (is - moved);
+        size += moved * moved;
+      }
+      difference = sqrt (difference / (double) param->n_values);
+      size = sqrt (size / (double) param->n_values);
+      if (!(difference <= tolerance * size + narrow[which].floor))
+        g_error ("%s, %s, %s of %s: differs by %.3g, its change is %.3g", c->name,
+            nn_precision_to_string (narrow[which].precision), param->name, model->layers[l].name,
+            difference, size);
+    }
+  }
+
+out:
+  reference_free (before);
+  reference_free (r);
+  nn_optimizer_free (optimizer);
+  nn_plan_free (plan);
+}
+
+static void
+test_narrow_step (gconstpointer data)
+{
+  const Case *c = data;
+
+  for (guint which = 0; which < G_N_ELEMENTS (narrow); which++) {
+    NnModel *model = make_model (c);
+    const gsize n_in = nn_shape_count (nn_model_get_input_shape (model));
+    g_autofree float *input = g_new (float, c->batch * n_in);
+    g_autofree double *exact = g_new (double, c->batch * n_in);
+    g_autofree float *targets = g_new (float, c->batch * nn_model_get_n_outputs (model));
+
+    disturb (model);
+    fill (model, c->batch, input, exact, targets);
+    check_narrow_step (c, model, input, exact, targets, which);
+    nn_model_unref (model);
+  }
+}
+
 static void
 test_step (gconstpointer data)
 {
@@ -601,6 +695,11 @@ main (int argc, char **argv)
     if (!isa && is_cpu ()) /* the reference's own */
       g_test_add_data_func (slope, &cases[i], test_finite_differences);
     g_test_add_data_func (step, &cases[i], test_step);
+    if (!is_cpu ()) { /* which trains in fp32 only */
+      g_autofree char *mixed = g_strdup_printf ("/layers/mixed-step/%s", cases[i].name);
+
+      g_test_add_data_func (mixed, &cases[i], test_narrow_step);
+    }
   }
   g_test_add_func ("/layers/wrong-loss", test_wrong_loss);
   if (g_test_slow () || !g_getenv ("CLASSIFY_TEST_QUICK"))

@@ -269,7 +269,8 @@ static void
 test_recipe_fingerprint (void)
 {
   static const char *const changes[] = { "[training]\nseed=2\n", "[training]\nbatch_size=31\n",
-    "[training]\nmoving_variance=bessel\n", "[optimizer]\nname=sgd\n", "[optimizer]\nbeta_1=0.8\n",
+    "[training]\nmoving_variance=bessel\n", "[training]\nprecision=bf16\n",
+    "[optimizer]\nname=sgd\n", "[optimizer]\nbeta_1=0.8\n",
     "[optimizer]\nbeta_2=0.99\n", "[optimizer]\nepsilon=1e-8\n", "[optimizer]\ndecay=0.1\n",
     "[optimizer]\nmomentum=0.5\n", "[augmentation]\nrotation_range=1\n",
     "[augmentation]\nwidth_shift_range=0.1\n", "[augmentation]\nheight_shift_range=0.1\n",

@@ -30,6 +30,7 @@
   "epoch,stage,learning_rate,loss,accuracy,val_loss,val_accuracy,unlabelled_used,seconds\n"
 
 #define VALIDATION_BATCH 32
+#define MAX_SKIPPED 100 /* steps in a row that may overflow in fp16 */
 #define WEAK_SHIFT 0.125 /* FixMatch's weak augmentation: flips and shifts by an eighth */
 
 typedef struct
@@ -64,6 +65,7 @@ typedef struct
   GString *history;
   GArray *results; /* of the epochs done */
   guint n_epochs;  /* of all stages */
+  guint n_skipped; /* steps in a row until now */
 } Run;
 
 /* --- signals --------------------------------------------------------------------- */
@@ -387,6 +389,14 @@ train_step (Run *run, const Batch *batch, const Batch *more, GError **error)
   memcpy (input, batch->input, batch->n * size * sizeof (float));
   if (!nn_plan_train_step (run->plan, &step, run->optimizer, &result, error))
     return FALSE;
+  run->n_skipped = result.skipped ? run->n_skipped + 1 : 0;
+  if (run->n_skipped == MAX_SKIPPED) {
+    g_set_error (error, NN_ERROR, NN_ERROR_RUN,
+        "%s: gradients overflowed in %u steps in a row, down to a loss scale of %g: train with "
+        "precision=bf16 or tf32, or a lower learning rate",
+        run->recipe->path, run->n_skipped, run->optimizer->loss_scale);
+    return FALSE;
+  }
   run->at.sum_loss += step.weights ? result.sum_loss / MAX (result.sum_weights, 1e-30) * batch->n
                                    : result.sum_loss;
   run->at.n_correct += result.n_correct;
@@ -542,7 +552,7 @@ make_plan (Run *run, GError **error)
   NnPreprocess stored;
   g_autofree char *description = NULL;
   NnPlanOptions options = {
-    .precision = NN_PRECISION_AUTO,
+    .precision = recipe->precision,
     .batch = recipe->batch_size + (run->unlabelled ? recipe->unlabelled_batch : 0),
     .training = TRUE,
     .threads = run->options->threads,

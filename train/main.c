@@ -281,6 +281,20 @@ train_folds (Recipe *recipe, const TrainOptions *options, guint n_folds, guint o
   return EXIT_OK;
 }
 
+/* --set's values and, as one of them, --precision's. */
+static GPtrArray *
+gather_settings (void)
+{
+  GPtrArray *all = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; settings && settings[i]; i++)
+    g_ptr_array_add (all, g_strdup (settings[i]));
+  if (precision)
+    g_ptr_array_add (all, g_strdup_printf ("training.precision=%s", precision));
+  g_ptr_array_add (all, NULL);
+  return all;
+}
+
 static int
 command_train (int argc, char **argv)
 {
@@ -307,6 +321,8 @@ command_train (int argc, char **argv)
     { "init-by-name", 0, 0, G_OPTION_ARG_NONE, &by_name,
         "Take from it the layers of equal name, as load_weights(by_name=True), not in order",
         NULL },
+    { "precision", 'p', 0, G_OPTION_ARG_STRING, &precision,
+        "Instead of the recipe's: auto, fp32; on CUDA also tf32, bf16 and fp16", "P" },
     { "resume", 'r', 0, G_OPTION_ARG_NONE, &resume,
         "Go on from the checkpoint beside the model file: the result is the same as that of a run "
         "never interrupted",
@@ -315,8 +331,10 @@ command_train (int argc, char **argv)
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   const GOptionEntry *const all[] = { entries, recipe_entries, device_entries, NULL };
+  g_autoptr (GPtrArray) all_settings = NULL;
   g_autoptr (Recipe) recipe = NULL;
   g_autoptr (GError) error = NULL;
+  NnPrecision parsed;
   TrainOptions options;
 
   if (!parse ("train RECIPE",
@@ -333,7 +351,10 @@ command_train (int argc, char **argv)
     return usage_error ("--folds %d: expected 2 to 1000", folds);
   if (fold < 0 || fold > folds)
     return usage_error ("--fold %d: expected 1 to %d, the number of --folds", fold, folds);
-  recipe = recipe_load_with (argv[1], data, settings, &error);
+  if (precision && !nn_precision_from_string (precision, &parsed))
+    return usage_error ("--precision %s: expected auto, fp32, tf32, bf16 or fp16", precision);
+  all_settings = gather_settings ();
+  recipe = recipe_load_with (argv[1], data, (char **) all_settings->pdata, &error);
   if (!recipe)
     return fail (error);
   for (guint i = 0; lists && lists[i]; i++)

@@ -370,10 +370,14 @@ read_training (Reader *r, Recipe *recipe)
 {
   static const char *const variances[] = { "biased", "bessel", NULL };
   static const char *const keeps[] = { "last", "best", NULL };
+  /* in NnPrecision's order */
+  static const char *const precisions[] = { "auto", "fp32", "tf32", "fp16", "bf16", NULL };
   static const char *const group = "training";
   g_autofree char *weights = NULL;
 
   recipe->batch_size = (guint) get_uint (r, group, "batch_size", 32, 1, 65536);
+  recipe->precision
+      = (NnPrecision) get_choice (r, group, "precision", NN_PRECISION_AUTO, precisions);
   recipe->seed = get_uint (r, group, "seed", 1, 0, G_MAXINT64);
   recipe->bessel_moving_variance = get_choice (r, group, "moving_variance", 0, variances);
   recipe->label_smoothing = get_double (r, group, "label_smoothing", 0, 0, 0.999);
@@ -551,6 +555,8 @@ fingerprint (const Recipe *recipe, GError **error)
     checksum = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) list, size);
     g_string_append_printf (text, "|%s", checksum);
   }
+  if (recipe->precision != NN_PRECISION_AUTO)
+    g_string_append_printf (text, "|%s", nn_precision_to_string (recipe->precision));
   if (recipe->n_folds)
     g_string_append_printf (text, "|fold %u/%u", recipe->fold, recipe->n_folds);
   return g_strdup (text->str);

@@ -70,6 +70,7 @@ typedef struct
                           * has it */
 
   guint batch_size;
+  NnPrecision precision;
   guint64 seed;
   gboolean bessel_moving_variance;
   double label_smoothing, ema; /* ema: decay a step, 0: none */

@@ -72,15 +72,16 @@ cpu_plan_new (gpointer device, NnModel *model, const NnPlanOptions *options, GEr
 
   if (precision == NN_PRECISION_AUTO)
     precision = NN_PRECISION_FP32;
+  if (options->training && precision != NN_PRECISION_FP32) {
+    g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
+        "the CPU back end trains in fp32 only, not in %s: that needs a CUDA device",
+        nn_precision_to_string (precision));
+    return NULL;
+  }
   if (precision != NN_PRECISION_FP32 && precision != NN_PRECISION_BF16) {
     g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
         "the CPU back end has no precision %s: use fp32 or bf16",
         nn_precision_to_string (precision));
-    return NULL;
-  }
-  if (options->training && precision == NN_PRECISION_BF16) {
-    g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
-        "the CPU back end trains in fp32 only, not in bf16");
     return NULL;
   }
   if (!model->has_weights) {

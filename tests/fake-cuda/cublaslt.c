@@ -65,7 +65,10 @@ run_product (void *data)
       for (uint64_t i = 0; i < k; i++)
         sum += (p->desc.trans_a ? get (&p->a, p->pa, i, m) : get (&p->a, p->pa, m, i))
             * (p->desc.trans_b ? get (&p->b, p->pb, n, i) : get (&p->b, p->pb, i, n));
-      nn_store (p->pd, p->d.type == CUDA_R_32F ? NN_TYPE_F32 : NN_TYPE_BF16,
+      nn_store (p->pd,
+          p->d.type == CUDA_R_32F      ? NN_TYPE_F32
+              : p->d.type == CUDA_R_16F ? NN_TYPE_F16
+                                        : NN_TYPE_BF16,
           m + n * (uint64_t) p->d.ld, with_relu && sum < 0 ? 0 : (float) sum);
     }
   }

@@ -1,0 +1,244 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The precision of training, from recipe and command line: mixed precision on the stand-ins of
+ * fake-cuda/, with averaged weights, changing sizes and pictures without labels; killed and
+ * gone on with to the same file; refused by the CPU. */
+
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/pictures.h"
+
+static const char network[]
+    = "{\"class_name\": \"Sequential\", \"config\": ["
+      "{\"class_name\": \"Conv2D\", \"config\": {\"name\": \"c\", \"filters\": 6, "
+      "\"kernel_size\": [3, 3], \"padding\": \"same\", \"activation\": \"relu\", "
+      "\"batch_input_shape\": [null, 12, 12, 3]}}, "
+      "{\"class_name\": \"BatchNormalization\", \"config\": {\"name\": \"b\", \"axis\": -1, "
+      "\"momentum\": 0.8}}, "
+      "{\"class_name\": \"MaxPooling2D\", \"config\": {\"name\": \"p\"}}, "
+      "{\"class_name\": \"GlobalAveragePooling2D\", \"config\": {\"name\": \"g\"}}, "
+      "{\"class_name\": \"Dense\", \"config\": {\"name\": \"d\", \"units\": 1, "
+      "\"activation\": \"sigmoid\"}}]}";
+
+static const char recipe[]
+    = "[network]\nfile=net.json\n[data]\npicture_size=14\n"
+      "[optimizer]\nname=adamw\n[schedule]\nepochs=2;3\nlearning_rate=3e-2\nsize=8;12\n"
+      "[training]\nbatch_size=6\nema=0.7\n"
+      "[unlabelled]\nbatch_size=4\nthreshold=0.6\nstart_epoch=1\nramp_epochs=1\n"
+      "[strong_augmentation]\nhorizontal_flip=true\n";
+
+static char *dir;
+
+static GPid
+start (const char *output, const char *const *more, int *messages)
+{
+  g_autofree char *path = g_build_filename (dir, "r.ini", NULL);
+  g_autofree char *out = g_build_filename (dir, output, NULL);
+  g_autofree char *log = g_strconcat (out, ".csv", NULL);
+  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
+  const char *const first[] = { g_getenv ("CLASSIFY_EXE"), "train", path, "--data", dir, "-o", out,
+    "-l", log, "-q" };
+  GError *error = NULL;
+  GPid pid;
+
+  for (guint i = 0; i < G_N_ELEMENTS (first); i++)
+    g_ptr_array_add (argv, (char *) first[i]);
+  for (; *more; more++)
+    g_ptr_array_add (argv, (char *) *more);
+  g_ptr_array_add (argv, NULL);
+  g_spawn_async_with_pipes (NULL, (char **) argv->pdata, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL,
+      NULL, &pid, NULL, NULL, messages, &error);
+  g_assert_no_error (error);
+  return pid;
+}
+
+/* The exit status, and what was said. Negative: killed. */
+static int
+finish (GPid pid, int messages, char **said)
+{
+  GString *text = g_string_new (NULL);
+  char buffer[512];
+  gssize n;
+  int status;
+
+  while ((n = read (messages, buffer, sizeof buffer)) > 0)
+    g_string_append_len (text, buffer, n);
+  close (messages);
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  if (text->len)
+    g_test_message ("%s", text->str);
+  if (said)
+    *said = g_string_free (text, FALSE);
+  else
+    g_string_free (text, TRUE);
+  return WIFEXITED (status) ? WEXITSTATUS (status) : -1;
+}
+
+static int
+run (const char *output, const char *const *more, char **said)
+{
+  int messages;
+  GPid pid = start (output, more, &messages);
+
+  return finish (pid, messages, said);
+}
+
+static char *
+read_file (const char *name, gsize *size)
+{
+  g_autofree char *path = g_build_filename (dir, name, NULL);
+  char *text = NULL;
+
+  g_assert_true (g_file_get_contents (path, &text, size, NULL));
+  return text;
+}
+
+/* column @column of the last line of the log beside @output */
+static double
+last_of (const char *output, guint column)
+{
+  g_autofree char *name = g_strconcat (output, ".csv", NULL), *text = read_file (name, NULL);
+  g_auto (GStrv) lines = g_strsplit (g_strchomp (text), "\n", -1);
+  g_auto (GStrv) fields = g_strsplit (lines[g_strv_length (lines) - 1], ",", -1);
+
+  return g_ascii_strtod (fields[column], NULL);
+}
+
+/* --- tests ------------------ */
+
+/* every precision learns what fp32 on the CPU does */
+static void
+test_learns (void)
+{
+  static const char *const precisions[] = { "fp32", "tf32", "bf16", "fp16" };
+  const char *const on_cpu[] = { "--device", "cpu", NULL };
+  double loss, accuracy;
+
+  g_assert_cmpint (run ("cpu.h5", on_cpu, NULL), ==, 0);
+  loss = last_of ("cpu.h5", 5);
+  accuracy = last_of ("cpu.h5", 6);
+  g_test_message ("cpu: val_loss %g, val_accuracy %g", loss, accuracy);
+  g_assert_cmpfloat (accuracy, >, 0.9);
+  g_assert_cmpfloat (last_of ("cpu.h5", 7), >, 0.2); /* learnt from unlabelled pictures too */
+  for (guint i = 0; i < G_N_ELEMENTS (precisions); i++) {
+    const char *const on_cuda[] = { "--device", "cuda", "-p", precisions[i], NULL };
+    g_autofree char *output = g_strconcat (precisions[i], ".h5", NULL);
+
+    g_assert_cmpint (run (output, on_cuda, NULL), ==, 0);
+    g_test_message ("%s: val_loss %g, val_accuracy %g", precisions[i], last_of (output, 5),
+        last_of (output, 6));
+    g_assert_cmpfloat (fabs (last_of (output, 5) - loss), <=, i < 2 ? 0.01 : 0.05);
+    g_assert_cmpfloat (last_of (output, 6), >, 0.9);
+  }
+}
+
+/* killed where it stands, again and again, in either mixed precision */
+static void
+test_resume (gconstpointer precision)
+{
+  g_autofree char *setting = g_strdup_printf ("training.precision=%s", (const char *) precision);
+  const char *const whole[] = { "--device", "cuda", "--set", setting, NULL };
+  const char *const resumed[] = { "--device", "cuda", "--set", setting, "--resume", NULL };
+  const char *const other[] = { "--device", "cuda", "--set", setting, "--resume", "-p", "fp32",
+    NULL };
+  g_autofree char *checkpoint = g_build_filename (dir, "b.checkpoint.h5", NULL);
+  g_autofree char *first = NULL, *second = NULL, *said = NULL;
+  gsize n_first, n_second;
+  guint n_kills = 0;
+  int status = -1;
+
+  g_assert_cmpint (run ("a.h5", whole, NULL), ==, 0);
+  for (guint attempt = 0; attempt < 60 && status != 0; attempt++) {
+    int messages;
+    GPid pid = start (
+        "b.h5", g_file_test (checkpoint, G_FILE_TEST_EXISTS) ? resumed : whole, &messages);
+
+    if (n_kills < 8) {
+      g_usleep (20000 + attempt * 23000 % 170000);
+      /* either at once, or leaving a checkpoint in the midst of an epoch */
+      n_kills += kill (pid, attempt % 2 ? SIGINT : SIGKILL) == 0;
+    }
+    status = finish (pid, messages, NULL);
+    /* a checkpoint of one precision is not gone on with in another */
+    if (g_file_test (checkpoint, G_FILE_TEST_EXISTS) && !said) {
+      g_assert_cmpint (run ("b.h5", other, &said), ==, 2);
+      g_assert_nonnull (strstr (said, "other settings"));
+    }
+  }
+  g_assert_cmpint (status, ==, 0);
+  g_assert_nonnull (said);
+  first = read_file ("a.h5", &n_first);
+  second = read_file ("b.h5", &n_second);
+  g_assert_cmpmem (first, n_first, second, n_second);
+}
+
+static void
+test_refused (void)
+{
+  static const struct
+  {
+    const char *args[6];
+    int status;
+    const char *words;
+  } cases[] = {
+    { { "--device", "cpu", "-p", "bf16" }, 2, "trains in fp32 only, not in bf16" },
+    { { "--device", "cpu", "--precision", "fp16" }, 2, "trains in fp32 only, not in fp16" },
+    { { "--device", "cpu", "--set", "training.precision=tf32" }, 2, "not in tf32" },
+    { { "-p", "half" }, 1, "--precision half: expected auto, fp32, tf32, bf16 or fp16" },
+    { { "--set", "training.precision=int8" }, 2,
+        "[training] precision=int8: expected one of auto, fp32, tf32, fp16, bf16" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *said = NULL;
+
+    g_assert_cmpint (run ("refused.h5", cases[i].args, &said), ==, cases[i].status);
+    g_assert_nonnull (strstr (said, cases[i].words));
+  }
+  g_setenv ("FAKE_CUDA_ARCH", "75", TRUE);
+  {
+    const char *const args[] = { "--device", "cuda", "-p", "bf16", NULL };
+    g_autofree char *said = NULL;
+
+    g_assert_cmpint (run ("refused.h5", args, &said), ==, 2);
+    g_assert_nonnull (strstr (said, "has no bf16"));
+  }
+  g_unsetenv ("FAKE_CUDA_ARCH");
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autofree char *net = NULL, *ini = NULL;
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  dir = make_dir ();
+  net = g_build_filename (dir, "net.json", NULL);
+  ini = g_build_filename (dir, "r.ini", NULL);
+  g_file_set_contents (net, network, -1, NULL);
+  g_file_set_contents (ini, recipe, -1, NULL);
+  for (guint i = 0; i < 24; i++) {
+    static const guint32 colors[] = { 0x30a040, 0x9040b0 };
+    g_autofree char *train = g_strdup_printf ("train/%c/%u.png", 'a' + i % 2, i);
+    g_autofree char *validate = g_strdup_printf ("validate/%c/%u.png", 'a' + i % 2, i);
+    g_autofree char *unlabelled = g_strdup_printf ("unlabelled/%u.png", i);
+
+    g_free (make_picture (dir, train, 16, 14, colors[i % 2], i));
+    g_free (make_picture (dir, validate, 14, 16, colors[i % 2], i + 100));
+    g_free (make_picture (dir, unlabelled, 14, 14, colors[i % 2], i + 200));
+  }
+  g_test_add_func ("/precision/learns", test_learns);
+  g_test_add_data_func ("/precision/resume/fp16", "fp16", test_resume);
+  g_test_add_data_func ("/precision/resume/bf16", "bf16", test_resume);
+  g_test_add_func ("/precision/refused", test_refused);
+  status = g_test_run ();
+  remove_dir (dir);
+  g_free (dir);
+  return status;
+}
