@@ -312,7 +312,9 @@ test_second_start (void)
     printf ("# time start number %u, tf32: %.1f ms\n", i + 1,
         (double) (g_get_monotonic_time () - start) / 1000);
     g_test_message ("%s", description);
-    g_assert_cmpint (strstr (description, "the fastest when it was measured") != NULL, ==, i == 1);
+    if (strstr (description, "cuDNN engine")) /* else it has none for any of the convolutions */
+      g_assert_cmpint (
+          strstr (description, "the fastest when it was measured") != NULL, ==, i == 1);
     fill (model, BATCH, 1, nn_plan_get_input (plan));
     memcpy (outputs[i], run (plan, BATCH), sizeof outputs[i]);
     nn_plan_free (plan);
