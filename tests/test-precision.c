@@ -11,6 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "nn/error.h"
+#include "nn/keras-file.h"
+#include "nn/optimizer.h"
 #include "tests/pictures.h"
 
 static const char network[]
@@ -211,6 +214,53 @@ test_refused (void)
   g_unsetenv ("FAKE_CUDA_ARCH");
 }
 
+/* a checkpoint's loss scale: kept as it is, absent where there is none, refused where it cannot
+ * be one; what was there before stays then */
+static void
+test_scale_kept (void)
+{
+  static const struct
+  {
+    double scale;
+    guint good;
+    const char *words; /* NULL: as it should be */
+  } cases[] = {
+    { 0, 0, NULL },
+    { 65536, 1999, NULL },
+    { 1 / 65536., 3, NULL },
+    { 1e12, 0, "should be a scale and a number of steps, found 1e+12 and 0" },
+    { INFINITY, 0, "found inf" },
+    { 1024, 5000000, "found 1024 and 5e+06" },
+  };
+  g_autofree char *path = g_build_filename (dir, "scale.h5", NULL);
+  GError *error = NULL;
+  g_autoptr (NnModel) model = nn_model_new_from_json (network, -1, NULL, &error);
+
+  g_assert_no_error (error);
+  nn_model_init_params (model, 1, &error);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (NnOptimizer) saved = nn_optimizer_new (NN_OPTIMIZER_SGD, model, &error);
+    g_autoptr (NnOptimizer) loaded = nn_optimizer_new (NN_OPTIMIZER_SGD, model, &error);
+    const gboolean good = !cases[i].words;
+
+    saved->iterations = 7;
+    saved->loss_scale = cases[i].scale;
+    saved->loss_scale_good = cases[i].good;
+    loaded->loss_scale = 5;
+    nn_model_save (model, path, saved, NULL, &error);
+    g_assert_no_error (error);
+    g_assert_cmpint (nn_optimizer_load (loaded, model, path, &error), ==, good);
+    g_assert_cmpfloat (loaded->loss_scale, ==, good ? cases[i].scale : 5);
+    g_assert_cmpuint (loaded->loss_scale_good, ==, good ? cases[i].good : 0);
+    g_assert_cmpint (loaded->iterations, ==, good ? 7 : 0);
+    if (!good) {
+      g_assert_error (error, NN_ERROR, NN_ERROR_FORMAT);
+      g_assert_nonnull (strstr (error->message, cases[i].words));
+    }
+    g_clear_error (&error);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -237,6 +287,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/precision/resume/fp16", "fp16", test_resume);
   g_test_add_data_func ("/precision/resume/bf16", "bf16", test_resume);
   g_test_add_func ("/precision/refused", test_refused);
+  g_test_add_func ("/precision/scale-kept", test_scale_kept);
   status = g_test_run ();
   remove_dir (dir);
   g_free (dir);
