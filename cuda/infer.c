@@ -66,10 +66,12 @@ struct _NnCudaInfer
   GPtrArray *stages;
   GArray *refreshes;
   guint n_sizes, sizes[MAX_SIZES]; /* the whole batch first */
-  CUgraphExec graphs[MAX_SIZES];
+  CUgraphExec graphs[2][MAX_SIZES]; /* with and without the input's upload */
+  gboolean is_captured[2];
   const float *host_input; /* that the graphs were captured with */
   float *host_output;
-  guint captured; /* index of the size that is being captured */
+  guint captured;       /* index of the size that is being captured */
+  gboolean is_uploaded; /* the input is on the device: which graphs */
 
   /* while building */
   Tensor now;      /* what the last stage left */
@@ -577,7 +579,8 @@ record (gpointer data, GError **error)
   const gsize n = infer->sizes[infer->captured];
   const gsize in = nn_cuda_count (&infer->params->model->layers[0].out_shape);
 
-  if (!nn_cuda_upload (infer->c, (void *) infer->options.input, infer->host_input,
+  if (!infer->is_uploaded
+      && !nn_cuda_upload (infer->c, (void *) infer->options.input, infer->host_input,
           n * in * sizeof (float), error))
     return FALSE;
   for (guint i = 0; i < infer->stages->len; i++)
@@ -591,20 +594,23 @@ record (gpointer data, GError **error)
 static gboolean
 capture_all (NnCudaInfer *infer, GError **error)
 {
+  CUgraphExec *graphs = infer->graphs[infer->is_uploaded];
+
   for (infer->captured = 0; infer->captured < infer->n_sizes; infer->captured++) {
     g_autoptr (GError) reason = NULL;
 
     if (!record (infer, error) || !nn_cuda_sync (infer->c, error))
       return FALSE;
-    g_clear_pointer (&infer->graphs[infer->captured], nn_api.cuGraphExecDestroy);
-    infer->graphs[infer->captured] = nn_cuda_capture (infer->c, record, infer, &reason);
-    if (!infer->graphs[infer->captured]) {
+    g_clear_pointer (&graphs[infer->captured], nn_api.cuGraphExecDestroy);
+    graphs[infer->captured] = nn_cuda_capture (infer->c, record, infer, &reason);
+    if (!graphs[infer->captured]) {
       g_autofree char *words
           = g_strdup_printf ("CUDA: not run as a graph, which is slower: %s", reason->message);
 
       infer->c->device->host->log (NN_LOG_INFO, words);
     }
   }
+  infer->is_captured[infer->is_uploaded] = TRUE;
   return TRUE;
 }
 
@@ -627,17 +633,20 @@ nn_cuda_infer_run (
 {
   guint size = 0;
 
-  if (infer->host_input != host_input || infer->host_output != host_output) {
+  infer->is_uploaded = host_input == NULL;
+  if (infer->host_output != host_output || (host_input && infer->host_input != host_input)) {
+    infer->is_captured[0] = infer->is_captured[1] = FALSE;
     infer->host_input = host_input;
     infer->host_output = host_output;
-    if (!capture_all (infer, error))
-      return FALSE;
   }
+  if (!infer->is_captured[infer->is_uploaded] && !capture_all (infer, error))
+    return FALSE;
   while (size + 1 < infer->n_sizes && infer->sizes[size + 1] >= n)
     size++;
   infer->captured = size;
-  return infer->graphs[size]
-      ? NN_CU (cuGraphLaunch, NN_ERROR_RUN, error, infer->graphs[size], infer->c->stream)
+  return infer->graphs[infer->is_uploaded][size]
+      ? NN_CU (cuGraphLaunch, NN_ERROR_RUN, error, infer->graphs[infer->is_uploaded][size],
+            infer->c->stream)
       : record (infer, error);
 }
 
@@ -712,9 +721,9 @@ nn_cuda_infer_free (NnCudaInfer *infer)
   if (!infer)
     return;
   nn_cuda_sync (infer->c, NULL);
-  for (guint i = 0; i < infer->n_sizes; i++)
-    if (infer->graphs[i])
-      nn_api.cuGraphExecDestroy (infer->graphs[i]);
+  for (guint i = 0; i < 2 * infer->n_sizes; i++)
+    if (infer->graphs[i % 2][i / 2])
+      nn_api.cuGraphExecDestroy (infer->graphs[i % 2][i / 2]);
   g_ptr_array_unref (infer->stages);
   g_array_unref (infer->refreshes);
   g_string_free (infer->todo_words, TRUE);

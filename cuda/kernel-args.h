@@ -127,6 +127,22 @@ typedef struct
   void *dst;
 } NnConvArgs;
 
+/* One sample of the network's input, to be made of a pack (nn/pack-math.h) on the device. */
+typedef struct
+{
+  const void *pack;
+  uint32_t sample; /* of the pack's */
+} NnSampleEntry;
+
+/* All samples of a batch: a thread a pixel. */
+typedef struct
+{
+  uint32_t count; /* samples * pixels */
+  uint32_t columns, pixels, channels; /* of the input; pixels: rows * columns */
+  const NnSampleEntry *entries;
+  float *dst;
+} NnSampleArgs;
+
 /* --- training ------------------ */
 
 /* What changes from step to step: in device memory, so that a captured step stays valid. */
@@ -376,6 +392,7 @@ typedef struct
   X (nn_k_finish, NnFinishArgs) \
   X (nn_k_affine, NnAffineArgs) \
   X (nn_k_mean, NnMeanArgs) \
+  X (nn_k_sample, NnSampleArgs) \
   X (nn_k_mean_backward, NnMeanArgs) \
   X (nn_k_shift, NnShiftArgs) \
   X (nn_k_conv, NnConvArgs) \

@@ -6,6 +6,7 @@
  * the device (kernels.cu) and on the host (tests). */
 
 #include "cuda/kernel-math.h"
+#include "nn/pack-math.h"
 
 static inline NN_HOST_DEVICE void
 nn_k_finish_at (const NnFinishArgs *a, uint32_t i)
@@ -39,6 +40,16 @@ nn_k_finish_at (const NnFinishArgs *a, uint32_t i)
     }
   }
   nn_store (a->dst, a->dst_type, (uint64_t) pixel * a->dst_stride + channel, best);
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_sample_at (const NnSampleArgs *a, uint32_t i)
+{
+  const NnSampleEntry *entry = &a->entries[i / a->pixels];
+  const uint32_t pixel = i % a->pixels;
+
+  nn_pack_pixel ((const uint8_t *) entry->pack, entry->sample, pixel % a->columns,
+      pixel / a->columns, a->dst + (uint64_t) i * a->channels);
 }
 
 static inline NN_HOST_DEVICE void

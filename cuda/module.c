@@ -103,6 +103,9 @@ static const NnBackendClass klass = {
   .plan_params_changed = nn_cuda_plan_params_changed,
   .plan_sync = nn_cuda_plan_sync,
   .plan_run_averaged = nn_cuda_plan_run_averaged,
+  .host_new = nn_cuda_host_new,
+  .host_free = nn_cuda_host_free,
+  .plan_run_packs = nn_cuda_plan_run_packs,
 #endif
 };
 

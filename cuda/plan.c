@@ -14,6 +14,7 @@ typedef struct
   float *input, *output; /* pinned */
   float *device_input;
   NnCudaInfer *infer;
+  NnCudaPacks packs;
   NnCudaTrain *train;    /* NULL: inference only */
   gboolean host_changed; /* the host's parameters are newer than the device's */
   gboolean stale;        /* the device's are newer than what infer made of them */
@@ -56,6 +57,10 @@ build (CudaPlan *plan, const NnPlanOptions *options, GError **error)
       || !(plan->output = nn_cuda_new_pinned (&plan->c, plan->batch * out, "the output", error))
       || !(plan->device_input = nn_cuda_new (&plan->c, plan->batch * in, "the input", error))
       || !nn_cuda_params_init (&plan->params, &plan->c, plan->model, error))
+    return FALSE;
+  if (!options->training
+      && !nn_cuda_packs_init (
+          &plan->packs, &plan->c, plan->batch, &plan->model->layers[0].out_shape, error))
     return FALSE;
   infer.input = plan->device_input;
   plan->infer = nn_cuda_infer_new (&plan->c, &plan->params, &infer, error);
@@ -151,6 +156,22 @@ nn_cuda_plan_run (gpointer data, guint n, GError **error)
       && nn_cuda_infer_run (plan->infer, n, plan->input, plan->output, error)
       && nn_cuda_sync (&plan->c, error);
   plan->stale &= !ok;
+  nn_cuda_leave ();
+  return ok ? plan->output : NULL;
+}
+
+const float *
+nn_cuda_plan_run_packs (gpointer data, const NnPack *packs, guint n_packs, GError **error)
+{
+  CudaPlan *plan = data;
+  gboolean ok;
+  guint n;
+
+  if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
+    return NULL;
+  ok = nn_cuda_packs_put (&plan->packs, packs, n_packs, plan->device_input, &n, error)
+      && nn_cuda_infer_run (plan->infer, n, NULL, plan->output, error);
+  ok = nn_cuda_sync (&plan->c, ok ? error : NULL) && ok; /* the packs are free again */
   nn_cuda_leave ();
   return ok ? plan->output : NULL;
 }

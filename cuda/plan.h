@@ -52,11 +52,31 @@ NnCudaInfer *nn_cuda_infer_new (NnCudaContext *c, const NnCudaParams *params,
     const NnCudaInferOptions *options, GError **error);
 void nn_cuda_infer_free (NnCudaInfer *infer);
 gboolean nn_cuda_infer_refresh (NnCudaInfer *infer, GError **error);
-/* Puts the first @n samples' run into the stream: @host_input to the device and the result
- * to @host_output, both pinned and the same in every call. */
+/* Puts the first @n samples' run into the stream: @host_input to the device (NULL: the input is
+ * there already) and the result to @host_output, both pinned and the same in every call. */
 gboolean nn_cuda_infer_run (
     NnCudaInfer *infer, guint n, const float *host_input, float *host_output, GError **error);
 void nn_cuda_infer_describe (const NnCudaInfer *infer, GString *text);
+
+/* Packs on their way to the device, and the network's input made of them there. */
+typedef struct
+{
+  NnCudaContext *c;
+  guint32 columns, pixels, channels; /* of the input */
+  NnSampleEntry *entries;            /* pinned: batch of them */
+  void *device_entries;
+  guint8 *memory; /* on the device; grows with the packs */
+  gsize size;
+} NnCudaPacks;
+
+/* @input: (rows, columns, channels) */
+gboolean nn_cuda_packs_init (
+    NnCudaPacks *packs, NnCudaContext *c, guint batch, const NnShape *input, GError **error);
+/* Puts the upload of @list and one launch for all its samples into the stream; they go to
+ * @input on the device. *@n: how many they are, which must not be more than the batch. @list's
+ * memory must stay until the stream is synchronised. */
+gboolean nn_cuda_packs_put (NnCudaPacks *packs, const NnPack *list, guint n_packs, float *input,
+    guint *n, GError **error);
 
 /* The entries of NnBackendClass. */
 gpointer nn_cuda_plan_new (
@@ -65,6 +85,8 @@ void nn_cuda_plan_free (gpointer plan);
 guint nn_cuda_plan_get_threads (gpointer plan);
 float *nn_cuda_plan_get_input (gpointer plan);
 const float *nn_cuda_plan_run (gpointer plan, guint n, GError **error);
+const float *nn_cuda_plan_run_packs (
+    gpointer plan, const NnPack *packs, guint n_packs, GError **error);
 char *nn_cuda_plan_describe (gpointer plan);
 gboolean nn_cuda_plan_train_step (gpointer plan, const NnStep *step, NnOptimizer *optimizer,
     NnStepResult *result, GError **error);

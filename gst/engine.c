@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "nn/frame-pack.h"
+
 /* A client that has not sent a job for this long is not waited for. */
 #define ACTIVE_US (250 * G_TIME_SPAN_MILLISECOND)
 
@@ -277,34 +279,69 @@ set_error (GPtrArray *jobs, const GError *error)
   }
 }
 
+/* A part of a job in a run: @n samples from @first on. */
+typedef struct {
+  EngineJob *job;
+  guint first, n;
+} Piece;
+
+static const float *
+run_pieces (Engine *engine, const Piece *pieces, guint n_pieces, GError **error)
+{
+  float *input = nn_plan_get_input (engine->plan);
+  gboolean all_packed = nn_plan_takes_packs (engine->plan);
+  guint n = 0;
+
+  for (guint i = 0; i < n_pieces; i++)
+    all_packed &= pieces[i].job->pack_size > 0;
+  if (all_packed) {
+    NnPack *packs = g_newa (NnPack, n_pieces);
+
+    for (guint i = 0; i < n_pieces; i++)
+      packs[i]
+          = (NnPack){ pieces[i].job->pack, pieces[i].job->pack_size, pieces[i].first, pieces[i].n };
+    return nn_plan_run_packs (engine->plan, packs, n_pieces, error);
+  }
+  for (guint i = 0; i < n_pieces; n += pieces[i++].n) {
+    const Piece *p = &pieces[i];
+    float *to = input + n * engine->in_size;
+
+    if (p->job->pack_size > 0) /* beside one that is not */
+      nn_pack_sample_all (p->job->pack, p->first, p->n, to);
+    else if (to != p->job->input)
+      memcpy (
+          to, p->job->input + p->first * engine->in_size, p->n * engine->in_size * sizeof (float));
+  }
+  return nn_plan_run (engine->plan, n, error);
+}
+
 /* the samples of all jobs one after the other, in runs of at most a batch */
 static void
 run_jobs (Engine *engine, GPtrArray *jobs)
 {
   const guint batch = engine->options.batch;
   const GstClockTime start = gst_util_get_timestamp ();
-  float *input = nn_plan_get_input (engine->plan);
+  Piece *pieces = g_newa (Piece, MIN (batch, jobs->len));
   guint j = 0, k = 0; /* the next sample to run: the kth of job j */
 
   while (j < jobs->len) {
     g_autoptr (GError) error = NULL;
-    const guint first_job = j, first_sample = k;
     const float *output;
-    guint n = 0;
+    guint n = 0, n_pieces = 0;
 
-    for (; j < jobs->len && n < batch; j++, k = 0) {
+    while (j < jobs->len && n < batch) {
       EngineJob *job = g_ptr_array_index (jobs, j);
       const guint take = MIN (job->n - k, batch - n);
 
-      memcpy (input + n * engine->in_size, job->input + k * engine->in_size,
-          take * engine->in_size * sizeof (float));
+      pieces[n_pieces++] = (Piece){ job, k, take };
       n += take;
-      if (k + take < job->n) {
-        k += take;
-        break;
+      k += take;
+      if (k == job->n) {
+        j++;
+        k = 0;
       }
     }
-    output = nn_plan_run (engine->plan, n, &error);
+    output = run_pieces (engine, pieces, n_pieces, &error);
     g_mutex_lock (&engine->lock);
     engine->n_runs++;
     engine->n_samples += n;
@@ -313,14 +350,9 @@ run_jobs (Engine *engine, GPtrArray *jobs)
       set_error (jobs, error);
       return;
     }
-    for (guint i = first_job, s = first_sample, done = 0; done < n; i++, s = 0) {
-      EngineJob *job = g_ptr_array_index (jobs, i);
-      const guint take = MIN (job->n - s, n - done);
-
-      memcpy (job->output + s * engine->out_size, output + done * engine->out_size,
-          take * engine->out_size * sizeof (float));
-      done += take;
-    }
+    for (guint i = 0; i < n_pieces; output += pieces[i++].n * engine->out_size)
+      memcpy (pieces[i].job->output + pieces[i].first * engine->out_size, output,
+          pieces[i].n * engine->out_size * sizeof (float));
   }
   for (guint i = 0; i < jobs->len; i++)
     ((EngineJob *)g_ptr_array_index (jobs, i))->run_time = gst_util_get_timestamp () - start;
@@ -439,6 +471,7 @@ engine_job_new (EngineClient *client, guint capacity)
   EngineJob *job = g_new0 (EngineJob, 1);
 
   job->client = client;
+  job->backend = nn_backend_ref (engine->backend);
   job->capacity = capacity;
   if (engine->options.kind == ENGINE_DIRECT && capacity <= engine->options.batch) {
     job->input = nn_plan_get_input (engine->plan);
@@ -453,10 +486,31 @@ engine_job_new (EngineClient *client, guint capacity)
 void
 engine_job_free (EngineJob *job)
 {
+  nn_backend_host_free (job->backend, job->pack);
+  nn_backend_unref (job->backend);
   g_free (job->memory);
   g_free (job->output);
   g_clear_error (&job->error);
   g_free (job);
+}
+
+gboolean
+engine_client_takes_packs (EngineClient *client)
+{
+  return nn_plan_takes_packs (client->engine->plan);
+}
+
+gboolean
+engine_job_reserve_pack (EngineJob *job, gsize size, GError **error)
+{
+  if (size <= job->pack_capacity)
+    return TRUE;
+  nn_backend_host_free (job->backend, job->pack);
+  job->pack_capacity = 0;
+  job->pack = nn_backend_host_new (job->backend, size, error);
+  if (job->pack)
+    job->pack_capacity = size;
+  return job->pack != NULL;
 }
 
 static void
@@ -475,27 +529,12 @@ queue_job (EngineJob *job)
 static gboolean
 run_here (EngineJob *job)
 {
-  Engine *engine = job->client->engine;
-  const GstClockTime start = gst_util_get_timestamp ();
-  const float *output;
+  gpointer data[] = { job };
+  GPtrArray jobs = { data, 1 };
 
   g_clear_error (&job->error);
-  if (job->memory) {
-    g_autoptr (GPtrArray) jobs = g_ptr_array_new ();
-
-    g_ptr_array_add (jobs, job);
-    run_jobs (engine, jobs);
-    return job->error == NULL;
-  }
-  output = nn_plan_run (engine->plan, job->n, &job->error);
-  if (output)
-    memcpy (job->output, output, job->n * engine->out_size * sizeof (float));
-  job->run_time = gst_util_get_timestamp () - start;
-  g_mutex_lock (&engine->lock);
-  engine->n_runs++;
-  engine->n_samples += job->n;
-  g_mutex_unlock (&engine->lock);
-  return output != NULL;
+  run_jobs (job->client->engine, &jobs);
+  return job->error == NULL;
 }
 
 gboolean

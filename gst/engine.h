@@ -68,6 +68,8 @@ struct _EngineJob {
   guint capacity;        /* samples */
   float *input;          /* (capacity, H, W, C) */
   float *output;         /* (capacity, n_outputs) */
+  guint8 *pack;          /* in place of the input, see engine_job_reserve_pack() */
+  gsize pack_size;       /* bytes of it in use; 0: the input is */
   guint n;               /* samples in use, >= 1 */
   GError *error;         /* of the last run, or NULL; owned */
   GstClockTime run_time; /* of the last run, that of the others in its batch included */
@@ -79,10 +81,17 @@ struct _EngineJob {
   int state;
   gint64 queued_at;
   float *memory;
+  NnBackend *backend; /* of the pack's memory; outlives the client */
+  gsize pack_capacity;
 };
 
 EngineJob *engine_job_new (EngineClient *client, guint capacity);
 void engine_job_free (EngineJob *job);
+
+/* TRUE: the device makes the input itself of packs (nn/frame-pack.h). */
+gboolean engine_client_takes_packs (EngineClient *client);
+/* Room for a pack of @size bytes in job->pack, of an idle job. NN_ERROR_NO_MEMORY */
+gboolean engine_job_reserve_pack (EngineJob *job, gsize size, GError **error);
 
 /* Runs the job and waits for it. FALSE: job->error tells. */
 gboolean engine_job_run (EngineJob *job);

@@ -126,7 +126,7 @@ gst_video_classify_stop (GstBaseTransform *trans)
   if (collector)
     collector_free (collector);
   forget_stream (self);
-  g_clear_pointer (&self->sampler, nn_view_sampler_free);
+  video_classify_forget_samplers (self);
   g_clear_pointer (&self->smoothed, g_free);
   g_clear_pointer (&self->dump_dir, g_free);
   g_clear_pointer (&self->roi_label_list, g_strfreev);
@@ -306,7 +306,7 @@ gst_video_classify_set_caps (GstBaseTransform *trans, GstCaps *incaps, GstCaps *
     return FALSE;
   }
   GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, incaps);
-  g_clear_pointer (&self->sampler, nn_view_sampler_free);
+  video_classify_forget_samplers (self);
   return TRUE;
 }
 

@@ -32,6 +32,90 @@ sample_region (GstVideoClassify *self, Task *task, const Region *region,
   return TRUE;
 }
 
+void
+video_classify_forget_samplers (GstVideoClassify *self)
+{
+  g_clear_pointer (&self->sampler, nn_view_sampler_free);
+  g_clear_pointer (&self->packer, nn_packer_free);
+  g_clear_pointer (&self->packer_rects, g_free);
+  self->n_packer_rects = 0;
+  self->cannot_pack = FALSE;
+}
+
+/* Whether frames are compared, by thumbnails of what the network sees. */
+static gboolean
+has_comparisons (const Settings *settings)
+{
+  const SmootherOptions *smoothing = &settings->smoothing;
+
+  return settings->region != REGION_ROI_LIST
+         && (settings->change_threshold > 0
+             || (settings->scene_cut > 0
+                 && (smoothing->method != SMOOTHING_NONE || smoothing->hysteresis > 0
+                     || smoothing->hold > 0)));
+}
+
+/* self->packer for the regions and views of @task. FALSE: the host must make the input. */
+static gboolean
+prepare_packer (GstVideoClassify *self, const Task *task, const Settings *settings)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean is_same;
+
+  if (self->cannot_pack || self->dump_dir || has_comparisons (settings)
+      || !engine_client_takes_packs (task->runtime->client))
+    return FALSE;
+  is_same = self->packer && self->n_packer_rects == task->n_regions
+            && self->packer_views == task->n_views;
+  for (guint r = 0; r < task->n_regions && is_same; r++)
+    is_same = memcmp (&self->packer_rects[r], &task->regions[r].rect, sizeof (NnRect)) == 0;
+  if (is_same)
+    return TRUE;
+  g_clear_pointer (&self->packer, nn_packer_free);
+  g_free (self->packer_rects);
+  self->packer_rects = g_new (NnRect, task->n_regions);
+  self->n_packer_rects = task->n_regions;
+  self->packer_views = task->n_views;
+  for (guint r = 0; r < task->n_regions; r++)
+    self->packer_rects[r] = task->regions[r].rect;
+  self->packer = nn_packer_new (task->runtime->views, &self->image, self->packer_rects,
+      task->n_regions, task->n_views, &error);
+  if (!self->packer) { /* if it is the frame's fault the sampler will say so */
+    GST_INFO_OBJECT (self, "pre-processing on the CPU: %s", error->message);
+    self->cannot_pack = TRUE;
+  }
+  return self->packer != NULL;
+}
+
+/* The samples of all regions, or what the device makes them of. */
+static gboolean
+sample_regions (
+    GstVideoClassify *self, Task *task, const NnImagePlanes *planes, const Settings *settings)
+{
+  g_autoptr (GError) error = NULL;
+  EngineJob *job = task->job;
+
+  job->pack_size = 0;
+  if (prepare_packer (self, task, settings)) {
+    const gsize size = nn_packer_get_size (self->packer);
+
+    if (!engine_job_reserve_pack (job, size, &error)) {
+      video_classify_post_error (self, error);
+      return FALSE;
+    }
+    nn_packer_run (self->packer, planes, job->pack);
+    job->pack_size = size;
+    GST_OBJECT_LOCK (self);
+    self->counts.on_device++;
+    GST_OBJECT_UNLOCK (self);
+    return TRUE;
+  }
+  for (guint r = 0; r < task->n_regions; r++)
+    if (!sample_region (self, task, &task->regions[r], planes, r * task->n_views))
+      return FALSE;
+  return TRUE;
+}
+
 /* Has a map made of the first region, where one is due. */
 static void
 explain (
@@ -60,7 +144,7 @@ sample_frame (GstVideoClassify *self, Task *task, GstBuffer *buffer, const Setti
 {
   NnImagePlanes planes = { 0 };
   GstVideoFrame frame;
-  gboolean ok = TRUE;
+  gboolean ok;
 
   if (!gst_video_frame_map (
           &frame, &self->info, buffer, GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF)) {
@@ -75,8 +159,7 @@ sample_frame (GstVideoClassify *self, Task *task, GstBuffer *buffer, const Setti
     planes.planes[i] = GST_VIDEO_FRAME_PLANE_DATA (&frame, i);
     planes.strides[i] = GST_VIDEO_FRAME_PLANE_STRIDE (&frame, i);
   }
-  for (guint r = 0; r < task->n_regions && ok; r++)
-    ok = sample_region (self, task, &task->regions[r], &planes, r * task->n_views);
+  ok = sample_regions (self, task, &planes, settings);
   if (ok)
     explain (self, task, &planes, settings);
   gst_video_frame_unmap (&frame);
@@ -216,16 +299,11 @@ choose_n_views (
 static gboolean
 is_unchanged (GstVideoClassify *self, Task *task, const Settings *settings)
 {
-  const SmootherOptions *smoothing = &settings->smoothing;
   Thumbnail now;
   gboolean had, unchanged;
 
   task->is_cut = FALSE;
-  if (settings->region == REGION_ROI_LIST
-      || (settings->change_threshold <= 0
-          && (settings->scene_cut <= 0
-              || (smoothing->method == SMOOTHING_NONE && smoothing->hysteresis <= 0
-                  && smoothing->hold == 0)))) {
+  if (!has_comparisons (settings)) {
     self->has_thumbnails = FALSE;
     return FALSE;
   }

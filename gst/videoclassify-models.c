@@ -287,7 +287,7 @@ video_classify_exchange_runtime (GstVideoClassify *self)
   self->has_thumbnails = FALSE;
   self->until_next = 0; /* the first frame that the new one sees is this */
   self->last_classified = self->last_explained = GST_CLOCK_TIME_NONE;
-  g_clear_pointer (&self->sampler, nn_view_sampler_free);
+  video_classify_forget_samplers (self);
   GST_INFO_OBJECT (self, "model %s is in use from frame %" G_GUINT64_FORMAT " on",
       self->runtime->model_name, self->frame);
 }

@@ -25,6 +25,7 @@
 #include "gst/stats.h"
 #include "gst/textpad.h"
 #include "gst/thumbnail.h"
+#include "nn/frame-pack.h"
 
 G_BEGIN_DECLS
 
@@ -103,7 +104,7 @@ typedef struct {
 typedef struct {
   guint64 frames, classified, regions;
   guint64 late, interval, rate, gaps, outside, unchanged; /* not classified, by reason */
-  guint64 explained;
+  guint64 explained, on_device;                           /* made of packs */
   guint64 dropped; /* async: queued, then replaced by a newer one */
 } Counts;
 
@@ -155,6 +156,10 @@ struct _GstVideoClassify {
   NnImageInfo image;
   NnViewSampler *sampler;
   NnRect sampler_rect;
+  NnPacker *packer; /* for packer_rects and packer_views */
+  NnRect *packer_rects;
+  guint n_packer_rects, packer_views;
+  gboolean cannot_pack; /* views that the host makes */
   char **roi_label_list;
   guint64 frame;                /* number of the last */
   guint until_next;             /* frames to pass before the next classification */
@@ -200,6 +205,8 @@ void video_classify_exchange_runtime (GstVideoClassify *self);
 
 /* --- videoclassify-frame.c ----------------------------------------------------------- */
 
+/* What was made for the format of the frames, or for a model: it is made again when needed. */
+void video_classify_forget_samplers (GstVideoClassify *self);
 GstFlowReturn video_classify_transform_ip (GstBaseTransform *trans, GstBuffer *buffer);
 
 /* --- videoclassify-results.c --------------------------------------------------------- */

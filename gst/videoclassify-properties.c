@@ -296,13 +296,14 @@ make_stats (GstVideoClassify *self)
     text_dropped = gst_classify_text_pad_get_n_dropped (pad);
     gst_object_unref (pad);
   }
-  structure = gst_structure_new ("videoclassify-stats", "frames", G_TYPE_UINT64, c.frames,
-      "classified", G_TYPE_UINT64, c.classified, "regions", G_TYPE_UINT64, c.regions,
-      "skipped-late", G_TYPE_UINT64, c.late, "skipped-interval", G_TYPE_UINT64, c.interval,
-      "skipped-rate", G_TYPE_UINT64, c.rate, "skipped-gap", G_TYPE_UINT64, c.gaps,
-      "skipped-no-region", G_TYPE_UINT64, c.outside, "skipped-unchanged", G_TYPE_UINT64,
-      c.unchanged, "dropped-busy", G_TYPE_UINT64, c.dropped, "explained", G_TYPE_UINT64,
-      c.explained, "text-dropped", G_TYPE_UINT64, text_dropped, NULL);
+  structure
+      = gst_structure_new ("videoclassify-stats", "frames", G_TYPE_UINT64, c.frames, "classified",
+          G_TYPE_UINT64, c.classified, "regions", G_TYPE_UINT64, c.regions, "skipped-late",
+          G_TYPE_UINT64, c.late, "skipped-interval", G_TYPE_UINT64, c.interval, "skipped-rate",
+          G_TYPE_UINT64, c.rate, "skipped-gap", G_TYPE_UINT64, c.gaps, "skipped-no-region",
+          G_TYPE_UINT64, c.outside, "skipped-unchanged", G_TYPE_UINT64, c.unchanged, "dropped-busy",
+          G_TYPE_UINT64, c.dropped, "on-device", G_TYPE_UINT64, c.on_device, "explained",
+          G_TYPE_UINT64, c.explained, "text-dropped", G_TYPE_UINT64, text_dropped, NULL);
   gst_structure_set (structure, "inference-time-p50", G_TYPE_UINT64, times[0], "inference-time-p95",
       G_TYPE_UINT64, times[1], "inference-time-p99", G_TYPE_UINT64, times[2], "queue-depth",
       G_TYPE_UINT, depth, "engine-runs", G_TYPE_UINT64, n_runs, "engine-samples", G_TYPE_UINT64,
@@ -535,10 +536,10 @@ video_classify_install_properties (GObjectClass *klass)
       READ_ONLY);
   properties[PROP_STATS] = g_param_spec_boxed ("stats", "Statistics",
       "Counters since the start: frames, classified, regions, skipped-late, -interval, -rate, "
-      "-gap, -no-region, -unchanged and dropped-busy (uint64, by reason); inference-time-p50, "
-      "-p95, -p99 of "
-      "the last 1024 (uint64, ns); queue-depth, engine-clients (uint), engine-runs, "
-      "engine-samples, text-dropped, explained, collected, collect-dropped (uint64)",
+      "-gap, -no-region, -unchanged and dropped-busy (uint64, by reason), on-device (frames that "
+      "the device pre-processed itself); inference-time-p50, -p95, -p99 of the last 1024 (uint64, "
+      "ns); queue-depth, engine-clients (uint), engine-runs, engine-samples, text-dropped, "
+      "explained, collected, collect-dropped (uint64)",
       GST_TYPE_STRUCTURE, READ_ONLY);
   g_object_class_install_properties (klass, N_PROPERTIES, properties);
 

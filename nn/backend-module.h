@@ -12,7 +12,7 @@ G_BEGIN_DECLS
  * $libdir/classify, or in $CLASSIFY_BACKEND_PATH) and asks for the one symbol
  * below. A module calls nn/ through NnHost only. */
 
-#define NN_BACKEND_ABI 3
+#define NN_BACKEND_ABI 4
 
 /* What the host offers to a module. */
 typedef struct
@@ -65,6 +65,12 @@ struct _NnBackendClass
   /* NULL where plan_train_step() leaves optimizer->ema to the caller. */
   const float *(*plan_run_averaged) (
       gpointer plan, NnOptimizer *optimizer, guint n, GError **error);
+
+  /* Pre-processing; NULL in a back end that wants the input from the host. */
+  gpointer (*host_new) (gpointer device, gsize size, GError **error);
+  void (*host_free) (gpointer device, gpointer memory);
+  const float *(*plan_run_packs) (
+      gpointer plan, const NnPack *packs, guint n_packs, GError **error);
 };
 
 /* A module exports this function under this name. Returns NULL when it cannot

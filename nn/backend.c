@@ -374,6 +374,46 @@ nn_plan_run (NnPlan *plan, guint n, GError **error)
 }
 
 gboolean
+nn_plan_takes_packs (const NnPlan *plan)
+{
+  return plan->backend->klass->plan_run_packs != NULL && !plan->training;
+}
+
+const float *
+nn_plan_run_packs (NnPlan *plan, const NnPack *packs, guint n_packs, GError **error)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < n_packs; i++)
+    n += packs[i].n;
+  g_return_val_if_fail (nn_plan_takes_packs (plan) && n >= 1 && n <= plan->batch, NULL);
+  return plan->backend->klass->plan_run_packs (plan->handle, packs, n_packs, error);
+}
+
+guint8 *
+nn_backend_host_new (NnBackend *backend, gsize size, GError **error)
+{
+  guint8 *memory;
+
+  if (backend->klass->host_new)
+    return backend->klass->host_new (backend->handle, size, error);
+  memory = g_try_malloc (size);
+  if (!memory)
+    g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY, "not enough memory for %" G_GSIZE_FORMAT
+        " bytes of a frame", size);
+  return memory;
+}
+
+void
+nn_backend_host_free (NnBackend *backend, guint8 *memory)
+{
+  if (memory && backend->klass->host_free)
+    backend->klass->host_free (backend->handle, memory);
+  else
+    g_free (memory);
+}
+
+gboolean
 nn_plan_train_step (NnPlan *plan, const NnStep *step, NnOptimizer *optimizer,
     NnStepResult *result, GError **error)
 {

@@ -86,6 +86,26 @@ float *nn_plan_get_input (NnPlan *plan);
  * with the present parameters and moving statistics (validation). */
 const float *nn_plan_run (NnPlan *plan, guint n, GError **error);
 
+/* Samples of a pack (nn/frame-pack.h), which the device makes itself. */
+typedef struct
+{
+  const guint8 *pack; /* of nn_backend_host_new(); not touched until the run is over */
+  gsize size;
+  guint first, n; /* of its samples */
+} NnPack;
+
+/* FALSE: the host must make the input. */
+gboolean nn_plan_takes_packs (const NnPlan *plan);
+/* Inference on the samples of all @packs one after the other, at most the batch, in place of
+ * the input; otherwise as nn_plan_run(). Allocates only where packs are larger than before. */
+const float *nn_plan_run_packs (
+    NnPlan *plan, const NnPack *packs, guint n_packs, GError **error);
+
+/* Memory of the host that the device reads fast, aligned to 16 bytes. (transfer full): or NULL
+ * with NN_ERROR_NO_MEMORY. */
+guint8 *nn_backend_host_new (NnBackend *backend, gsize size, GError **error);
+void nn_backend_host_free (NnBackend *backend, guint8 *memory);
+
 /* One training step on the first step->n samples of the input: forward with
  * batch statistics and dropout, loss, backward, optimizer, moving statistics;
  * optimizer->iterations is incremented and optimizer->ema, where there is one,

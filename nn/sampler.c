@@ -4,9 +4,7 @@
 #include <string.h>
 
 #include "nn/error.h"
-#include "nn/image.h"
-#include "nn/pixel-math.h"
-#include "nn/sampler-kernels.h"
+#include "nn/sampler-private.h"
 
 /* Every component (Y, U, V or R, G, B) is resized on its own grid, whatever the
  * chroma subsampling, to one row of floats 0..255 of the network's width; then the
@@ -20,29 +18,12 @@
 
 #define MAX_SIZE 32768
 
-typedef struct
-{
-  guint8 plane;
-  guint8 offset, step;      /* in samples */
-  guint8 shift_x, shift_y;  /* log2 of the subsampling */
-} Component;
-
-typedef struct
-{
-  guint8 n_components;
-  guint8 sample_size; /* bytes */
-  guint8 shift;       /* bits below the sample's least */
-  guint8 depth;
-  gboolean is_rgb;
-  Component components[3];
-} FormatInfo;
-
 #define PLANAR(sx, sy, u, v) { { 0, 0, 1, 0, 0 }, { u, 0, 1, sx, sy }, { v, 0, 1, sx, sy } }
 #define SEMI(u, v) { { 0, 0, 1, 0, 0 }, { 1, u, 2, 1, 1 }, { 1, v, 2, 1, 1 } }
 #define PACKED422(y, u, v) { { 0, y, 2, 0, 0 }, { 0, u, 4, 1, 0 }, { 0, v, 4, 1, 0 } }
 #define RGB(r, g, b, step) { { 0, r, step, 0, 0 }, { 0, g, step, 0, 0 }, { 0, b, step, 0, 0 } }
 
-static const FormatInfo formats[NN_PIXEL_N_FORMATS] = {
+static const NnSamplerFormat formats[NN_PIXEL_N_FORMATS] = {
   [NN_PIXEL_I420] = { 3, 1, 0, 8, FALSE, PLANAR (1, 1, 1, 2) },
   [NN_PIXEL_YV12] = { 3, 1, 0, 8, FALSE, PLANAR (1, 1, 2, 1) },
   [NN_PIXEL_NV12] = { 3, 1, 0, 8, FALSE, SEMI (0, 1) },
@@ -67,52 +48,6 @@ static const FormatInfo formats[NN_PIXEL_N_FORMATS] = {
   [NN_PIXEL_GBR] = { 3, 1, 0, 8, TRUE,
       { { 2, 0, 1, 0, 0 }, { 0, 0, 1, 0, 0 }, { 1, 0, 1, 0, 0 } } },
   [NN_PIXEL_GRAY8] = { 1, 1, 0, 8, FALSE, { { 0, 0, 1, 0, 0 } } },
-};
-
-/* One axis of one grid to the output's: the taps of each output index. */
-typedef struct
-{
-  guint *index;    /* nearest; bilinear: the first tap */
-  guint *index2;   /* bilinear: the second */
-  float *fraction; /* bilinear: weight of the second */
-} Axis;
-
-/* One output row of an area resize: what of NnAreaRows does not depend on the frame. */
-typedef struct
-{
-  guint first, last, n_whole, up;
-  guint16 whole_weight, first_weight, last_weight, bias;
-  float first_share, last_share, inverse; /* where there are too many rows for the kernel */
-} AreaRow;
-
-/* The part of a plane that the area resize reads: its components are averaged together. */
-typedef struct
-{
-  gboolean used;
-  gsize first, n; /* samples of a row: from, how many */
-  AreaRow *rows;
-  guint16 *sums;
-  guint32 *tall_sums;
-  gint16 *means;
-} AreaPlane;
-
-struct _NnSampler
-{
-  NnImageInfo info;
-  NnPreprocess pre;
-  NnPlace place;  /* of the picture in the output; the rows below are as wide as it */
-  gboolean extend; /* around it its outermost pixels, else pre.pad */
-  const FormatInfo *format;
-  const NnSamplerKernels *kernels;
-  NnYuvMatrix matrix;
-  NnResize methods[3];      /* of each component; AREA is BILINEAR where both axes grow */
-  Axis columns[3], rows[3]; /* of each component, unless AREA */
-  AreaPlane area[3];        /* of each plane */
-  NnAreaColumns area_columns[3]; /* of each component */
-  float *values[3];         /* one output row of each component */
-  guint8 *rgb;              /* one output row, of which grey is made */
-  guint8 *bytes;            /* one output row, packed */
-  float mean[NN_SCALE_PERIOD], scale[NN_SCALE_PERIOD];
 };
 
 /* --- tables --------------------------------------------------------------------- */
@@ -141,7 +76,7 @@ range_of (double start, double size, guint shift, guint n_in, guint n_out)
 }
 
 static void
-axis_init_nearest (Axis *axis, const Range *r)
+axis_init_nearest (NnSamplerAxis *axis, const Range *r)
 {
   const double scale = r->size / r->n_out;
   double x = r->start + scale * 0.5;
@@ -158,7 +93,7 @@ bilinear_centre (const Range *r, guint i)
 }
 
 static void
-axis_init_bilinear (Axis *axis, const Range *r)
+axis_init_bilinear (NnSamplerAxis *axis, const Range *r)
 {
   axis->index = g_new0 (guint, r->n_out);
   axis->index2 = g_new0 (guint, r->n_out);
@@ -173,7 +108,7 @@ axis_init_bilinear (Axis *axis, const Range *r)
 }
 
 static void
-axis_clear (Axis *axis)
+axis_clear (NnSamplerAxis *axis)
 {
   g_free (axis->index);
   g_free (axis->index2);
@@ -219,7 +154,7 @@ span_of (const Range *r, guint i)
 }
 
 static void
-area_row_init (AreaRow *row, const Span *s, guint depth)
+area_row_init (NnSamplerAreaRow *row, const Span *s, guint depth)
 {
   const double unit = NN_AREA_UNIT >> (depth - 8); /* of one step of the sample's depth */
   guint n_terms;
@@ -278,11 +213,11 @@ area_columns_init (NnAreaColumns *columns, const Range *r, guint step, gsize at)
 static void
 area_init (NnSampler *sampler, const Range *columns, const Range *rows)
 {
-  const FormatInfo *format = sampler->format;
+  const NnSamplerFormat *format = sampler->format;
 
   for (guint c = 0; c < format->n_components; c++) {
-    const Component *component = &format->components[c];
-    AreaPlane *plane = &sampler->area[component->plane];
+    const NnSamplerComponent *component = &format->components[c];
+    NnSamplerAreaPlane *plane = &sampler->area[component->plane];
     gsize first = (gsize) columns[c].lowest * component->step + component->offset;
     gsize end = (gsize) columns[c].highest * component->step + component->offset + 1;
 
@@ -292,7 +227,7 @@ area_init (NnSampler *sampler, const Range *columns, const Range *rows)
       end = MAX (end, plane->first + plane->n);
       first = MIN (plane->first, first);
     } else {
-      plane->rows = g_new0 (AreaRow, rows[c].n_out);
+      plane->rows = g_new0 (NnSamplerAreaRow, rows[c].n_out);
       for (guint i = 0; i < rows[c].n_out; i++) { /* the same for all that share the plane */
         Span s = span_of (&rows[c], i);
 
@@ -304,14 +239,14 @@ area_init (NnSampler *sampler, const Range *columns, const Range *rows)
     plane->n = end - first;
   }
   for (guint c = 0; c < format->n_components; c++) {
-    const Component *component = &format->components[c];
+    const NnSamplerComponent *component = &format->components[c];
 
     if (sampler->methods[c] == NN_RESIZE_AREA)
       area_columns_init (&sampler->area_columns[c], &columns[c], component->step,
           component->offset - sampler->area[component->plane].first);
   }
   for (guint p = 0; p < 3; p++) {
-    AreaPlane *plane = &sampler->area[p];
+    NnSamplerAreaPlane *plane = &sampler->area[p];
     guint n_lanes = 0;
 
     if (!plane->used)
@@ -331,7 +266,7 @@ new_sampler (const NnImageInfo *info, const NnRect *crop, const NnPreprocess *pr
 {
   static const double k[][2] = { { .299, .114 }, { .2126, .0722 }, { .2627, .0593 } };
   const NnRect whole = { 0, 0, info->width, info->height };
-  const FormatInfo *format;
+  const NnSamplerFormat *format;
   Range columns[3], rows[3];
   NnPlace fitted;
   NnRect source;
@@ -391,7 +326,7 @@ new_sampler (const NnImageInfo *info, const NnRect *crop, const NnPreprocess *pr
     sampler->scale[i] = pre->scale[i % nn_preprocess_get_n_channels (pre)];
   }
   for (guint c = 0; c < format->n_components; c++) {
-    const Component *component = &format->components[c];
+    const NnSamplerComponent *component = &format->components[c];
 
     columns[c] = range_of (crop->x, crop->width, component->shift_x, info->width, place->width);
     rows[c] = range_of (crop->y, crop->height, component->shift_y, info->height, place->height);
@@ -464,7 +399,7 @@ nn_sampler_free (NnSampler *sampler)
 /* --- one row of a component ---------------------------------------------------------- */
 
 static inline float
-sample (const FormatInfo *format, const guint8 *row, gsize i)
+sample (const NnSamplerFormat *format, const guint8 *row, gsize i)
 {
   if (format->sample_size == 1)
     return row[i];
@@ -481,7 +416,7 @@ source_row (const NnImagePlanes *src, guint plane, guint row)
 static void
 nearest_row (const NnSampler *s, const NnImagePlanes *src, guint c, guint y, float *dst)
 {
-  const Component *component = &s->format->components[c];
+  const NnSamplerComponent *component = &s->format->components[c];
   const guint8 *row = source_row (src, component->plane, s->rows[c].index[y]);
   const guint *index = s->columns[c].index;
 
@@ -498,8 +433,8 @@ nearest_row (const NnSampler *s, const NnImagePlanes *src, guint c, guint y, flo
 static void
 bilinear_row (const NnSampler *s, const NnImagePlanes *src, guint c, guint y, float *dst)
 {
-  const Component *component = &s->format->components[c];
-  const Axis *columns = &s->columns[c], *rows = &s->rows[c];
+  const NnSamplerComponent *component = &s->format->components[c];
+  const NnSamplerAxis *columns = &s->columns[c], *rows = &s->rows[c];
   const guint8 *top = source_row (src, component->plane, rows->index[y]);
   const guint8 *bottom = source_row (src, component->plane, rows->index2[y]);
   const float fy = rows->fraction[y];
@@ -518,7 +453,7 @@ bilinear_row (const NnSampler *s, const NnImagePlanes *src, guint c, guint y, fl
 
 /* more rows than 16 bits can add up: a picture of thousands of rows to a few */
 static void
-area_tall_row (const NnSampler *s, const AreaPlane *plane, const AreaRow *row,
+area_tall_row (const NnSampler *s, const NnSamplerAreaPlane *plane, const NnSamplerAreaRow *row,
     const NnAreaRows *rows)
 {
   const guint size = s->format->sample_size, shift = s->format->shift;
@@ -551,8 +486,8 @@ area_tall_row (const NnSampler *s, const AreaPlane *plane, const AreaRow *row,
 static void
 area_rows (const NnSampler *s, const NnImagePlanes *src, guint p, guint y)
 {
-  const AreaPlane *plane = &s->area[p];
-  const AreaRow *row = &plane->rows[y];
+  const NnSamplerAreaPlane *plane = &s->area[p];
+  const NnSamplerAreaRow *row = &plane->rows[y];
   const gsize at = plane->first * s->format->sample_size;
   const NnAreaRows rows = {
     .first = source_row (src, p, row->first) + at,

@@ -11,6 +11,7 @@
 #include "nn/augment.h"
 #include "nn/error.h"
 #include "nn/model-private.h"
+#include "nn/sampler-private.h"
 #include "nn/tta.h"
 
 /* Of the feature maps: three windows of the trained size along each axis. */
@@ -494,4 +495,13 @@ nn_view_sampler_run (NnViewSampler *s, const NnImagePlanes *src, guint n, float 
     else
       nn_sampler_run (s->samplers[view->geometry], src, view->flip, dst);
   }
+}
+
+const NnSampler *
+nn_view_sampler_get (const NnViewSampler *s, guint i, gboolean *flip)
+{
+  const View *view = &s->views->views[i];
+
+  *flip = view->flip;
+  return s->bytes ? NULL : s->samplers[view->geometry];
 }

@@ -16,6 +16,7 @@
 
 #include "nn/backend.h"
 #include "nn/error.h"
+#include "nn/frame-pack.h"
 #include "nn/keras-file.h"
 #include "nn/rng.h"
 
@@ -887,8 +888,6 @@ test_memory (void)
   nn_model_unref (model);
 }
 
-/* --- times ------------------ */
-
 static int
 compare_doubles (gconstpointer a, gconstpointer b)
 {
@@ -896,6 +895,151 @@ compare_doubles (gconstpointer a, gconstpointer b)
 
   return x < y ? -1 : x > y;
 }
+
+/* --- frames ------------------ */
+
+/* a 1080p frame of noise, and what is looked at of it */
+typedef struct
+{
+  NnImageInfo info;
+  guint8 *bytes;
+  NnImagePlanes planes;
+} Frame;
+
+static void
+frame_init (Frame *frame, NnPixelFormat format, guint width, guint height)
+{
+  const gsize size = (gsize) width * height * (format == NN_PIXEL_P010_10LE ? 2 : 1);
+  NnRng rng;
+
+  frame->info = (NnImageInfo) { .format = format, .width = width, .height = height,
+    .matrix = NN_MATRIX_BT709 };
+  frame->bytes = g_malloc (size * 3);
+  nn_rng_init (&rng, 9, NN_STREAM_USER, format);
+  for (gsize i = 0; i < size * 3; i++)
+    frame->bytes[i] = (guint8) (nn_rng_double (&rng) * 256);
+  if (format == NN_PIXEL_RGB)
+    frame->planes = (NnImagePlanes) { { frame->bytes }, { 3 * (gssize) width } };
+  else
+    frame->planes = (NnImagePlanes) { { frame->bytes, frame->bytes + size },
+      { (gssize) (size / height), (gssize) (size / height) } };
+}
+
+static NnViews *
+make_views (NnModel *model, const char *tta)
+{
+  const NnShape *shape = nn_model_get_input_shape (model);
+  GError *error = NULL;
+  NnViews *views;
+  NnTta parsed;
+
+  nn_preprocess_init (&model->preprocess, (guint) shape->dims[1], (guint) shape->dims[0]);
+  model->preprocess.resize = NN_RESIZE_AREA;
+  nn_tta_parse (tta, &parsed, &error);
+  views = nn_views_new (model, &parsed, &error);
+  g_assert_no_error (error);
+  return views;
+}
+
+/* The device's pre-processing against the host's: what a plan makes of both is the same. */
+static void
+test_frames (void)
+{
+  static const NnPixelFormat formats[]
+      = { NN_PIXEL_NV12, NN_PIXEL_P010_10LE, NN_PIXEL_NV16, NN_PIXEL_RGB };
+  static const char *const tta[] = { "none", "flip", "crops10" };
+  NnModel *model = open_model (quick ? NULL : "train/networks/dogs-vs-cats.json");
+  const gsize outputs = nn_model_get_n_outputs (model);
+  NnPlan *plan = make_plan (device, model, NN_PRECISION_FP32, 10, FALSE);
+  NnBackend *backend = nn_backend_open (device, NULL);
+
+  g_assert_true (nn_plan_takes_packs (plan));
+  for (guint f = 0; f < G_N_ELEMENTS (formats); f++) {
+    Frame frame;
+
+    frame_init (&frame, formats[f], quick ? 322 : 1920, quick ? 180 : 1080);
+    for (guint t = 0; t < G_N_ELEMENTS (tta); t++) {
+      const NnRect rect = { 0, 0, frame.info.width, frame.info.height };
+      GError *error = NULL;
+      NnViews *views = make_views (model, tta[t]);
+      const guint n = nn_views_get_n (views);
+      NnViewSampler *sampler = nn_view_sampler_new (views, &frame.info, &rect, &error);
+      NnPacker *packer = nn_packer_new (views, &frame.info, &rect, 1, n, &error);
+      g_autofree float *expected = g_new (float, n * outputs);
+      const float *got;
+      NnPack pack = { .n = n };
+
+      g_assert_no_error (error);
+      nn_view_sampler_run (sampler, &frame.planes, n, nn_plan_get_input (plan));
+      memcpy (expected, nn_plan_run (plan, n, &error), n * outputs * sizeof (float));
+      pack.size = nn_packer_get_size (packer);
+      pack.pack = nn_backend_host_new (backend, pack.size, &error);
+      g_assert_no_error (error);
+      nn_packer_run (packer, &frame.planes, (guint8 *) pack.pack);
+      got = nn_plan_run_packs (plan, &pack, 1, &error);
+      g_assert_no_error (error);
+      /* the inputs have the same bits; a library may add up in another order */
+      g_assert_cmpfloat (largest_difference (got, expected, n * outputs), <=, 1e-6);
+      nn_backend_host_free (backend, (guint8 *) pack.pack);
+      nn_packer_free (packer);
+      nn_view_sampler_free (sampler);
+      nn_views_free (views);
+    }
+    g_free (frame.bytes);
+  }
+  nn_plan_free (plan);
+  nn_backend_unref (backend);
+  nn_model_unref (model);
+}
+
+/* median microseconds from a 1080p NV12 frame in the host's memory to its probability,
+ * pre-processed by the device or by one thread of the host */
+static double
+time_of_frame (NnModel *model, NnPrecision precision, gboolean on_device)
+{
+  const NnRect rect = { 0, 0, 1920, 1080 };
+  NnPlan *plan = make_plan (device, model, precision, 1, FALSE);
+  NnBackend *backend = nn_backend_open (device, NULL);
+  NnViews *views = make_views (model, "none");
+  GError *error = NULL;
+  NnViewSampler *sampler;
+  NnPacker *packer;
+  double times[100];
+  Frame frame;
+  NnPack pack = { .n = 1 };
+
+  frame_init (&frame, NN_PIXEL_NV12, 1920, 1080);
+  sampler = nn_view_sampler_new (views, &frame.info, &rect, &error);
+  packer = nn_packer_new (views, &frame.info, &rect, 1, 1, &error);
+  pack.size = nn_packer_get_size (packer);
+  pack.pack = nn_backend_host_new (backend, pack.size, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < G_N_ELEMENTS (times) + 10; i++) {
+    const gint64 start = g_get_monotonic_time ();
+
+    if (on_device) {
+      nn_packer_run (packer, &frame.planes, (guint8 *) pack.pack);
+      nn_plan_run_packs (plan, &pack, 1, &error);
+    } else {
+      nn_view_sampler_run (sampler, &frame.planes, 1, nn_plan_get_input (plan));
+      nn_plan_run (plan, 1, &error);
+    }
+    g_assert_no_error (error);
+    if (i >= 10)
+      times[i - 10] = (double) (g_get_monotonic_time () - start);
+  }
+  nn_backend_host_free (backend, (guint8 *) pack.pack);
+  nn_packer_free (packer);
+  nn_view_sampler_free (sampler);
+  nn_views_free (views);
+  nn_plan_free (plan);
+  nn_backend_unref (backend);
+  g_free (frame.bytes);
+  qsort (times, G_N_ELEMENTS (times), sizeof *times, compare_doubles);
+  return times[G_N_ELEMENTS (times) / 2];
+}
+
+/* --- times ------------------ */
 
 /* median microseconds of a call from host memory to host memory */
 static double
@@ -940,6 +1084,10 @@ test_times (void)
       nn_plan_free (plan);
     }
   }
+  for (guint i = 0; i < 2; i++)
+    printf ("# time dogs-vs-cats tf32, a 1080p NV12 frame in host memory, pre-processed on the "
+            "%s: %.0f us\n",
+        i ? "device" : "host", time_of_frame (model, NN_PRECISION_TF32, i == 1));
   for (guint p = 0; p < G_N_ELEMENTS (precisions); p++) {
     GError *error = NULL;
     NnPlan *plan;
@@ -977,6 +1125,7 @@ main (int argc, char **argv)
   nn_backend_unref (backend);
   g_test_add_func ("/gpu/models", test_models);
   g_test_add_func ("/gpu/replays", test_replays);
+  g_test_add_func ("/gpu/frames", test_frames);
   g_test_add_func ("/gpu/threads", test_threads);
   g_test_add_func ("/gpu/second-start", test_second_start);
   for (guint i = 0; i < G_N_ELEMENTS (trainings); i++)

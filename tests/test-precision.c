@@ -54,8 +54,9 @@ start (const char *output, const char *const *more, int *messages)
   for (; *more; more++)
     g_ptr_array_add (argv, (char *) *more);
   g_ptr_array_add (argv, NULL);
-  g_spawn_async_with_pipes (NULL, (char **) argv->pdata, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL,
-      NULL, &pid, NULL, NULL, messages, &error);
+  g_spawn_async_with_pipes (NULL, (char **) argv->pdata, NULL,
+      G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, &pid, NULL, NULL,
+      messages, &error);
   g_assert_no_error (error);
   return pid;
 }

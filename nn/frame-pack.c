@@ -1,0 +1,393 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nn/frame-pack.h"
+
+#include <string.h>
+
+#include "nn/error.h"
+#include "nn/pack-math.h"
+#include "nn/sampler-private.h"
+
+#define NO_ROW G_MAXUINT32
+
+/* What of a plane goes into a pack. */
+typedef struct
+{
+  guint32 *slots; /* of each source row: its row in the pack, or NO_ROW */
+  guint n_slots, n_rows;
+  guint32 *rows;      /* n_rows: the source rows */
+  gsize first, end;   /* samples of a row */
+  gsize at, n_bytes, stride;
+} Plane;
+
+struct _NnPacker
+{
+  guint sample_size;
+  guint8 *tables;
+  gsize n_tables, size;
+  Plane planes[3];
+};
+
+/* --- what is read ----------------------------------------------------------------- */
+
+static void
+use_row (Plane *plane, guint row)
+{
+  if (row >= plane->n_slots) {
+    const guint n = row + 1;
+
+    plane->slots = g_renew (guint32, plane->slots, n);
+    for (guint i = plane->n_slots; i < n; i++)
+      plane->slots[i] = NO_ROW;
+    plane->n_slots = n;
+  }
+  plane->slots[row] = 0;
+}
+
+static void
+use_samples (Plane *plane, gsize first, gsize end)
+{
+  plane->first = plane->end > 0 ? MIN (plane->first, first) : first;
+  plane->end = MAX (plane->end, end);
+}
+
+static void
+use_axes (Plane *plane, const NnSampler *s, guint c)
+{
+  const NnSamplerComponent *component = &s->format->components[c];
+
+  for (guint x = 0; x < s->place.width; x++) {
+    const guint *taps[] = { s->columns[c].index, s->columns[c].index2 };
+
+    for (guint t = 0; t < 2 && taps[t]; t++) {
+      const gsize at = (gsize) taps[t][x] * component->step + component->offset;
+
+      use_samples (plane, at, at + 1);
+    }
+  }
+  for (guint y = 0; y < s->place.height; y++) {
+    use_row (plane, s->rows[c].index[y]);
+    if (s->rows[c].index2)
+      use_row (plane, s->rows[c].index2[y]);
+  }
+}
+
+static void
+use_area (Plane *plane, const NnSamplerAreaPlane *area, guint n_rows)
+{
+  use_samples (plane, area->first, area->first + area->n);
+  for (guint y = 0; y < n_rows; y++)
+    for (guint row = area->rows[y].first; row <= area->rows[y].last; row++)
+      use_row (plane, row);
+}
+
+static void
+use (NnPacker *packer, const NnSampler *s)
+{
+  for (guint c = 0; c < s->format->n_components; c++) {
+    const guint p = s->format->components[c].plane;
+
+    if (s->methods[c] == NN_RESIZE_AREA)
+      use_area (&packer->planes[p], &s->area[p], s->place.height);
+    else
+      use_axes (&packer->planes[p], s, c);
+  }
+}
+
+/* Rows of the source to rows of the pack, in their order. */
+static void
+number_rows (Plane *plane)
+{
+  for (guint row = 0; row < plane->n_slots; row++)
+    if (plane->slots[row] != NO_ROW)
+      plane->slots[row] = plane->n_rows++;
+  plane->rows = g_new (guint32, plane->n_rows);
+  for (guint row = 0; row < plane->n_slots; row++)
+    if (plane->slots[row] != NO_ROW)
+      plane->rows[plane->slots[row]] = row;
+}
+
+/* --- tables ----------------------------------------------------------------------- */
+
+/* Room at the end of @block, aligned; its offset. */
+static guint32
+reserve (GByteArray *block, gsize size)
+{
+  const guint at = (block->len + 7) / 8 * 8, before = block->len;
+
+  g_byte_array_set_size (block, at + (guint) size);
+  memset (block->data + before, 0, block->len - before);
+  return at;
+}
+
+static guint32
+append (GByteArray *block, gconstpointer data, gsize size)
+{
+  const guint32 at = reserve (block, size);
+
+  memcpy (block->data + at, data, size);
+  return at;
+}
+
+static guint32
+append_rows (GByteArray *block, const Plane *plane, const guint *rows, guint n)
+{
+  const guint32 at = reserve (block, n * sizeof (guint32));
+  guint32 *slots = (guint32 *) (gpointer) (block->data + at);
+
+  for (guint i = 0; i < n; i++)
+    slots[i] = plane->slots[rows[i]];
+  return at;
+}
+
+static guint32
+append_area_rows (GByteArray *block, const Plane *plane, const NnSamplerAreaRow *rows, guint n,
+    guint depth)
+{
+  const guint32 at = reserve (block, n * sizeof (NnPackAreaRow));
+  NnPackAreaRow *dst = (NnPackAreaRow *) (gpointer) (block->data + at);
+
+  for (guint i = 0; i < n; i++) {
+    const NnSamplerAreaRow *r = &rows[i];
+    const gboolean is_tall = r->n_whole > NN_AREA_MAX_WHOLE (depth);
+
+    dst[i] = (NnPackAreaRow) {
+      .first = plane->slots[r->first],
+      .last = plane->slots[r->last],
+      .n_whole = is_tall ? -(gint32) r->n_whole : (gint32) r->n_whole,
+      .up = r->up,
+      .whole_weight = r->whole_weight,
+      .first_weight = r->first_weight,
+      .last_weight = r->last_weight,
+      .bias = r->bias,
+      .first_share = r->first_share,
+      .last_share = r->last_share,
+      .inverse = r->inverse,
+    };
+  }
+  return at;
+}
+
+static NnPackComponent
+append_component (GByteArray *block, const NnPacker *packer, const NnSampler *s, guint c)
+{
+  const NnSamplerComponent *component = &s->format->components[c];
+  const Plane *plane = &packer->planes[component->plane];
+  const guint width = s->place.width, height = s->place.height;
+  NnPackComponent dst = { .step = component->step, .stride = (guint32) plane->stride };
+
+  if (s->methods[c] == NN_RESIZE_AREA) {
+    const NnSamplerAreaPlane *area = &s->area[component->plane];
+    const NnAreaColumns *columns = &s->area_columns[c];
+    guint32 *first;
+
+    dst.method = NN_PACK_AREA;
+    dst.n_lanes = columns->n_lanes;
+    dst.area_rows = append_area_rows (block, plane, area->rows, height, s->format->depth);
+    dst.weights = append (
+        block, columns->weights, (gsize) width * columns->n_lanes * sizeof (gint16));
+    dst.factors = append (block, columns->scale, width * sizeof (float));
+    dst.first = append (block, columns->first, width * sizeof (guint32));
+    first = (guint32 *) (gpointer) (block->data + dst.first);
+    for (guint x = 0; x < width; x++)
+      first[x] += (guint32) (area->first - plane->first);
+    return dst;
+  }
+  dst.method = s->columns[c].index2 ? NN_PACK_BILINEAR : NN_PACK_NEAREST;
+  dst.offset = component->offset - (guint32) plane->first; /* wraps back with the first pixel */
+  dst.columns = append (block, s->columns[c].index, width * sizeof (guint32));
+  dst.rows = append_rows (block, plane, s->rows[c].index, height);
+  if (dst.method == NN_PACK_BILINEAR) {
+    dst.columns_2 = append (block, s->columns[c].index2, width * sizeof (guint32));
+    dst.column_shares = append (block, s->columns[c].fraction, width * sizeof (float));
+    dst.rows_2 = append_rows (block, plane, s->rows[c].index2, height);
+    dst.row_shares = append (block, s->rows[c].fraction, height * sizeof (float));
+  }
+  return dst;
+}
+
+static guint32
+append_geometry (GByteArray *block, const NnPacker *packer, const NnSampler *s)
+{
+  const guint32 at = reserve (block, sizeof (NnPackGeometry));
+  NnPackGeometry g = {
+    .width = s->pre.width,
+    .height = s->pre.height,
+    .channels = nn_preprocess_get_n_channels (&s->pre),
+    .is_gray = s->pre.channels == NN_CHANNELS_GRAY,
+    .is_bgr = s->pre.channels == NN_CHANNELS_BGR,
+    .x = s->place.x,
+    .y = s->place.y,
+    .columns = s->place.width,
+    .rows = s->place.height,
+    .extend = s->extend,
+    .pad = s->pre.pad,
+    .n_components = s->format->n_components,
+    .is_rgb = s->format->is_rgb,
+    .sample_size = s->format->sample_size,
+    .shift = s->format->shift,
+    .depth = s->format->depth,
+    .matrix = s->matrix,
+  };
+
+  memcpy (g.mean, s->pre.mean, sizeof g.mean);
+  memcpy (g.scale, s->pre.scale, sizeof g.scale);
+  for (guint c = 0; c < g.n_components; c++)
+    g.components[c] = append_component (block, packer, s, c);
+  memcpy (block->data + at, &g, sizeof g);
+  return at;
+}
+
+/* Where the planes' rows are, once the tables' size is known. */
+static void
+place_planes (NnPacker *packer, guint8 *block, const guint32 *geometries, guint n)
+{
+  packer->size = (packer->n_tables + 15) / 16 * 16;
+  for (guint p = 0; p < 3; p++) {
+    packer->planes[p].at = packer->size;
+    packer->size += packer->planes[p].n_rows * packer->planes[p].stride;
+  }
+  for (guint i = 0; i < n; i++) {
+    NnPackGeometry *g = (NnPackGeometry *) (gpointer) (block + geometries[i]);
+
+    for (guint c = 0; c < g->n_components; c++) /* it held the number of the plane */
+      g->components[c].pixels = (guint32) packer->planes[g->components[c].pixels].at;
+  }
+}
+
+static void
+build (NnPacker *packer, NnViewSampler *const *samplers, guint n_rects, guint n_views)
+{
+  const guint n = n_rects * n_views;
+  g_autoptr (GByteArray) block = g_byte_array_new ();
+  g_autofree const NnSampler **unique = g_new (const NnSampler *, n);
+  g_autofree guint32 *geometries = g_new (guint32, n);
+  guint32 samples;
+  guint n_unique = 0;
+
+  reserve (block, sizeof (NnPackHeader));
+  samples = reserve (block, n * sizeof (NnPackSample));
+  for (guint i = 0; i < n; i++) {
+    gboolean flip;
+    const NnSampler *s = nn_view_sampler_get (samplers[i / n_views], i % n_views, &flip);
+
+    use (packer, s);
+    packer->sample_size = s->format->sample_size;
+  }
+  for (guint p = 0; p < 3; p++) {
+    Plane *plane = &packer->planes[p];
+
+    number_rows (plane);
+    plane->n_bytes = (plane->end - plane->first) * packer->sample_size;
+    plane->stride = (plane->n_bytes + 15) / 16 * 16;
+  }
+  for (guint i = 0; i < n; i++) {
+    gboolean flip;
+    const NnSampler *s = nn_view_sampler_get (samplers[i / n_views], i % n_views, &flip);
+    NnPackSample sample = { .flip = (guint32) flip };
+    guint k = 0;
+
+    while (k < n_unique && unique[k] != s)
+      k++;
+    if (k == n_unique) {
+      NnPackGeometry *g;
+
+      unique[n_unique] = s;
+      geometries[n_unique++] = append_geometry (block, packer, s);
+      g = (NnPackGeometry *) (gpointer) (block->data + geometries[k]);
+      for (guint c = 0; c < g->n_components; c++)
+        g->components[c].pixels = s->format->components[c].plane;
+    }
+    sample.geometry = geometries[k];
+    memcpy (block->data + samples + i * sizeof sample, &sample, sizeof sample);
+  }
+  *(NnPackHeader *) (gpointer) block->data = (NnPackHeader) { n, samples };
+  packer->n_tables = block->len;
+  place_planes (packer, block->data, geometries, n_unique);
+  packer->tables = g_byte_array_free (g_steal_pointer (&block), FALSE);
+}
+
+NnPacker *
+nn_packer_new (const NnViews *views, const NnImageInfo *info, const NnRect *rects, guint n_rects,
+    guint n_views, GError **error)
+{
+  NnViewSampler **samplers = g_new0 (NnViewSampler *, n_rects);
+  NnPacker *packer = NULL;
+  gboolean ok = TRUE, flip;
+
+  for (guint r = 0; r < n_rects && ok; r++) {
+    samplers[r] = nn_view_sampler_new (views, info, &rects[r], error);
+    ok = samplers[r] != NULL;
+  }
+  if (ok && !nn_view_sampler_get (samplers[0], 0, &flip)) {
+    g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
+        "draws of the augmentation are made by the host");
+    ok = FALSE;
+  }
+  if (ok) {
+    packer = g_new0 (NnPacker, 1);
+    build (packer, samplers, n_rects, n_views);
+    if (packer->size > G_MAXINT32) {
+      g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
+          "a frame of %ux%u pixels is more than a pack holds", info->width, info->height);
+      g_clear_pointer (&packer, nn_packer_free);
+    }
+  }
+  for (guint r = 0; r < n_rects; r++)
+    nn_view_sampler_free (samplers[r]);
+  g_free (samplers);
+  return packer;
+}
+
+void
+nn_packer_free (NnPacker *packer)
+{
+  if (!packer)
+    return;
+  for (guint p = 0; p < 3; p++) {
+    g_free (packer->planes[p].slots);
+    g_free (packer->planes[p].rows);
+  }
+  g_free (packer->tables);
+  g_free (packer);
+}
+
+/* --- running ---------------------------------------------------------------------- */
+
+gsize
+nn_packer_get_size (const NnPacker *packer)
+{
+  return packer->size;
+}
+
+void
+nn_packer_run (const NnPacker *packer, const NnImagePlanes *src, guint8 *dst)
+{
+  memcpy (dst, packer->tables, packer->n_tables);
+  for (guint p = 0; p < 3; p++) {
+    const Plane *plane = &packer->planes[p];
+    const gsize first = plane->first * packer->sample_size;
+    guint8 *row = dst + plane->at;
+
+    for (guint i = 0; i < plane->n_rows; i++, row += plane->stride)
+      memcpy (row, src->planes[p] + (gssize) plane->rows[i] * src->strides[p] + first,
+          plane->n_bytes);
+  }
+}
+
+void
+nn_pack_sample_all (const guint8 *pack, guint first, guint n, float *dst)
+{
+  const NnPackHeader *header = (const NnPackHeader *) (gconstpointer) pack;
+  const NnPackSample *samples
+      = (const NnPackSample *) (gconstpointer) (pack + header->samples);
+
+  for (guint s = first; s < first + n; s++) {
+    const NnPackGeometry *g
+        = (const NnPackGeometry *) (gconstpointer) (pack + samples[s].geometry);
+
+    for (guint y = 0; y < g->height; y++)
+      for (guint x = 0; x < g->width; x++, dst += g->channels)
+        nn_pack_pixel (pack, s, x, y, dst);
+  }
+}

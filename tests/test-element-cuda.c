@@ -1,0 +1,243 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* videoclassify on a CUDA device (or what stands in for one), which makes the network's input
+ * of the frames itself: what it says of each is what the CPU says, format by format. */
+
+#include <glib/gstdio.h>
+#include <gst/check/gstharness.h>
+#include <gst/video/video.h>
+
+#include "nn/keras-file.h"
+
+/* every pixel and channel has a weight of its own: nothing may be anywhere else */
+static const char network[]
+    = "{\"class_name\": \"Sequential\", \"config\": {\"name\": \"n\", \"layers\": ["
+      "{\"class_name\": \"Flatten\", \"config\": {\"name\": \"f\","
+      " \"batch_input_shape\": [null, 9, 14, 3]}},"
+      "{\"class_name\": \"Dense\", \"config\": {\"name\": \"d\", \"units\": 4,"
+      " \"activation\": \"softmax\"}}]}}";
+
+static char *model_path;
+
+static void
+write_model (NnResize resize, NnAspect aspect)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NnModel) model = nn_model_new_from_json (network, -1, NULL, &error);
+
+  g_assert_no_error (error);
+  nn_model_init_params (model, 3, &error);
+  nn_preprocess_init (&model->preprocess, 14, 9);
+  model->preprocess.resize = resize;
+  model->preprocess.aspect = aspect;
+  model->preprocess.pad = 90;
+  model->preprocess.mean[1] = 100;
+  model->preprocess.scale[2] = 1 / 300.f;
+  model->has_preprocess = TRUE;
+  nn_model_save (model, model_path, NULL, NULL, &error);
+  g_assert_no_error (error);
+}
+
+static GstBuffer *
+noise (const GstVideoInfo *info, guint seed)
+{
+  const gsize size = GST_VIDEO_INFO_SIZE (info);
+  guint8 *data = g_malloc (size);
+  GRand *rand = g_rand_new_with_seed (seed);
+  GstBuffer *buffer;
+
+  for (gsize i = 0; i < size; i++)
+    data[i] = (guint8)g_rand_int (rand);
+  g_rand_free (rand);
+  buffer = gst_buffer_new_wrapped (data, size);
+  GST_BUFFER_PTS (buffer) = seed * 40 * GST_MSECOND;
+  GST_BUFFER_DURATION (buffer) = 40 * GST_MSECOND;
+  return buffer;
+}
+
+static void
+probabilities_of (GstBuffer *buffer, double values[4])
+{
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "GstVideoClassifyMeta");
+  const GValue *array
+      = gst_structure_get_value (gst_custom_meta_get_structure (meta), "probabilities");
+  const GValue *labels = gst_structure_get_value (gst_custom_meta_get_structure (meta), "labels");
+
+  for (guint i = 0; i < 4; i++) {
+    const char *label = g_value_get_string (gst_value_array_get_value (labels, i));
+
+    values[g_ascii_strtoull (label, NULL, 10)]
+        = g_value_get_double (gst_value_array_get_value (array, i));
+  }
+}
+
+#define N_FRAMES 3
+
+/* of frames of @format, @width x @height; returns how many were made by the device */
+static guint64
+run (const char *device, const char *properties, GstVideoFormat format, guint width, guint height,
+    double values[N_FRAMES][4])
+{
+  g_autofree char *line
+      = g_strdup_printf ("videoclassify name=c device=%s precision=fp32 threads=1 model=\"%s\" %s",
+          device, model_path, properties);
+  g_autofree char *caps = g_strdup_printf ("video/x-raw,format=%s,width=%u,height=%u,"
+                                           "framerate=25/1",
+      gst_video_format_to_string (format), width, height);
+  GstHarness *h = gst_harness_new_parse (line);
+  GstElement *element = GST_IS_BIN (h->element) ? gst_bin_get_by_name (GST_BIN (h->element), "c")
+                                                : gst_object_ref (h->element);
+  GstStructure *stats;
+  GstVideoInfo info;
+  guint64 n;
+
+  gst_video_info_set_format (&info, format, width, height);
+  gst_harness_set_src_caps_str (h, caps);
+  for (guint i = 0; i < N_FRAMES; i++) {
+    GstBuffer *out = gst_harness_push_and_pull (h, noise (&info, i));
+
+    g_assert_nonnull (out);
+    probabilities_of (out, values[i]);
+    gst_buffer_unref (out);
+  }
+  g_object_get (element, "stats", &stats, NULL);
+  g_assert_true (gst_structure_get_uint64 (stats, "on-device", &n));
+  gst_structure_free (stats);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+  return n;
+}
+
+static void
+compare (
+    const char *properties, GstVideoFormat format, guint width, guint height, gboolean on_device)
+{
+  double expected[N_FRAMES][4], got[N_FRAMES][4];
+
+  g_assert_cmpuint (run ("cpu", properties, format, width, height, expected), ==, 0);
+  g_assert_cmpuint (
+      run ("cuda", properties, format, width, height, got), ==, on_device ? N_FRAMES : 0);
+  for (guint i = 0; i < N_FRAMES; i++)
+    for (guint k = 0; k < 4; k++)
+      g_assert_cmpfloat_with_epsilon (got[i][k], expected[i][k], 2e-6);
+}
+
+static void
+test_formats (void)
+{
+  static const GstVideoFormat formats[] = { GST_VIDEO_FORMAT_NV12, GST_VIDEO_FORMAT_I420,
+    GST_VIDEO_FORMAT_P010_10LE, GST_VIDEO_FORMAT_YUY2, GST_VIDEO_FORMAT_RGB, GST_VIDEO_FORMAT_BGR,
+    GST_VIDEO_FORMAT_RGBx, GST_VIDEO_FORMAT_ARGB, GST_VIDEO_FORMAT_BGRA, GST_VIDEO_FORMAT_GRAY8,
+    GST_VIDEO_FORMAT_I420_10LE, GST_VIDEO_FORMAT_Y444 };
+  static const NnResize resizes[] = { NN_RESIZE_NEAREST, NN_RESIZE_BILINEAR, NN_RESIZE_AREA };
+
+  for (guint r = 0; r < G_N_ELEMENTS (resizes); r++) {
+    write_model (resizes[r], (NnAspect)r);
+    for (guint f = 0; f < G_N_ELEMENTS (formats); f++)
+      compare ("", formats[f], 53, 31, TRUE);
+  }
+}
+
+static void
+test_properties (void)
+{
+  static const char *const properties[] = { "tta=crops10:0.8", "tta=scales:1,0.8+flip+logits",
+    "crop=5,3,20,17", "batch-size=4 batch-timeout=0", "batch-size=4 batch-timeout=0 tta=crops10",
+    "explain=none inference-interval=1" };
+
+  write_model (NN_RESIZE_AREA, NN_ASPECT_LETTERBOX);
+  for (guint i = 0; i < G_N_ELEMENTS (properties); i++)
+    compare (properties[i], GST_VIDEO_FORMAT_NV12, 64, 48, TRUE);
+  /* where the host looks at the input too */
+  compare ("change-threshold=0.001", GST_VIDEO_FORMAT_NV12, 64, 48, FALSE);
+  compare ("smoothing=exponential", GST_VIDEO_FORMAT_NV12, 64, 48, FALSE);
+}
+
+static guint64
+stat_of (GstHarness *h, const char *name)
+{
+  GstStructure *stats;
+  guint64 n;
+
+  g_object_get (h->element, "stats", &stats, NULL);
+  g_assert_true (gst_structure_get_uint64 (stats, name, &n));
+  gst_structure_free (stats);
+  return n;
+}
+
+static void
+take_result (GstElement *element, const GstStructure *result, GstStructure **last)
+{
+  if (*last)
+    gst_structure_free (*last);
+  *last = gst_structure_copy (result);
+}
+
+/* A frame made by the device and one made by the host in one batch. */
+static void
+test_mixed (void)
+{
+  double expected[N_FRAMES][4];
+  GstHarness *h[2];
+  GstStructure *last[2] = { NULL, NULL };
+  GstVideoInfo info;
+  guint n;
+
+  write_model (NN_RESIZE_AREA, NN_ASPECT_STRETCH);
+  run ("cpu", "", GST_VIDEO_FORMAT_RGB, 40, 30, expected);
+  gst_video_info_set_format (&info, GST_VIDEO_FORMAT_RGB, 40, 30);
+  for (guint i = 0; i < 2; i++) {
+    GstElement *element = gst_element_factory_make ("videoclassify", NULL);
+
+    g_object_set (element, "device", "cuda", "model", model_path, "batch-size", 2, "batch-timeout",
+        GST_SECOND / 2, "change-threshold", i ? 1e-9 : 0., NULL);
+    gst_util_set_object_arg (G_OBJECT (element), "precision", "fp32");
+    gst_util_set_object_arg (G_OBJECT (element), "mode", "async");
+    g_signal_connect (element, "classified", G_CALLBACK (take_result), &last[i]);
+    h[i] = gst_harness_new_with_element (element, "sink", "src");
+    gst_object_unref (element);
+    gst_harness_set_src_caps_str (h[i], "video/x-raw,format=RGB,width=40,height=30,framerate=25/1");
+  }
+  /* a stream that was not seen for a quarter of a second is not waited for: again then */
+  for (n = 0; n < 50 && stat_of (h[0], "engine-samples") == stat_of (h[0], "engine-runs"); n++)
+    for (guint i = 0; i < 2; i++)
+      gst_buffer_unref (gst_harness_push_and_pull (h[i], noise (&info, (n + i) % N_FRAMES)));
+  for (guint i = 0; i < 2; i++)
+    gst_harness_push_event (h[i], gst_event_new_eos ()); /* waits for the results */
+  g_assert_cmpuint (stat_of (h[0], "on-device"), >, 0);
+  g_assert_cmpuint (stat_of (h[1], "on-device"), ==, 0);
+  g_assert_cmpuint (stat_of (h[0], "engine-samples"), >, stat_of (h[0], "engine-runs"));
+  for (guint i = 0; i < 2; i++) {
+    double best = 0, got;
+    guint64 pts;
+
+    gst_harness_teardown (h[i]); /* no signal any more */
+    g_assert_true (gst_structure_get_uint64 (last[i], "timestamp", &pts));
+    for (guint k = 0; k < 4; k++)
+      best = MAX (best, expected[pts / (40 * GST_MSECOND)][k]);
+    gst_structure_get_double (last[i], "probability", &got);
+    g_assert_cmpfloat_with_epsilon (got, best, 2e-6);
+    gst_structure_free (last[i]);
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autofree char *dir = NULL;
+  int status;
+
+  gst_init (&argc, &argv);
+  g_test_init (&argc, &argv, NULL);
+  dir = g_dir_make_tmp ("classify-test-XXXXXX", NULL);
+  model_path = g_build_filename (dir, "model.h5", NULL);
+  g_test_add_func ("/element-cuda/formats", test_formats);
+  g_test_add_func ("/element-cuda/properties", test_properties);
+  g_test_add_func ("/element-cuda/mixed", test_mixed);
+  status = g_test_run ();
+  g_unlink (model_path);
+  g_rmdir (dir);
+  g_free (model_path);
+  return status;
+}
