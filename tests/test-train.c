@@ -90,7 +90,7 @@ test_recipe_shipped (void)
 {
   static const guint epochs[] = { 15, 20, 20, 20, 15 };
   g_autoptr (GError) error = NULL;
-  g_autoptr (Recipe) post = NULL, demo = NULL;
+  g_autoptr (Recipe) post = NULL, cycle = NULL, demo = NULL;
 
   post = recipe_load (SOURCE_ROOT "/train/recipes/dogs-vs-cats-post.ini", "/nowhere", &error);
   g_assert_no_error (error);
@@ -112,6 +112,15 @@ test_recipe_shipped (void)
   g_assert_true (post->augment.horizontal_flip);
   g_assert_false (post->augment.vertical_flip);
   g_assert_cmpfloat_with_epsilon (post->preprocess.scale[0], 1.0 / 255, 1e-9);
+
+  cycle = recipe_load (
+      SOURCE_ROOT "/train/recipes/dogs-vs-cats-post-one-cycle.ini", "/nowhere", &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (cycle->n_stages, ==, 1);
+  g_assert_cmpuint (cycle->stages[0].epochs, ==, 90);
+  g_assert_cmpfloat (cycle->stages[0].learning_rate, ==, 1e-3);
+  g_assert_cmpmem (&cycle->augment, sizeof cycle->augment, &post->augment, sizeof post->augment);
+  g_assert_true (nn_preprocess_equal (&cycle->preprocess, &post->preprocess));
 
   demo = recipe_load (SOURCE_ROOT "/train/recipes/demo.ini", "/nowhere", &error);
   g_assert_no_error (error);
