@@ -324,6 +324,12 @@ run_jobs (Engine *engine, GPtrArray *jobs)
   Piece *pieces = g_newa (Piece, MIN (batch, jobs->len));
   guint j = 0, k = 0; /* the next sample to run: the kth of job j */
 
+  for (guint i = 0; i < jobs->len; i++) {
+    EngineJob *job = g_ptr_array_index (jobs, i);
+
+    if (job->prepare)
+      job->prepare (job, job->user_data);
+  }
   while (j < jobs->len) {
     g_autoptr (GError) error = NULL;
     const float *output;

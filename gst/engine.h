@@ -73,6 +73,7 @@ struct _EngineJob {
   guint n;               /* samples in use, >= 1 */
   GError *error;         /* of the last run, or NULL; owned */
   GstClockTime run_time; /* of the last run, that of the others in its batch included */
+  EngineDone prepare; /* or NULL: makes the input, by whoever runs the job, in front of the run */
   EngineDone done;
   gpointer user_data;
 

@@ -306,6 +306,7 @@ gst_video_classify_set_caps (GstBaseTransform *trans, GstCaps *incaps, GstCaps *
     return FALSE;
   }
   GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, incaps);
+  self->format++;
   video_classify_forget_samplers (self);
   return TRUE;
 }

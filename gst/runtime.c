@@ -47,6 +47,7 @@ fill (Runtime *self, EnginePool *pool, const RuntimeOptions *options, GError **e
   }
   self->n_classes = nn_model_get_n_classes (self->model);
   self->in_size = nn_shape_count (nn_model_get_input_shape (nn_views_get_network (self->views)));
+  self->max_regions = options->max_regions;
   self->out_size = nn_model_get_n_outputs (nn_views_get_network (self->views));
   self->labels = g_new0 (const char *, self->n_classes);
   self->quarks = g_new0 (GQuark, self->n_classes);
@@ -80,6 +81,8 @@ runtime_new (EnginePool *pool, const RuntimeOptions *options, gpointer owner, En
     task->runtime = self;
     task->owner = owner;
     task->regions = g_new0 (Region, options->max_regions);
+    task->samplers = g_new0 (NnViewSampler *, options->max_regions);
+    task->sampler_rects = g_new0 (NnRect, options->max_regions);
     task->probabilities = g_new0 (float, options->max_regions * self->n_classes);
     task->job = engine_job_new (self->client, self->max_views * options->max_regions);
     task->job->user_data = task;
@@ -99,6 +102,11 @@ runtime_free (Runtime *self)
   g_clear_pointer (&self->client, engine_client_free);
   for (guint i = 0; i < RUNTIME_N_TASKS; i++) {
     g_clear_pointer (&self->tasks[i].job, engine_job_free);
+    for (guint r = 0; self->tasks[i].samplers && r < self->max_regions; r++)
+      nn_view_sampler_free (self->tasks[i].samplers[r]);
+    g_free (self->tasks[i].samplers);
+    g_free (self->tasks[i].sampler_rects);
+    frame_copy_clear (&self->tasks[i].copy);
     g_free (self->tasks[i].regions);
     g_free (self->tasks[i].probabilities);
     gst_clear_buffer (&self->tasks[i].picture);

@@ -6,6 +6,7 @@
 
 #include "gst/engine.h"
 #include "gst/explainer.h"
+#include "gst/frame-copy.h"
 #include "gst/regions.h"
 #include "nn/tta.h"
 
@@ -39,10 +40,15 @@ typedef struct {
   GstClockTime started;     /* gst_util_get_timestamp() */
   GstClockTime sample_time; /* that pre-processing took */
   guint n_views, n_regions;
-  gboolean is_cut;      /* the first frame of a scene */
-  GstBuffer *picture;   /* NULL, or the frame for the collector */
-  GstVideoInfo info;    /* its */
-  Region *regions;      /* max_regions */
+  gboolean is_cut;    /* the first frame of a scene */
+  GstBuffer *picture; /* NULL, or the frame for the collector */
+  GstVideoInfo info;  /* its */
+  Region *regions;    /* max_regions */
+  /* where the engine's thread samples: what of the frame, and a sampler for each region */
+  FrameCopy copy;
+  NnViewSampler **samplers;
+  NnRect *sampler_rects;
+  guint sampler_format; /* serial number of the caps that they are for */
   float *probabilities; /* (max_regions, n_classes), by task_average() */
 } Task;
 
@@ -54,7 +60,7 @@ struct _Runtime {
   EngineClient *client;
   Explainer *explainer; /* NULL: not asked for, or explain_error tells why not */
   GError *explain_error;
-  guint n_classes, max_views;
+  guint n_classes, max_views, max_regions;
   gsize in_size, out_size;              /* floats a sample of the views' network */
   const char *model_name, *device_name; /* interned */
   const char **labels;                  /* n_classes, interned */

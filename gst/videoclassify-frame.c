@@ -87,15 +87,51 @@ prepare_packer (GstVideoClassify *self, const Task *task, const Settings *settin
   return self->packer != NULL;
 }
 
-/* The samples of all regions, or what the device makes them of. */
+/* In the engine's thread. */
+static void
+sample_copy (EngineJob *job, gpointer user_data)
+{
+  const Task *task = user_data;
+
+  for (guint r = 0; r < task->n_regions; r++)
+    nn_view_sampler_run (task->samplers[r], &task->copy.planes, task->n_views,
+        job->input + r * task->n_views * task->runtime->in_size);
+}
+
+/* Leaves the sampling of several views to the engine's thread, where no frame waits for it. */
 static gboolean
-sample_regions (
-    GstVideoClassify *self, Task *task, const NnImagePlanes *planes, const Settings *settings)
+copy_regions (GstVideoClassify *self, Task *task, const GstVideoFrame *frame, GError **error)
+{
+  if (task->sampler_format != self->format)
+    for (guint r = 0; r < task->runtime->max_regions; r++)
+      g_clear_pointer (&task->samplers[r], nn_view_sampler_free);
+  task->sampler_format = self->format;
+  for (guint r = 0; r < task->n_regions; r++) {
+    const NnRect *rect = &task->regions[r].rect;
+
+    if (task->samplers[r] && memcmp (&task->sampler_rects[r], rect, sizeof *rect) == 0)
+      continue;
+    g_clear_pointer (&task->samplers[r], nn_view_sampler_free);
+    task->samplers[r] = nn_view_sampler_new (task->runtime->views, &self->image, rect, error);
+    if (!task->samplers[r])
+      return FALSE;
+    task->sampler_rects[r] = *rect;
+  }
+  frame_copy_take (&task->copy, frame, task->regions, task->n_regions);
+  task->job->prepare = sample_copy;
+  return TRUE;
+}
+
+/* The samples of all regions, or what the device or the engine's thread makes them of. */
+static gboolean
+sample_regions (GstVideoClassify *self, Task *task, const GstVideoFrame *frame,
+    const NnImagePlanes *planes, const Settings *settings)
 {
   g_autoptr (GError) error = NULL;
   EngineJob *job = task->job;
 
   job->pack_size = 0;
+  job->prepare = NULL;
   if (prepare_packer (self, task, settings)) {
     const gsize size = nn_packer_get_size (self->packer);
 
@@ -109,6 +145,12 @@ sample_regions (
     self->counts.on_device++;
     GST_OBJECT_UNLOCK (self);
     return TRUE;
+  }
+  if (self->is_async && task->n_views > 1 && !self->dump_dir && !has_comparisons (settings)) {
+    if (copy_regions (self, task, frame, &error))
+      return TRUE;
+    video_classify_post_error (self, error);
+    return FALSE;
   }
   for (guint r = 0; r < task->n_regions; r++)
     if (!sample_region (self, task, &task->regions[r], planes, r * task->n_views))
@@ -159,7 +201,7 @@ sample_frame (GstVideoClassify *self, Task *task, GstBuffer *buffer, const Setti
     planes.planes[i] = GST_VIDEO_FRAME_PLANE_DATA (&frame, i);
     planes.strides[i] = GST_VIDEO_FRAME_PLANE_STRIDE (&frame, i);
   }
-  ok = sample_regions (self, task, &planes, settings);
+  ok = sample_regions (self, task, &frame, &planes, settings);
   if (ok)
     explain (self, task, &planes, settings);
   gst_video_frame_unmap (&frame);

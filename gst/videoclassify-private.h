@@ -154,6 +154,7 @@ struct _GstVideoClassify {
   Runtime *runtime;
   GstVideoInfo info;
   NnImageInfo image;
+  guint format; /* serial number of the caps */
   NnViewSampler *sampler;
   NnRect sampler_rect;
   NnPacker *packer; /* for packer_rects and packer_views */

@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The element under load, one JSON object a line: a live 1080p source of 60 frames a
- * second with a network that takes some 50 ms a frame, in async mode and in sync mode
- * before a sink that tells of lateness; 16 live streams that share one engine; an hour of
- * stream time in async mode, as fast as it goes.
+ * second with a network that takes some 50 ms a frame, in async mode (with 16 views of each
+ * frame, too) and in sync mode before a sink that tells of lateness; 16 live streams that
+ * share one engine; an hour of stream time in async mode, as fast as it goes.
  *
  *   bench-load MODEL.h5 [SECONDS]     of each part, 20 */
 
@@ -321,6 +321,8 @@ main (int argc, char **argv)
   slow = write_slow_model ();
   run_slow ("", slow, "identity", "sync=false");
   run_slow ("async", slow, "videoclassify", "sync=false");
+  run_slow ("async tta=scales:1,0.9,0.8,0.7,0.6,0.5,1.1,1.2+flip", slow, "videoclassify",
+      "sync=false"); /* 16 views */
   run_slow ("sync", slow, "videoclassify", "sync=true qos=true");
   unlink (slow);
   run_streams (1);

@@ -1,13 +1,15 @@
 /* SPDX-FileCopyrightText: the classify authors
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* videoclassify on a CUDA device (or what stands in for one), which makes the network's input
- * of the frames itself: what it says of each is what the CPU says, format by format. */
+/* Who makes the network's input of a frame: the streaming thread, the engine's thread of a copy
+ * or, with $CLASSIFY_TEST_DEVICE, a CUDA device (or what stands in for one) of a pack. All
+ * say the same of each frame, format by format. */
 
 #include <glib/gstdio.h>
 #include <gst/check/gstharness.h>
 #include <gst/video/video.h>
 
+#include "nn/augment.h"
 #include "nn/keras-file.h"
 
 /* every pixel and channel has a weight of its own: nothing may be anywhere else */
@@ -25,6 +27,7 @@ write_model (NnResize resize, NnAspect aspect)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (NnModel) model = nn_model_new_from_json (network, -1, NULL, &error);
+  NnAugment augment;
 
   g_assert_no_error (error);
   nn_model_init_params (model, 3, &error);
@@ -35,6 +38,11 @@ write_model (NnResize resize, NnAspect aspect)
   model->preprocess.mean[1] = 100;
   model->preprocess.scale[2] = 1 / 300.f;
   model->has_preprocess = TRUE;
+  nn_augment_init (&augment);
+  augment.rotation_range = 40;
+  augment.zoom_range[0] = 0.7;
+  g_hash_table_replace (
+      model->extra, g_strdup (NN_AUGMENT_ATTRIBUTE), nn_augment_to_json (&augment));
   nn_model_save (model, model_path, NULL, NULL, &error);
   g_assert_no_error (error);
 }
@@ -57,12 +65,10 @@ noise (const GstVideoInfo *info, guint seed)
 }
 
 static void
-probabilities_of (GstBuffer *buffer, double values[4])
+read_probabilities (const GstStructure *result, double values[4])
 {
-  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "GstVideoClassifyMeta");
-  const GValue *array
-      = gst_structure_get_value (gst_custom_meta_get_structure (meta), "probabilities");
-  const GValue *labels = gst_structure_get_value (gst_custom_meta_get_structure (meta), "labels");
+  const GValue *array = gst_structure_get_value (result, "probabilities");
+  const GValue *labels = gst_structure_get_value (result, "labels");
 
   for (guint i = 0; i < 4; i++) {
     const char *label = g_value_get_string (gst_value_array_get_value (labels, i));
@@ -72,7 +78,32 @@ probabilities_of (GstBuffer *buffer, double values[4])
   }
 }
 
+static void
+probabilities_of (GstBuffer *buffer, double values[4])
+{
+  read_probabilities (
+      gst_custom_meta_get_structure (gst_buffer_get_custom_meta (buffer, "GstVideoClassifyMeta")),
+      values);
+}
+
 #define N_FRAMES 3
+
+static const GstVideoFormat formats[] = { GST_VIDEO_FORMAT_NV12, GST_VIDEO_FORMAT_I420,
+  GST_VIDEO_FORMAT_P010_10LE, GST_VIDEO_FORMAT_YUY2, GST_VIDEO_FORMAT_RGB, GST_VIDEO_FORMAT_BGR,
+  GST_VIDEO_FORMAT_RGBx, GST_VIDEO_FORMAT_ARGB, GST_VIDEO_FORMAT_BGRA, GST_VIDEO_FORMAT_GRAY8,
+  GST_VIDEO_FORMAT_I420_10LE, GST_VIDEO_FORMAT_Y444 };
+
+static guint64
+stat_of (GstElement *element, const char *name)
+{
+  GstStructure *stats;
+  guint64 n;
+
+  g_object_get (element, "stats", &stats, NULL);
+  g_assert_true (gst_structure_get_uint64 (stats, name, &n));
+  gst_structure_free (stats);
+  return n;
+}
 
 /* of frames of @format, @width x @height; returns how many were made by the device */
 static guint64
@@ -88,7 +119,6 @@ run (const char *device, const char *properties, GstVideoFormat format, guint wi
   GstHarness *h = gst_harness_new_parse (line);
   GstElement *element = GST_IS_BIN (h->element) ? gst_bin_get_by_name (GST_BIN (h->element), "c")
                                                 : gst_object_ref (h->element);
-  GstStructure *stats;
   GstVideoInfo info;
   guint64 n;
 
@@ -101,9 +131,7 @@ run (const char *device, const char *properties, GstVideoFormat format, guint wi
     probabilities_of (out, values[i]);
     gst_buffer_unref (out);
   }
-  g_object_get (element, "stats", &stats, NULL);
-  g_assert_true (gst_structure_get_uint64 (stats, "on-device", &n));
-  gst_structure_free (stats);
+  n = stat_of (element, "on-device");
   gst_object_unref (element);
   gst_harness_teardown (h);
   return n;
@@ -126,10 +154,6 @@ compare (
 static void
 test_formats (void)
 {
-  static const GstVideoFormat formats[] = { GST_VIDEO_FORMAT_NV12, GST_VIDEO_FORMAT_I420,
-    GST_VIDEO_FORMAT_P010_10LE, GST_VIDEO_FORMAT_YUY2, GST_VIDEO_FORMAT_RGB, GST_VIDEO_FORMAT_BGR,
-    GST_VIDEO_FORMAT_RGBx, GST_VIDEO_FORMAT_ARGB, GST_VIDEO_FORMAT_BGRA, GST_VIDEO_FORMAT_GRAY8,
-    GST_VIDEO_FORMAT_I420_10LE, GST_VIDEO_FORMAT_Y444 };
   static const NnResize resizes[] = { NN_RESIZE_NEAREST, NN_RESIZE_BILINEAR, NN_RESIZE_AREA };
 
   for (guint r = 0; r < G_N_ELEMENTS (resizes); r++) {
@@ -152,18 +176,6 @@ test_properties (void)
   /* where the host looks at the input too */
   compare ("change-threshold=0.001", GST_VIDEO_FORMAT_NV12, 64, 48, FALSE);
   compare ("smoothing=exponential", GST_VIDEO_FORMAT_NV12, 64, 48, FALSE);
-}
-
-static guint64
-stat_of (GstHarness *h, const char *name)
-{
-  GstStructure *stats;
-  guint64 n;
-
-  g_object_get (h->element, "stats", &stats, NULL);
-  g_assert_true (gst_structure_get_uint64 (stats, name, &n));
-  gst_structure_free (stats);
-  return n;
 }
 
 static void
@@ -200,14 +212,18 @@ test_mixed (void)
     gst_harness_set_src_caps_str (h[i], "video/x-raw,format=RGB,width=40,height=30,framerate=25/1");
   }
   /* a stream that was not seen for a quarter of a second is not waited for: again then */
-  for (n = 0; n < 50 && stat_of (h[0], "engine-samples") == stat_of (h[0], "engine-runs"); n++)
+  for (n = 0;
+       n < 50
+       && stat_of (h[0]->element, "engine-samples") == stat_of (h[0]->element, "engine-runs");
+       n++)
     for (guint i = 0; i < 2; i++)
       gst_buffer_unref (gst_harness_push_and_pull (h[i], noise (&info, (n + i) % N_FRAMES)));
   for (guint i = 0; i < 2; i++)
     gst_harness_push_event (h[i], gst_event_new_eos ()); /* waits for the results */
-  g_assert_cmpuint (stat_of (h[0], "on-device"), >, 0);
-  g_assert_cmpuint (stat_of (h[1], "on-device"), ==, 0);
-  g_assert_cmpuint (stat_of (h[0], "engine-samples"), >, stat_of (h[0], "engine-runs"));
+  g_assert_cmpuint (stat_of (h[0]->element, "on-device"), >, 0);
+  g_assert_cmpuint (stat_of (h[1]->element, "on-device"), ==, 0);
+  g_assert_cmpuint (
+      stat_of (h[0]->element, "engine-samples"), >, stat_of (h[0]->element, "engine-runs"));
   for (guint i = 0; i < 2; i++) {
     double best = 0, got;
     guint64 pts;
@@ -222,6 +238,76 @@ test_mixed (void)
   }
 }
 
+typedef struct {
+  GMutex lock;
+  GCond is_there;
+  gboolean is_new;
+  double values[4];
+} Taken;
+
+/* In the engine's thread. */
+static void
+take_probabilities (GstElement *element, const GstStructure *result, Taken *taken)
+{
+  g_mutex_lock (&taken->lock);
+  read_probabilities (result, taken->values);
+  taken->is_new = TRUE;
+  g_cond_signal (&taken->is_there);
+  g_mutex_unlock (&taken->lock);
+}
+
+static void
+compare_async (const char *properties, GstVideoFormat format, guint width, guint height)
+{
+  g_autofree char *line = g_strdup_printf (
+      "device=cpu precision=fp32 threads=1 model=\"%s\" %s", model_path, properties);
+  g_autofree char *all = g_strdup_printf ("videoclassify name=c mode=async %s", line);
+  g_autofree char *caps
+      = g_strdup_printf ("video/x-raw,format=%s,width=%u,height=%u,framerate=25/1",
+          gst_video_format_to_string (format), width, height);
+  double expected[N_FRAMES][4];
+  Taken taken = { 0 };
+  GstHarness *h = gst_harness_new_parse (all);
+  GstElement *element = GST_IS_BIN (h->element) ? gst_bin_get_by_name (GST_BIN (h->element), "c")
+                                                : gst_object_ref (h->element);
+  GstVideoInfo info;
+
+  run ("cpu", properties, format, width, height, expected);
+  gst_video_info_set_format (&info, format, width, height);
+  gst_harness_set_src_caps_str (h, caps);
+  g_signal_connect (element, "classified", G_CALLBACK (take_probabilities), &taken);
+  for (guint i = 0; i < N_FRAMES; i++) {
+    /* the frame itself is gone when it is sampled */
+    gst_buffer_unref (gst_harness_push_and_pull (h, noise (&info, i)));
+    g_mutex_lock (&taken.lock);
+    while (!taken.is_new)
+      g_cond_wait (&taken.is_there, &taken.lock);
+    taken.is_new = FALSE;
+    for (guint k = 0; k < 4; k++)
+      g_assert_cmpfloat_with_epsilon (taken.values[k], expected[i][k], 1e-9);
+    g_mutex_unlock (&taken.lock);
+  }
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+}
+
+/* Several views of a frame that never waits. */
+static void
+test_async (void)
+{
+  static const NnResize resizes[] = { NN_RESIZE_NEAREST, NN_RESIZE_BILINEAR, NN_RESIZE_AREA };
+
+  for (guint r = 0; r < G_N_ELEMENTS (resizes); r++) {
+    write_model (resizes[r], (NnAspect)r);
+    for (guint f = 0; f < G_N_ELEMENTS (formats); f++) {
+      compare_async ("tta=crops10:0.8", formats[f], 53, 31);
+      compare_async ("tta=flip crop=\"11,7,30,19\"", formats[f], 64, 48);
+      compare_async ("tta=scales:1,1.3,0.7 crop=\"3,13,50,20\"", formats[f], 64, 48);
+      compare_async ("tta=random:4 crop=\"0,29,63,19\"", formats[f], 64, 48);
+    }
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -232,9 +318,13 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   dir = g_dir_make_tmp ("classify-test-XXXXXX", NULL);
   model_path = g_build_filename (dir, "model.h5", NULL);
-  g_test_add_func ("/element-cuda/formats", test_formats);
-  g_test_add_func ("/element-cuda/properties", test_properties);
-  g_test_add_func ("/element-cuda/mixed", test_mixed);
+  if (g_getenv ("CLASSIFY_TEST_DEVICE")) {
+    g_test_add_func ("/frames/device/formats", test_formats);
+    g_test_add_func ("/frames/device/properties", test_properties);
+    g_test_add_func ("/frames/device/mixed", test_mixed);
+  } else {
+    g_test_add_func ("/frames/async", test_async);
+  }
   status = g_test_run ();
   g_unlink (model_path);
   g_rmdir (dir);
