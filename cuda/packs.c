@@ -22,6 +22,32 @@ nn_cuda_packs_init (
   return packs->device_entries != NULL;
 }
 
+/* A frame's decoder has a context of its own, perhaps on another device. */
+static gboolean
+fetch_plane (const NnCudaPacks *packs, const NnPackPlane *plane, guint8 *to, GError **error)
+{
+  const CUdeviceptr from = (CUdeviceptr) (guintptr) plane->rows;
+  CUDA_MEMCPY3D_PEER copy = {
+    .srcMemoryType = CU_MEMORYTYPE_DEVICE,
+    .srcDevice = from,
+    .srcPitch = plane->pitch,
+    .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+    .dstDevice = (CUdeviceptr) (guintptr) to,
+    .dstContext = packs->c->device->context,
+    .dstPitch = plane->stride,
+    .WidthInBytes = plane->n_bytes,
+    .Height = plane->n_rows,
+    .Depth = 1,
+  };
+
+  /* memory of a pool belongs to a device but to no context */
+  if (nn_api.cuPointerGetAttribute (&copy.srcContext, CU_POINTER_ATTRIBUTE_CONTEXT, from)
+          != CUDA_SUCCESS
+      || !copy.srcContext)
+    copy.srcContext = copy.dstContext;
+  return NN_CU (cuMemcpy3DPeerAsync, NN_ERROR_RUN, error, &copy, packs->c->stream);
+}
+
 gboolean
 nn_cuda_packs_put (NnCudaPacks *packs, const NnPack *list, guint n_packs, float *input, guint *n,
     GError **error)
@@ -44,8 +70,16 @@ nn_cuda_packs_put (NnCudaPacks *packs, const NnPack *list, guint n_packs, float 
   }
   *n = 0;
   for (guint i = 0; i < n_packs; i++) {
-    if (!nn_cuda_upload (packs->c, packs->memory + at, list[i].pack, list[i].size, error))
+    const gsize n_bytes = list[i].planes ? list[i].tables_size : list[i].size;
+
+    if (!nn_cuda_upload (packs->c, packs->memory + at, list[i].pack, n_bytes, error))
       return FALSE;
+    for (guint p = 0; p < list[i].n_planes; p++) {
+      const NnPackPlane *plane = &list[i].planes[p];
+
+      if (!fetch_plane (packs, plane, packs->memory + at + plane->at, error))
+        return FALSE;
+    }
     for (guint s = 0; s < list[i].n; s++)
       packs->entries[(*n)++] = (NnSampleEntry) { packs->memory + at, list[i].first + s };
     at += (list[i].size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;

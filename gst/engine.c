@@ -293,21 +293,23 @@ run_pieces (Engine *engine, const Piece *pieces, guint n_pieces, GError **error)
   guint n = 0;
 
   for (guint i = 0; i < n_pieces; i++)
-    all_packed &= pieces[i].job->pack_size > 0;
+    all_packed &= pieces[i].job->pack.size > 0;
   if (all_packed) {
     NnPack *packs = g_newa (NnPack, n_pieces);
 
-    for (guint i = 0; i < n_pieces; i++)
-      packs[i]
-          = (NnPack){ pieces[i].job->pack, pieces[i].job->pack_size, pieces[i].first, pieces[i].n };
+    for (guint i = 0; i < n_pieces; i++) {
+      packs[i] = pieces[i].job->pack;
+      packs[i].first = pieces[i].first;
+      packs[i].n = pieces[i].n;
+    }
     return nn_plan_run_packs (engine->plan, packs, n_pieces, error);
   }
   for (guint i = 0; i < n_pieces; n += pieces[i++].n) {
     const Piece *p = &pieces[i];
     float *to = input + n * engine->in_size;
 
-    if (p->job->pack_size > 0) /* beside one that is not */
-      nn_pack_sample_all (p->job->pack, p->first, p->n, to);
+    if (p->job->pack.size > 0) /* beside one that is not */
+      nn_pack_sample_all (p->job->pack.pack, p->first, p->n, to);
     else if (to != p->job->input)
       memcpy (
           to, p->job->input + p->first * engine->in_size, p->n * engine->in_size * sizeof (float));
@@ -333,12 +335,17 @@ run_jobs (Engine *engine, GPtrArray *jobs)
   while (j < jobs->len) {
     g_autoptr (GError) error = NULL;
     const float *output;
+    gboolean any_sampled = FALSE, any_fetched = FALSE;
     guint n = 0, n_pieces = 0;
 
     while (j < jobs->len && n < batch) {
       EngineJob *job = g_ptr_array_index (jobs, j);
       const guint take = MIN (job->n - k, batch - n);
 
+      if (job->pack.n_planes > 0 ? any_sampled : any_fetched && job->pack.size == 0)
+        break; /* what the device fetches the host cannot sample for its neighbour's sake */
+      any_sampled |= job->pack.size == 0;
+      any_fetched |= job->pack.n_planes > 0;
       pieces[n_pieces++] = (Piece){ job, k, take };
       n += take;
       k += take;
@@ -492,7 +499,7 @@ engine_job_new (EngineClient *client, guint capacity)
 void
 engine_job_free (EngineJob *job)
 {
-  nn_backend_host_free (job->backend, job->pack);
+  nn_backend_host_free (job->backend, job->pack_memory);
   nn_backend_unref (job->backend);
   g_free (job->memory);
   g_free (job->output);
@@ -511,12 +518,12 @@ engine_job_reserve_pack (EngineJob *job, gsize size, GError **error)
 {
   if (size <= job->pack_capacity)
     return TRUE;
-  nn_backend_host_free (job->backend, job->pack);
+  nn_backend_host_free (job->backend, job->pack_memory);
   job->pack_capacity = 0;
-  job->pack = nn_backend_host_new (job->backend, size, error);
-  if (job->pack)
+  job->pack_memory = nn_backend_host_new (job->backend, size, error);
+  if (job->pack_memory)
     job->pack_capacity = size;
-  return job->pack != NULL;
+  return job->pack_memory != NULL;
 }
 
 static void

@@ -68,8 +68,9 @@ struct _EngineJob {
   guint capacity;        /* samples */
   float *input;          /* (capacity, H, W, C) */
   float *output;         /* (capacity, n_outputs) */
-  guint8 *pack;          /* in place of the input, see engine_job_reserve_pack() */
-  gsize pack_size;       /* bytes of it in use; 0: the input is */
+  NnPack pack;           /* in place of the input; of size 0: the input is used */
+  NnPackPlane planes[3]; /* room for the pack's */
+  guint8 *pack_memory;   /* room for the pack, see engine_job_reserve_pack() */
   guint n;               /* samples in use, >= 1 */
   GError *error;         /* of the last run, or NULL; owned */
   GstClockTime run_time; /* of the last run, that of the others in its batch included */
@@ -89,9 +90,10 @@ struct _EngineJob {
 EngineJob *engine_job_new (EngineClient *client, guint capacity);
 void engine_job_free (EngineJob *job);
 
-/* TRUE: the device makes the input itself of packs (nn/frame-pack.h). */
+/* TRUE: the device makes the input itself of packs (nn/frame-pack.h), with rows that it fetches
+ * from a device's memory too. */
 gboolean engine_client_takes_packs (EngineClient *client);
-/* Room for a pack of @size bytes in job->pack, of an idle job. NN_ERROR_NO_MEMORY */
+/* Room for @size bytes in job->pack_memory, of an idle job. NN_ERROR_NO_MEMORY */
 gboolean engine_job_reserve_pack (EngineJob *job, gsize size, GError **error);
 
 /* Runs the job and waits for it. FALSE: job->error tells. */

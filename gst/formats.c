@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gst/formats.h"
 
+#include "gst/cuda-memory.h"
+
 #define MAX_SIZE 32768
 
 static const struct
@@ -59,7 +61,12 @@ gst_video_classify_make_caps (void)
   gst_caps_append_structure_full (caps, gst_structure_copy (structure),
       gst_caps_features_new (GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY,
           GST_CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION, NULL));
-  gst_caps_append_structure (caps, structure);
+  gst_caps_append_structure (caps, gst_structure_copy (structure));
+  gst_caps_append_structure_full (caps, gst_structure_copy (structure),
+      gst_caps_features_new (
+          CUDA_MEMORY_FEATURE, GST_CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION, NULL));
+  gst_caps_append_structure_full (
+      caps, structure, gst_caps_features_new (CUDA_MEMORY_FEATURE, NULL));
   return caps;
 }
 

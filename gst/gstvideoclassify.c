@@ -9,7 +9,8 @@
  * Gives every frame the labels and probabilities of an image classifier: a
  * Keras model file (HDF5), or one that the command `classify train` wrote. The
  * frames pass through untouched, in whatever raw format they have; the
- * pre-processing is the one stored in the model file.
+ * pre-processing is the one stored in the model file. With `device=cuda` frames in
+ * `memory:CUDAMemory`, from nvh264dec or cudaupload, stay on the device.
  *
  * Results are on every buffer as the custom meta `GstVideoClassifyMeta`, on the
  * bus as element messages named `videoclassify`, in the signal
@@ -82,6 +83,7 @@
 
 #include <errno.h>
 
+#include "gst/cuda-memory.h"
 #include "gst/formats.h"
 
 GST_DEBUG_CATEGORY (video_classify_debug);
@@ -306,6 +308,7 @@ gst_video_classify_set_caps (GstBaseTransform *trans, GstCaps *incaps, GstCaps *
     return FALSE;
   }
   GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, incaps);
+  self->is_cuda_memory = cuda_memory_is_in_caps (incaps);
   self->format++;
   video_classify_forget_samplers (self);
   return TRUE;

@@ -107,6 +107,7 @@ runtime_free (Runtime *self)
     g_free (self->tasks[i].samplers);
     g_free (self->tasks[i].sampler_rects);
     frame_copy_clear (&self->tasks[i].copy);
+    task_release_frame (&self->tasks[i]);
     g_free (self->tasks[i].regions);
     g_free (self->tasks[i].probabilities);
     gst_clear_buffer (&self->tasks[i].picture);
@@ -126,12 +127,21 @@ runtime_take_task (Runtime *self, gboolean *was_waiting)
     if (self->tasks[i].job && engine_job_withdraw (self->tasks[i].job)) {
       *was_waiting = TRUE;
       gst_clear_buffer (&self->tasks[i].picture);
+      task_release_frame (&self->tasks[i]);
       return &self->tasks[i];
     }
   for (guint i = 0; i < RUNTIME_N_TASKS; i++)
     if (self->tasks[i].job && engine_job_is_idle (self->tasks[i].job))
       return &self->tasks[i];
   return NULL;
+}
+
+void
+task_release_frame (Task *task)
+{
+  if (task->has_frame_on_device)
+    gst_video_frame_unmap (&task->frame_on_device);
+  task->has_frame_on_device = FALSE;
 }
 
 gboolean

@@ -43,7 +43,9 @@ typedef struct {
   gboolean is_cut;    /* the first frame of a scene */
   GstBuffer *picture; /* NULL, or the frame for the collector */
   GstVideoInfo info;  /* its */
-  Region *regions;    /* max_regions */
+  GstVideoFrame frame_on_device;
+  gboolean has_frame_on_device; /* mapped until the run is over */
+  Region *regions;              /* max_regions */
   /* where the engine's thread samples: what of the frame, and a sampler for each region */
   FrameCopy copy;
   NnViewSampler **samplers;
@@ -81,6 +83,9 @@ Task *runtime_take_task (Runtime *runtime, gboolean *was_waiting);
 
 /* The means over the views of each region, of a task that was run without error;
  * job->error tells what fails. One task of a runtime at a time. */
+/* Unmaps the frame on the device, if there is one. */
+void task_release_frame (Task *task);
+
 gboolean task_average (Task *task);
 
 G_END_DECLS

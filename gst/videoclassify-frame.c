@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include "gst/cuda-memory.h"
 #include "gst/videoclassify-private.h"
 #include "nn/input-dump.h"
 
@@ -79,12 +80,21 @@ prepare_packer (GstVideoClassify *self, const Task *task, const Settings *settin
   for (guint r = 0; r < task->n_regions; r++)
     self->packer_rects[r] = task->regions[r].rect;
   self->packer = nn_packer_new (task->runtime->views, &self->image, self->packer_rects,
-      task->n_regions, task->n_views, &error);
+      task->n_regions, task->n_views, self->is_cuda_memory ? NN_PACK_SPANS : NN_PACK_ROWS, &error);
   if (!self->packer) { /* if it is the frame's fault the sampler will say so */
     GST_INFO_OBJECT (self, "pre-processing on the CPU: %s", error->message);
     self->cannot_pack = TRUE;
   }
   return self->packer != NULL;
+}
+
+static void
+get_planes (const GstVideoFrame *frame, NnImagePlanes *planes)
+{
+  for (guint i = 0; i < MIN (GST_VIDEO_FRAME_N_PLANES (frame), 3); i++) {
+    planes->planes[i] = GST_VIDEO_FRAME_PLANE_DATA (frame, i);
+    planes->strides[i] = GST_VIDEO_FRAME_PLANE_STRIDE (frame, i);
+  }
 }
 
 /* In the engine's thread. */
@@ -122,6 +132,34 @@ copy_regions (GstVideoClassify *self, Task *task, const GstVideoFrame *frame, GE
   return TRUE;
 }
 
+static void
+count_on_device (GstVideoClassify *self)
+{
+  GST_OBJECT_LOCK (self);
+  self->counts.on_device++;
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* Leaves a frame in the device's memory there. FALSE: it must be downloaded, or @error. */
+static gboolean
+fetch_regions (
+    GstVideoClassify *self, Task *task, GstBuffer *buffer, const Settings *settings, GError **error)
+{
+  EngineJob *job = task->job;
+  NnImagePlanes planes = { 0 };
+
+  if (!self->is_cuda_memory || !prepare_packer (self, task, settings)
+      || !cuda_memory_map (&task->frame_on_device, &self->info, buffer))
+    return FALSE;
+  task->has_frame_on_device = TRUE;
+  if (!engine_job_reserve_pack (job, nn_packer_get_tables_size (self->packer), error))
+    return FALSE;
+  get_planes (&task->frame_on_device, &planes);
+  nn_packer_describe (self->packer, &planes, job->pack_memory, job->planes, &job->pack);
+  count_on_device (self);
+  return TRUE;
+}
+
 /* The samples of all regions, or what the device or the engine's thread makes them of. */
 static gboolean
 sample_regions (GstVideoClassify *self, Task *task, const GstVideoFrame *frame,
@@ -130,8 +168,6 @@ sample_regions (GstVideoClassify *self, Task *task, const GstVideoFrame *frame,
   g_autoptr (GError) error = NULL;
   EngineJob *job = task->job;
 
-  job->pack_size = 0;
-  job->prepare = NULL;
   if (prepare_packer (self, task, settings)) {
     const gsize size = nn_packer_get_size (self->packer);
 
@@ -139,11 +175,10 @@ sample_regions (GstVideoClassify *self, Task *task, const GstVideoFrame *frame,
       video_classify_post_error (self, error);
       return FALSE;
     }
-    nn_packer_run (self->packer, planes, job->pack);
-    job->pack_size = size;
-    GST_OBJECT_LOCK (self);
-    self->counts.on_device++;
-    GST_OBJECT_UNLOCK (self);
+    nn_packer_run (self->packer, planes, job->pack_memory);
+    job->pack.pack = job->pack_memory;
+    job->pack.size = size;
+    count_on_device (self);
     return TRUE;
   }
   if (self->is_async && task->n_views > 1 && !self->dump_dir && !has_comparisons (settings)) {
@@ -158,12 +193,21 @@ sample_regions (GstVideoClassify *self, Task *task, const GstVideoFrame *frame,
   return TRUE;
 }
 
-/* Has a map made of the first region, where one is due. */
-static void
-explain (
-    GstVideoClassify *self, const Task *task, const NnImagePlanes *planes, const Settings *settings)
+static gboolean
+is_explanation_due (const GstVideoClassify *self, const Task *task, const Settings *settings)
 {
   Explainer *explainer = task->runtime->explainer;
+
+  return explainer && explainer_is_idle (explainer)
+         && !(GST_CLOCK_TIME_IS_VALID (self->last_explained) && GST_CLOCK_TIME_IS_VALID (task->pts)
+              && task->pts >= self->last_explained
+              && task->pts - self->last_explained < settings->explain_interval);
+}
+
+/* Has a map made of the first region. */
+static void
+explain (GstVideoClassify *self, Task *task, const NnImagePlanes *planes)
+{
   const ExplainerJob job = { .region = task->regions[0],
     .generation = task->generation,
     .frame = task->frame,
@@ -171,23 +215,30 @@ explain (
     .image = self->image };
   g_autoptr (GError) error = NULL;
 
-  if (!explainer || !explainer_is_idle (explainer)
-      || (GST_CLOCK_TIME_IS_VALID (self->last_explained) && GST_CLOCK_TIME_IS_VALID (task->pts)
-          && task->pts >= self->last_explained
-          && task->pts - self->last_explained < settings->explain_interval))
-    return;
   self->last_explained = task->pts;
-  if (!explainer_run (explainer, &job, planes, &error))
+  if (!explainer_run (task->runtime->explainer, &job, planes, &error))
     video_classify_take_heat_map (NULL, error, self);
 }
 
 static gboolean
 sample_frame (GstVideoClassify *self, Task *task, GstBuffer *buffer, const Settings *settings)
 {
+  const gboolean is_explained = is_explanation_due (self, task, settings);
+  g_autoptr (GError) error = NULL;
   NnImagePlanes planes = { 0 };
   GstVideoFrame frame;
-  gboolean ok;
+  gboolean is_on_device, ok;
 
+  task->job->n = task->n_regions * task->n_views;
+  task->job->pack = (NnPack){ 0 };
+  task->job->prepare = NULL;
+  is_on_device = fetch_regions (self, task, buffer, settings, &error);
+  if (error) {
+    video_classify_post_error (self, error);
+    return FALSE;
+  }
+  if (is_on_device && !is_explained)
+    return TRUE;
   if (!gst_video_frame_map (
           &frame, &self->info, buffer, GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF)) {
     GST_ELEMENT_ERROR (self, RESOURCE, READ,
@@ -197,15 +248,11 @@ sample_frame (GstVideoClassify *self, Task *task, GstBuffer *buffer, const Setti
         ("%" GST_PTR_FORMAT, buffer));
     return FALSE;
   }
-  for (guint i = 0; i < MIN (GST_VIDEO_FRAME_N_PLANES (&frame), 3); i++) {
-    planes.planes[i] = GST_VIDEO_FRAME_PLANE_DATA (&frame, i);
-    planes.strides[i] = GST_VIDEO_FRAME_PLANE_STRIDE (&frame, i);
-  }
-  ok = sample_regions (self, task, &frame, &planes, settings);
-  if (ok)
-    explain (self, task, &planes, settings);
+  get_planes (&frame, &planes);
+  ok = is_on_device || sample_regions (self, task, &frame, &planes, settings);
+  if (ok && is_explained)
+    explain (self, task, &planes);
   gst_video_frame_unmap (&frame);
-  task->job->n = task->n_regions * task->n_views;
   return ok;
 }
 
@@ -436,6 +483,7 @@ classify (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings,
   memcpy (task->regions, regions, n_regions * sizeof *regions);
   if (!sample_frame (self, task, buffer, settings)) {
     gst_clear_buffer (&task->picture);
+    task_release_frame (task);
     return FALSE;
   }
   task->sample_time = gst_util_get_timestamp () - task->started;

@@ -154,7 +154,8 @@ struct _GstVideoClassify {
   Runtime *runtime;
   GstVideoInfo info;
   NnImageInfo image;
-  guint format; /* serial number of the caps */
+  gboolean is_cuda_memory; /* by the caps */
+  guint format;            /* serial number of the caps */
   NnViewSampler *sampler;
   NnRect sampler_rect;
   NnPacker *packer; /* for packer_rects and packer_views */

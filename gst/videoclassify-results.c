@@ -325,6 +325,7 @@ video_classify_finish_task (GstVideoClassify *self, Task *task)
   gboolean has_label_changed = FALSE;
   Settings settings;
 
+  task_release_frame (task);
   if (task->job->error || !task_average (task)) {
     gboolean was_told;
 

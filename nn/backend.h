@@ -86,12 +86,26 @@ float *nn_plan_get_input (NnPlan *plan);
  * with the present parameters and moving statistics (validation). */
 const float *nn_plan_run (NnPlan *plan, guint n, GError **error);
 
+/* Rows of a frame's plane that are in a device's memory already (that of another device or
+ * another context of the driver, too), and their place in the pack. */
+typedef struct
+{
+  const guint8 *rows; /* on the device: the first byte */
+  gsize pitch;        /* bytes from row to row there */
+  gsize n_bytes;      /* of each row */
+  guint n_rows;
+  gsize at, stride; /* bytes, in the pack */
+} NnPackPlane;
+
 /* Samples of a pack (nn/frame-pack.h), which the device makes itself. */
 typedef struct
 {
   const guint8 *pack; /* of nn_backend_host_new(); not touched until the run is over */
   gsize size;
-  guint first, n; /* of its samples */
+  guint first, n;            /* of its samples */
+  const NnPackPlane *planes; /* NULL: pack has all */
+  guint n_planes;
+  gsize tables_size; /* with planes: what pack has, the tables in front of them */
 } NnPack;
 
 /* FALSE: the host must make the input. */

@@ -22,6 +22,7 @@ typedef struct
 
 struct _NnPacker
 {
+  NnPackLayout layout;
   guint sample_size;
   guint8 *tables;
   gsize n_tables, size;
@@ -96,8 +97,15 @@ use (NnPacker *packer, const NnSampler *s)
 
 /* Rows of the source to rows of the pack, in their order. */
 static void
-number_rows (Plane *plane)
+number_rows (Plane *plane, NnPackLayout layout)
 {
+  gboolean any = FALSE;
+
+  for (guint row = 0; row < plane->n_slots; row++) { /* the last one is used */
+    any |= plane->slots[row] != NO_ROW;
+    if (any && layout == NN_PACK_SPANS)
+      plane->slots[row] = 0;
+  }
   for (guint row = 0; row < plane->n_slots; row++)
     if (plane->slots[row] != NO_ROW)
       plane->slots[row] = plane->n_rows++;
@@ -277,7 +285,7 @@ build (NnPacker *packer, NnViewSampler *const *samplers, guint n_rects, guint n_
   for (guint p = 0; p < 3; p++) {
     Plane *plane = &packer->planes[p];
 
-    number_rows (plane);
+    number_rows (plane, packer->layout);
     plane->n_bytes = (plane->end - plane->first) * packer->sample_size;
     plane->stride = (plane->n_bytes + 15) / 16 * 16;
   }
@@ -309,7 +317,7 @@ build (NnPacker *packer, NnViewSampler *const *samplers, guint n_rects, guint n_
 
 NnPacker *
 nn_packer_new (const NnViews *views, const NnImageInfo *info, const NnRect *rects, guint n_rects,
-    guint n_views, GError **error)
+    guint n_views, NnPackLayout layout, GError **error)
 {
   NnViewSampler **samplers = g_new0 (NnViewSampler *, n_rects);
   NnPacker *packer = NULL;
@@ -326,6 +334,7 @@ nn_packer_new (const NnViews *views, const NnImageInfo *info, const NnRect *rect
   }
   if (ok) {
     packer = g_new0 (NnPacker, 1);
+    packer->layout = layout;
     build (packer, samplers, n_rects, n_views);
     if (packer->size > G_MAXINT32) {
       g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
@@ -360,6 +369,12 @@ nn_packer_get_size (const NnPacker *packer)
   return packer->size;
 }
 
+gsize
+nn_packer_get_tables_size (const NnPacker *packer)
+{
+  return packer->n_tables;
+}
+
 void
 nn_packer_run (const NnPacker *packer, const NnImagePlanes *src, guint8 *dst)
 {
@@ -372,6 +387,34 @@ nn_packer_run (const NnPacker *packer, const NnImagePlanes *src, guint8 *dst)
     for (guint i = 0; i < plane->n_rows; i++, row += plane->stride)
       memcpy (row, src->planes[p] + (gssize) plane->rows[i] * src->strides[p] + first,
           plane->n_bytes);
+  }
+}
+
+void
+nn_packer_describe (const NnPacker *packer, const NnImagePlanes *src, guint8 *dst,
+    NnPackPlane planes[3], NnPack *pack)
+{
+  g_return_if_fail (packer->layout == NN_PACK_SPANS);
+  memcpy (dst, packer->tables, packer->n_tables);
+  pack->pack = dst;
+  pack->size = packer->size;
+  pack->tables_size = packer->n_tables;
+  pack->planes = planes;
+  pack->n_planes = 0;
+  for (guint p = 0; p < 3; p++) {
+    const Plane *plane = &packer->planes[p];
+
+    if (plane->n_rows == 0)
+      continue;
+    planes[pack->n_planes++] = (NnPackPlane) {
+      .rows = src->planes[p] + (gssize) plane->rows[0] * src->strides[p]
+          + plane->first * packer->sample_size,
+      .pitch = (gsize) src->strides[p],
+      .n_bytes = plane->n_bytes,
+      .n_rows = plane->n_rows,
+      .at = plane->at,
+      .stride = plane->stride,
+    };
   }
 }
 

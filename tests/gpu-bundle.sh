@@ -23,7 +23,7 @@ trap 'rm -rf "$work"' EXIT
 dir=$work/gpu-bundle
 mkdir -p "$dir/bin" "$dir/lib" "$dir/module" "$dir/gst"
 
-for program in tests/test-layers tests/gpu-check train/classify; do
+for program in tests/test-layers tests/gpu-check tests/test-frames train/classify; do
   [ -x "$build/$program" ] || continue
   cp "$build/$program" "$dir/bin/"
 done
@@ -45,6 +45,8 @@ if [ -e "$build/gst/libgstclassify.so" ] && [ -n "$plugins" ] && [ -n "$launch" 
   for name in coreelements videotestsrc videoconvertscale; do
     cp "$plugins/libgst$name.so" "$dir/gst/"
   done
+  # frames in the device's memory, where GStreamer was built with it
+  [ ! -e "$plugins/libgstnvcodec.so" ] || cp "$plugins/libgstnvcodec.so" "$dir/gst/"
   cp "$launch" "$dir/bin/"
 fi
 

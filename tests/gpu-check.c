@@ -964,7 +964,7 @@ test_frames (void)
       NnViews *views = make_views (model, tta[t]);
       const guint n = nn_views_get_n (views);
       NnViewSampler *sampler = nn_view_sampler_new (views, &frame.info, &rect, &error);
-      NnPacker *packer = nn_packer_new (views, &frame.info, &rect, 1, n, &error);
+      NnPacker *packer = nn_packer_new (views, &frame.info, &rect, 1, n, NN_PACK_ROWS, &error);
       g_autofree float *expected = g_new (float, n * outputs);
       const float *got;
       NnPack pack = { .n = n };
@@ -1010,7 +1010,7 @@ time_of_frame (NnModel *model, NnPrecision precision, gboolean on_device)
 
   frame_init (&frame, NN_PIXEL_NV12, 1920, 1080);
   sampler = nn_view_sampler_new (views, &frame.info, &rect, &error);
-  packer = nn_packer_new (views, &frame.info, &rect, 1, 1, &error);
+  packer = nn_packer_new (views, &frame.info, &rect, 1, 1, NN_PACK_ROWS, &error);
   pack.size = nn_packer_get_size (packer);
   pack.pack = nn_backend_host_new (backend, pack.size, &error);
   g_assert_no_error (error);

@@ -88,7 +88,7 @@ skip () { # NAME WHY
 
 tap gpu-check "$here/bin/gpu-check"
 if grep -q '^1\.\.0 # SKIP' "$results/gpu-check.log"; then
-  for name in layers memcheck racecheck pipeline; do
+  for name in layers memcheck racecheck frames pipeline; do
     skip $name "no device"
   done
 else
@@ -104,14 +104,17 @@ else
   fi
   if [ -x "$here/bin/gst-launch-1.0" ]; then
     GST_PLUGIN_SYSTEM_PATH= GST_PLUGIN_PATH=$here/gst GST_REGISTRY=$results/registry.bin \
-      GST_REGISTRY_FORK=no GST_DEBUG_NO_COLOR=1 GST_DEBUG=videoclassify:4
-    export GST_PLUGIN_SYSTEM_PATH GST_PLUGIN_PATH GST_REGISTRY GST_REGISTRY_FORK \
-      GST_DEBUG_NO_COLOR GST_DEBUG
+      GST_REGISTRY_FORK=no GST_DEBUG_NO_COLOR=1
+    export GST_PLUGIN_SYSTEM_PATH GST_PLUGIN_PATH GST_REGISTRY GST_REGISTRY_FORK GST_DEBUG_NO_COLOR
+    tap frames "$here/bin/test-frames"
+    GST_DEBUG=videoclassify:4
+    export GST_DEBUG
     plain pipeline "$here/bin/gst-launch-1.0" -m videotestsrc num-buffers="${FRAMES:-300}" \
       ! video/x-raw,format=NV12,width=1280,height=720 \
       ! videoclassify model="$here/data/pipelines/models/cats-dogs.h5" \
       device="$CLASSIFY_TEST_DEVICE" ! fakesink
   else
+    skip frames "the bundle has no GStreamer"
     skip pipeline "the bundle has no GStreamer"
   fi
 fi

@@ -49,6 +49,24 @@ make_model (const NnPreprocess *pre)
   return model;
 }
 
+/* What a device does: the tables, and each plane's rows in one copy. */
+static guint8 *
+fetch_spans (const NnPacker *packer, const NnImagePlanes *planes)
+{
+  guint8 *dst = g_malloc (nn_packer_get_size (packer));
+  NnPackPlane fetched[3];
+  NnPack pack;
+
+  nn_packer_describe (packer, planes, dst, fetched, &pack);
+  g_assert_cmpuint (pack.size, ==, nn_packer_get_size (packer));
+  memset (dst + pack.tables_size, 0xa5, pack.size - pack.tables_size);
+  for (guint p = 0; p < pack.n_planes; p++)
+    for (guint y = 0; y < fetched[p].n_rows; y++)
+      memcpy (dst + fetched[p].at + y * fetched[p].stride, fetched[p].rows + y * fetched[p].pitch,
+          fetched[p].n_bytes);
+  return dst;
+}
+
 static void
 check (const Picture *picture, const NnRect *rects, guint n_rects, const NnPreprocess *pre,
     const char *tta_words)
@@ -59,8 +77,9 @@ check (const Picture *picture, const NnRect *rects, guint n_rects, const NnPrepr
   g_autoptr (NnViews) v = NULL;
   g_autoptr (NnPacker) packer = NULL;
   g_autoptr (GError) error = NULL;
-  g_autofree float *expected = NULL, *got = NULL;
-  g_autofree guint8 *pack = NULL;
+  g_autoptr (NnPacker) spans = NULL;
+  g_autofree float *expected = NULL, *got = NULL, *of_spans = NULL;
+  g_autofree guint8 *pack = NULL, *span_pack = NULL;
   NnTta tta;
   guint n_views;
 
@@ -71,11 +90,16 @@ check (const Picture *picture, const NnRect *rects, guint n_rects, const NnPrepr
   n_views = nn_views_get_n (v);
   expected = g_new (float, n_rects * n_views * in_size);
   got = g_new0 (float, n_rects * n_views * in_size);
-  packer = nn_packer_new (v, &picture->info, rects, n_rects, n_views, &error);
+  of_spans = g_new0 (float, n_rects * n_views * in_size);
+  packer = nn_packer_new (v, &picture->info, rects, n_rects, n_views, NN_PACK_ROWS, &error);
   g_assert_no_error (error);
   pack = g_malloc (nn_packer_get_size (packer)); /* to the byte, for the sanitizer */
   nn_packer_run (packer, &picture->planes, pack);
   nn_pack_sample_all (pack, 0, n_rects * n_views, got);
+  spans = nn_packer_new (v, &picture->info, rects, n_rects, n_views, NN_PACK_SPANS, &error);
+  g_assert_no_error (error);
+  span_pack = fetch_spans (spans, &picture->planes);
+  nn_pack_sample_all (span_pack, 0, n_rects * n_views, of_spans);
   for (guint r = 0; r < n_rects; r++) {
     g_autoptr (NnViewSampler) sampler
         = nn_view_sampler_new (v, &picture->info, &rects[r], &error);
@@ -85,6 +109,8 @@ check (const Picture *picture, const NnRect *rects, guint n_rects, const NnPrepr
         sampler, &picture->planes, n_views, expected + r * n_views * in_size);
   }
   g_assert_cmpmem (got, n_rects * n_views * in_size * sizeof (float), expected,
+      n_rects * n_views * in_size * sizeof (float));
+  g_assert_cmpmem (of_spans, n_rects * n_views * in_size * sizeof (float), expected,
       n_rects * n_views * in_size * sizeof (float));
 }
 
@@ -151,7 +177,7 @@ test_size (void)
     model->preprocess.resize = i == 1 ? NN_RESIZE_AREA : NN_RESIZE_NEAREST;
     nn_views_free (g_steal_pointer (&v));
     v = nn_views_new (model, &tta, &error);
-    packer = nn_packer_new (v, &info, i == 2 ? &left : &whole, 1, 1, &error);
+    packer = nn_packer_new (v, &info, i == 2 ? &left : &whole, 1, 1, NN_PACK_ROWS, &error);
     g_assert_no_error (error);
     sizes[i] = nn_packer_get_size (packer);
   }
@@ -177,7 +203,7 @@ test_refused (void)
   model = make_model (&pre);
   nn_tta_parse ("none", &tta, NULL);
   v = nn_views_new (model, &tta, &error);
-  g_assert_null (nn_packer_new (v, &info, &outside, 1, 1, &error));
+  g_assert_null (nn_packer_new (v, &info, &outside, 1, 1, NN_PACK_ROWS, &error));
   g_assert_error (error, NN_ERROR, NN_ERROR_SHAPE);
 }
 

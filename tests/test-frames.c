@@ -2,9 +2,11 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Who makes the network's input of a frame: the streaming thread, the engine's thread of a copy
- * or, with $CLASSIFY_TEST_DEVICE, a CUDA device (or what stands in for one) of a pack. All
- * say the same of each frame, format by format. */
+ * or, with $CLASSIFY_TEST_DEVICE, a CUDA device (or what stands in for one) of a pack, or of a
+ * frame in its own memory, where GStreamer's cudaupload has put it. All say the same of each
+ * frame, format by format. */
 
+#include <dlfcn.h>
 #include <glib/gstdio.h>
 #include <gst/check/gstharness.h>
 #include <gst/video/video.h>
@@ -64,6 +66,13 @@ noise (const GstVideoInfo *info, guint seed)
   return buffer;
 }
 
+static GstElement *
+get_element (GstHarness *h)
+{
+  return GST_IS_BIN (h->element) ? gst_bin_get_by_name (GST_BIN (h->element), "c")
+                                 : gst_object_ref (h->element);
+}
+
 static void
 read_probabilities (const GstStructure *result, double values[4])
 {
@@ -105,20 +114,22 @@ stat_of (GstElement *element, const char *name)
   return n;
 }
 
-/* of frames of @format, @width x @height; returns how many were made by the device */
+#define UPLOAD "cudaupload ! video/x-raw(memory:CUDAMemory) ! "
+
+/* of frames of @format, @width x @height, that come through @front; returns how many were made by
+ * the device */
 static guint64
-run (const char *device, const char *properties, GstVideoFormat format, guint width, guint height,
-    double values[N_FRAMES][4])
+run_behind (const char *front, const char *device, const char *properties, GstVideoFormat format,
+    guint width, guint height, double values[N_FRAMES][4])
 {
-  g_autofree char *line
-      = g_strdup_printf ("videoclassify name=c device=%s precision=fp32 threads=1 model=\"%s\" %s",
-          device, model_path, properties);
+  g_autofree char *line = g_strdup_printf (
+      "%svideoclassify name=c device=%s precision=fp32 threads=1 model=\"%s\" %s", front, device,
+      model_path, properties);
   g_autofree char *caps = g_strdup_printf ("video/x-raw,format=%s,width=%u,height=%u,"
                                            "framerate=25/1",
       gst_video_format_to_string (format), width, height);
   GstHarness *h = gst_harness_new_parse (line);
-  GstElement *element = GST_IS_BIN (h->element) ? gst_bin_get_by_name (GST_BIN (h->element), "c")
-                                                : gst_object_ref (h->element);
+  GstElement *element = get_element (h);
   GstVideoInfo info;
   guint64 n;
 
@@ -135,6 +146,13 @@ run (const char *device, const char *properties, GstVideoFormat format, guint wi
   gst_object_unref (element);
   gst_harness_teardown (h);
   return n;
+}
+
+static guint64
+run (const char *device, const char *properties, GstVideoFormat format, guint width, guint height,
+    double values[N_FRAMES][4])
+{
+  return run_behind ("", device, properties, format, width, height, values);
 }
 
 static void
@@ -186,12 +204,15 @@ take_result (GstElement *element, const GstStructure *result, GstStructure **las
   *last = gst_structure_copy (result);
 }
 
-/* A frame made by the device and one made by the host in one batch. */
+/* A frame made by the device (of its own memory, with @front) and one made by the host that
+ * wait for each other. */
 static void
-test_mixed (void)
+check_mixed (const char *front)
 {
+  const gboolean share_runs = !*front;
   double expected[N_FRAMES][4];
   GstHarness *h[2];
+  GstElement *c[2];
   GstStructure *last[2] = { NULL, NULL };
   GstVideoInfo info;
   guint n;
@@ -200,34 +221,36 @@ test_mixed (void)
   run ("cpu", "", GST_VIDEO_FORMAT_RGB, 40, 30, expected);
   gst_video_info_set_format (&info, GST_VIDEO_FORMAT_RGB, 40, 30);
   for (guint i = 0; i < 2; i++) {
-    GstElement *element = gst_element_factory_make ("videoclassify", NULL);
+    g_autofree char *line
+        = g_strdup_printf ("%svideoclassify name=c mode=async device=cuda precision=fp32 "
+                           "model=\"%s\" batch-size=2 batch-timeout=500000000 change-threshold=%s",
+            i ? "" : front, model_path, i ? "1e-9" : "0");
 
-    g_object_set (element, "device", "cuda", "model", model_path, "batch-size", 2, "batch-timeout",
-        GST_SECOND / 2, "change-threshold", i ? 1e-9 : 0., NULL);
-    gst_util_set_object_arg (G_OBJECT (element), "precision", "fp32");
-    gst_util_set_object_arg (G_OBJECT (element), "mode", "async");
-    g_signal_connect (element, "classified", G_CALLBACK (take_result), &last[i]);
-    h[i] = gst_harness_new_with_element (element, "sink", "src");
-    gst_object_unref (element);
+    h[i] = gst_harness_new_parse (line);
+    c[i] = get_element (h[i]);
+    g_signal_connect (c[i], "classified", G_CALLBACK (take_result), &last[i]);
     gst_harness_set_src_caps_str (h[i], "video/x-raw,format=RGB,width=40,height=30,framerate=25/1");
   }
   /* a stream that was not seen for a quarter of a second is not waited for: again then */
-  for (n = 0;
-       n < 50
-       && stat_of (h[0]->element, "engine-samples") == stat_of (h[0]->element, "engine-runs");
-       n++)
+  for (n = 0; n < 50; n++) {
+    if (share_runs && stat_of (c[0], "engine-samples") > stat_of (c[0], "engine-runs"))
+      break;
     for (guint i = 0; i < 2; i++)
       gst_buffer_unref (gst_harness_push_and_pull (h[i], noise (&info, (n + i) % N_FRAMES)));
+  }
   for (guint i = 0; i < 2; i++)
     gst_harness_push_event (h[i], gst_event_new_eos ()); /* waits for the results */
-  g_assert_cmpuint (stat_of (h[0]->element, "on-device"), >, 0);
-  g_assert_cmpuint (stat_of (h[1]->element, "on-device"), ==, 0);
-  g_assert_cmpuint (
-      stat_of (h[0]->element, "engine-samples"), >, stat_of (h[0]->element, "engine-runs"));
+  g_assert_cmpuint (stat_of (c[0], "on-device"), >, 0);
+  g_assert_cmpuint (stat_of (c[1], "on-device"), ==, 0);
+  if (share_runs)
+    g_assert_cmpuint (stat_of (c[0], "engine-samples"), >, stat_of (c[0], "engine-runs"));
+  else
+    g_assert_cmpuint (stat_of (c[0], "engine-samples"), ==, stat_of (c[0], "engine-runs"));
   for (guint i = 0; i < 2; i++) {
     double best = 0, got;
     guint64 pts;
 
+    gst_object_unref (c[i]);
     gst_harness_teardown (h[i]); /* no signal any more */
     g_assert_true (gst_structure_get_uint64 (last[i], "timestamp", &pts));
     for (guint k = 0; k < 4; k++)
@@ -236,6 +259,12 @@ test_mixed (void)
     g_assert_cmpfloat_with_epsilon (got, best, 2e-6);
     gst_structure_free (last[i]);
   }
+}
+
+static void
+test_mixed (void)
+{
+  check_mixed ("");
 }
 
 typedef struct {
@@ -257,19 +286,19 @@ take_probabilities (GstElement *element, const GstStructure *result, Taken *take
 }
 
 static void
-compare_async (const char *properties, GstVideoFormat format, guint width, guint height)
+compare_async (const char *front, const char *device, const char *properties, GstVideoFormat format,
+    guint width, guint height)
 {
-  g_autofree char *line = g_strdup_printf (
-      "device=cpu precision=fp32 threads=1 model=\"%s\" %s", model_path, properties);
-  g_autofree char *all = g_strdup_printf ("videoclassify name=c mode=async %s", line);
+  g_autofree char *all = g_strdup_printf (
+      "%svideoclassify name=c mode=async device=%s precision=fp32 threads=1 model=\"%s\" %s", front,
+      device, model_path, properties);
   g_autofree char *caps
       = g_strdup_printf ("video/x-raw,format=%s,width=%u,height=%u,framerate=25/1",
           gst_video_format_to_string (format), width, height);
   double expected[N_FRAMES][4];
   Taken taken = { 0 };
   GstHarness *h = gst_harness_new_parse (all);
-  GstElement *element = GST_IS_BIN (h->element) ? gst_bin_get_by_name (GST_BIN (h->element), "c")
-                                                : gst_object_ref (h->element);
+  GstElement *element = get_element (h);
   GstVideoInfo info;
 
   run ("cpu", properties, format, width, height, expected);
@@ -284,7 +313,7 @@ compare_async (const char *properties, GstVideoFormat format, guint width, guint
       g_cond_wait (&taken.is_there, &taken.lock);
     taken.is_new = FALSE;
     for (guint k = 0; k < 4; k++)
-      g_assert_cmpfloat_with_epsilon (taken.values[k], expected[i][k], 1e-9);
+      g_assert_cmpfloat_with_epsilon (taken.values[k], expected[i][k], 2e-6);
     g_mutex_unlock (&taken.lock);
   }
   gst_object_unref (element);
@@ -300,12 +329,123 @@ test_async (void)
   for (guint r = 0; r < G_N_ELEMENTS (resizes); r++) {
     write_model (resizes[r], (NnAspect)r);
     for (guint f = 0; f < G_N_ELEMENTS (formats); f++) {
-      compare_async ("tta=crops10:0.8", formats[f], 53, 31);
-      compare_async ("tta=flip crop=\"11,7,30,19\"", formats[f], 64, 48);
-      compare_async ("tta=scales:1,1.3,0.7 crop=\"3,13,50,20\"", formats[f], 64, 48);
-      compare_async ("tta=random:4 crop=\"0,29,63,19\"", formats[f], 64, 48);
+      compare_async ("", "cpu", "tta=crops10:0.8", formats[f], 53, 31);
+      compare_async ("", "cpu", "tta=flip crop=\"11,7,30,19\"", formats[f], 64, 48);
+      compare_async ("", "cpu", "tta=scales:1,1.3,0.7 crop=\"3,13,50,20\"", formats[f], 64, 48);
+      compare_async ("", "cpu", "tta=random:4 crop=\"0,29,63,19\"", formats[f], 64, 48);
     }
   }
+}
+
+/* --- frames in the device's memory ----------------------------------------------------- */
+
+/* the stand-in counts; a real driver does not, and -1 is as good as any number then */
+static int
+count_downloads (void)
+{
+  static int (*count) (void);
+  void *library = count ? NULL : dlopen ("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
+
+  if (library) {
+    void *symbol = dlsym (library, "fake_cuda_count_downloads");
+
+    memcpy (&count, &symbol, sizeof count);
+    dlclose (library);
+  }
+  return count ? count () : -1;
+}
+
+static void
+compare_uploaded (const char *device, const char *properties, GstVideoFormat format, guint width,
+    guint height, gboolean on_device)
+{
+  double expected[N_FRAMES][4], got[N_FRAMES][4];
+  const int n_downloads = count_downloads ();
+
+  run ("cpu", properties, format, width, height, expected);
+  g_assert_cmpuint (run_behind (UPLOAD, device, properties, format, width, height, got), ==,
+      on_device ? N_FRAMES : 0);
+  for (guint i = 0; i < N_FRAMES; i++)
+    for (guint k = 0; k < 4; k++)
+      g_assert_cmpfloat_with_epsilon (got[i][k], expected[i][k], 2e-6);
+  if (on_device)
+    g_assert_cmpint (count_downloads (), ==, n_downloads);
+}
+
+static void
+test_memory_formats (void)
+{
+  static const NnResize resizes[] = { NN_RESIZE_NEAREST, NN_RESIZE_BILINEAR, NN_RESIZE_AREA };
+
+  for (guint r = 0; r < G_N_ELEMENTS (resizes); r++) {
+    write_model (resizes[r], (NnAspect)r);
+    for (guint f = 0; f < G_N_ELEMENTS (formats); f++)
+      if (formats[f] != GST_VIDEO_FORMAT_GRAY8) /* which cudaupload does not take */
+        compare_uploaded ("cuda", "", formats[f], 54, 32, TRUE);
+  }
+}
+
+static void
+test_memory_properties (void)
+{
+  static const char *const properties[] = { "tta=crops10:0.8", "tta=scales:1,0.8+flip+logits",
+    "crop=\"5,3,20,17\"", "batch-size=4 batch-timeout=0 tta=crops10" };
+
+  write_model (NN_RESIZE_AREA, NN_ASPECT_LETTERBOX);
+  for (guint i = 0; i < G_N_ELEMENTS (properties); i++)
+    compare_uploaded ("cuda", properties[i], GST_VIDEO_FORMAT_NV12, 64, 48, TRUE);
+  compare_async (UPLOAD, "cuda", "tta=flip crop=\"11,7,30,19\"", GST_VIDEO_FORMAT_NV12, 64, 48);
+  /* a pool's memory, which belongs to no context */
+  g_setenv ("FAKE_CUDA_POOL", "1", TRUE);
+  compare_uploaded ("cuda", "", GST_VIDEO_FORMAT_NV12, 64, 48, TRUE);
+  g_unsetenv ("FAKE_CUDA_POOL");
+  if (count_downloads () >= 0) /* the stand-in has two devices */
+    compare_uploaded ("cuda:1", "", GST_VIDEO_FORMAT_NV12, 64, 48, TRUE);
+}
+
+/* Where the host must look at the frame. */
+static void
+test_memory_downloads (void)
+{
+  static const char *const properties[] = { "tta=random:4", "change-threshold=0.001" };
+  const int n_downloads = count_downloads ();
+
+  write_model (NN_RESIZE_BILINEAR, NN_ASPECT_STRETCH);
+  for (guint i = 0; i < G_N_ELEMENTS (properties); i++)
+    compare_uploaded ("cuda", properties[i], GST_VIDEO_FORMAT_I420, 64, 48, FALSE);
+  compare_uploaded ("cpu", "", GST_VIDEO_FORMAT_RGBx, 64, 48, FALSE);
+  if (n_downloads >= 0)
+    g_assert_cmpint (count_downloads (), >, n_downloads);
+}
+
+static void
+test_memory_mixed (void)
+{
+  check_mixed (UPLOAD);
+}
+
+/* A device that GStreamer's elements can use as well. */
+static gboolean
+has_cuda_elements (void)
+{
+  GstPlugin *plugin = gst_registry_find_plugin (gst_registry_get (), "nvcodec");
+  g_autoptr (GstElementFactory) factory = NULL;
+
+  /* the registry may be of a time without the device */
+  if (plugin) {
+    GstPlugin *loaded = gst_plugin_load_file (gst_plugin_get_filename (plugin), NULL);
+
+    g_clear_object (&loaded);
+    gst_object_unref (plugin);
+  }
+  factory = gst_element_factory_find ("cudaupload");
+  return factory != NULL;
+}
+
+static void
+skip_memory (void)
+{
+  g_test_skip ("no cudaupload: GStreamer's nvcodec plugin has found no device or is not there");
 }
 
 int
@@ -322,6 +462,14 @@ main (int argc, char **argv)
     g_test_add_func ("/frames/device/formats", test_formats);
     g_test_add_func ("/frames/device/properties", test_properties);
     g_test_add_func ("/frames/device/mixed", test_mixed);
+    if (has_cuda_elements ()) {
+      g_test_add_func ("/frames/memory/formats", test_memory_formats);
+      g_test_add_func ("/frames/memory/properties", test_memory_properties);
+      g_test_add_func ("/frames/memory/downloads", test_memory_downloads);
+      g_test_add_func ("/frames/memory/mixed", test_memory_mixed);
+    } else {
+      g_test_add_func ("/frames/memory", skip_memory);
+    }
   } else {
     g_test_add_func ("/frames/async", test_async);
   }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/fake-cuda/fake.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -46,6 +47,11 @@ struct CUgraphExec_st
   List list;
 };
 
+struct CUctx_st
+{
+  CUdevice device;
+};
+
 struct CUevent_st
 {
   double at;
@@ -58,12 +64,14 @@ struct CUfunc_st
   size_t args_size;
 };
 
-static _Thread_local int depth;     /* of the stack of contexts */
+static _Thread_local CUcontext contexts[256]; /* a stack */
+static _Thread_local int depth;              /* of it */
 static _Thread_local int capturing; /* streams of this thread */
 static _Thread_local double now;  /* milliseconds */
-static char the_context, the_module;
+static struct CUctx_st primary[2];
+static char the_module;
 static atomic_size_t allocated;
-static atomic_int measured;
+static atomic_int measured, downloads;
 
 /* whether this is the call that $FAKE_CUDA_FAIL_AT says should fail, counted from when it
  * was set */
@@ -169,7 +177,7 @@ fake_cuda_submit (CUstream stream, void (*run) (void *data), const void *data, s
   node->run = run;
   node->size = size;
   memcpy (node->data, data, size);
-  if (stream->capturing) {
+  if (stream && stream->capturing) {
     *stream->list.last = node;
     stream->list.last = &node->next;
     return;
@@ -282,33 +290,74 @@ cuGraphExecDestroy (CUgraphExec exec)
   return CUDA_SUCCESS;
 }
 
-/* --- memory: each block by malloc, its size in front ------------------ */
+/* --- memory: each block by malloc, what is known of it in front ------------------ */
+
+typedef struct Block Block;
+
+struct Block
+{
+  Block *next;
+  size_t size;
+  CUcontext context;
+};
+
+#define HEADER 64
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static Block *blocks;
+
+/* whose block the @bytes at @p are all in, or NULL */
+static CUcontext
+owner_of (CUdeviceptr p, size_t bytes)
+{
+  CUcontext owner = NULL;
+
+  pthread_mutex_lock (&lock);
+  for (const Block *b = blocks; b; b = b->next) {
+    const CUdeviceptr start = (CUdeviceptr) b + HEADER;
+
+    if (p >= start && p + bytes <= start + b->size)
+      owner = b->context;
+  }
+  pthread_mutex_unlock (&lock);
+  return owner;
+}
 
 CUresult
 cuMemAlloc (CUdeviceptr *p, size_t bytes)
 {
-  size_t *block;
+  Block *block;
 
   NOT_WHILE_CAPTURING ();
   if (allocated + bytes > limit ())
     return CUDA_ERROR_OUT_OF_MEMORY;
   /* not rounded up, so that a sanitizer sees the first byte beyond */
-  if (posix_memalign ((void **) &block, 64, 64 + bytes) != 0)
+  if (posix_memalign ((void **) &block, HEADER, HEADER + bytes) != 0)
     return CUDA_ERROR_OUT_OF_MEMORY;
-  *block = bytes;
+  block->size = bytes;
+  block->context = contexts[depth - 1];
   allocated += bytes;
-  memset ((char *) block + 64, 0xff, bytes); /* NaN to whoever reads what nobody wrote */
-  *p = (CUdeviceptr) ((char *) block + 64);
+  memset ((char *) block + HEADER, 0xff, bytes); /* NaN to whoever reads what nobody wrote */
+  *p = (CUdeviceptr) block + HEADER;
+  pthread_mutex_lock (&lock);
+  block->next = blocks;
+  blocks = block;
+  pthread_mutex_unlock (&lock);
   return CUDA_SUCCESS;
 }
 
 CUresult
 cuMemFree (CUdeviceptr p)
 {
-  size_t *block = (size_t *) ((char *) p - 64);
+  Block *block = (Block *) (p - HEADER), **at = &blocks;
 
   HAS_CONTEXT ();
-  allocated -= *block;
+  pthread_mutex_lock (&lock);
+  while (*at != block)
+    at = &(*at)->next;
+  *at = block->next;
+  pthread_mutex_unlock (&lock);
+  allocated -= block->size;
   free (block);
   return CUDA_SUCCESS;
 }
@@ -388,6 +437,88 @@ CUresult
 cuMemsetD8Async (CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream)
 {
   return submit_copy (stream, (void *) to, NULL, bytes, value);
+}
+
+CUresult
+cuMemAllocPitch (CUdeviceptr *p, size_t *pitch, size_t width, size_t height, unsigned element)
+{
+  *pitch = (width + 511) / 512 * 512;
+  return cuMemAlloc (p, *pitch * height);
+}
+
+CUresult
+cuPointerGetAttribute (void *value, CUpointer_attribute attribute, CUdeviceptr p)
+{
+  if (attribute != CU_POINTER_ATTRIBUTE_CONTEXT || !owner_of (p, 1))
+    return CUDA_ERROR_INVALID_VALUE;
+  *(CUcontext *) value = getenv ("FAKE_CUDA_POOL") ? NULL : owner_of (p, 1);
+  return CUDA_SUCCESS;
+}
+
+typedef struct
+{
+  char *to;
+  const char *from;
+  size_t to_pitch, from_pitch, bytes, rows;
+} RowCopy;
+
+static void
+run_row_copy (void *data)
+{
+  const RowCopy *copy = data;
+
+  for (size_t y = 0; y < copy->rows; y++)
+    memcpy (copy->to + y * copy->to_pitch, copy->from + y * copy->from_pitch, copy->bytes);
+}
+
+/* what the real driver does not tell of */
+static int
+is_in_block (CUdeviceptr p, size_t pitch, size_t bytes, size_t rows, CUcontext context)
+{
+  CUcontext owner = owner_of (p, (rows - 1) * pitch + bytes);
+
+  return owner && pitch >= bytes && (!context || context == owner || getenv ("FAKE_CUDA_POOL"));
+}
+
+CUresult
+cuMemcpy3DPeerAsync (const CUDA_MEMCPY3D_PEER *c, CUstream stream)
+{
+  const RowCopy copy = { (char *) c->dstDevice, (const char *) c->srcDevice, c->dstPitch,
+    c->srcPitch, c->WidthInBytes, c->Height };
+
+  NEED_CONTEXT ();
+  if (c->srcMemoryType != CU_MEMORYTYPE_DEVICE || c->dstMemoryType != CU_MEMORYTYPE_DEVICE
+      || c->Depth != 1 || c->Height == 0 || !c->srcContext || !c->dstContext
+      || !is_in_block (c->srcDevice, c->srcPitch, c->WidthInBytes, c->Height, c->srcContext)
+      || !is_in_block (c->dstDevice, c->dstPitch, c->WidthInBytes, c->Height, c->dstContext))
+    return CUDA_ERROR_INVALID_VALUE;
+  fake_cuda_submit (stream, run_row_copy, &copy, sizeof copy);
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuMemcpy2DAsync (const CUDA_MEMCPY2D *c, CUstream stream)
+{
+  const int from_host = c->srcMemoryType == CU_MEMORYTYPE_HOST;
+  const int to_host = c->dstMemoryType == CU_MEMORYTYPE_HOST;
+  const RowCopy copy = { to_host ? c->dstHost : (char *) c->dstDevice,
+    from_host ? c->srcHost : (const char *) c->srcDevice, c->dstPitch, c->srcPitch, c->WidthInBytes,
+    c->Height };
+
+  NEED_CONTEXT ();
+  if (c->srcXInBytes || c->srcY || c->dstXInBytes || c->dstY
+      || (!from_host && !is_in_block (c->srcDevice, c->srcPitch, c->WidthInBytes, c->Height, NULL))
+      || (!to_host && !is_in_block (c->dstDevice, c->dstPitch, c->WidthInBytes, c->Height, NULL)))
+    return CUDA_ERROR_INVALID_VALUE;
+  downloads += to_host;
+  fake_cuda_submit (stream, run_row_copy, &copy, sizeof copy);
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuMemcpy2D (const CUDA_MEMCPY2D *c)
+{
+  return cuMemcpy2DAsync (c, NULL);
 }
 
 /* --- modules ------------------ */
@@ -494,7 +625,8 @@ cuDeviceTotalMem (size_t *bytes, CUdevice device)
 CUresult
 cuDevicePrimaryCtxRetain (CUcontext *context, CUdevice device)
 {
-  *context = (CUcontext) &the_context;
+  primary[device].device = device;
+  *context = &primary[device];
   return CUDA_SUCCESS;
 }
 
@@ -507,7 +639,9 @@ cuDevicePrimaryCtxRelease (CUdevice device)
 CUresult
 cuCtxPushCurrent (CUcontext context)
 {
-  depth++;
+  if (depth == sizeof contexts / sizeof *contexts)
+    return CUDA_ERROR_INVALID_VALUE;
+  contexts[depth++] = context;
   return CUDA_SUCCESS;
 }
 
@@ -516,8 +650,52 @@ cuCtxPopCurrent (CUcontext *context)
 {
   HAS_CONTEXT ();
   depth--;
+  if (context)
+    *context = contexts[depth];
   return CUDA_SUCCESS;
 }
+
+/* --- what libgstcuda looks for, by the names that it asks for ------------------ */
+
+FAKE_CUDA_NAMED (cuCtxCreate_v2, CUcontext *context, unsigned flags, CUdevice device)
+{
+  *context = calloc (1, sizeof **context);
+  (*context)->device = device;
+  return cuCtxPushCurrent (*context);
+}
+
+FAKE_CUDA_NAMED (cuCtxDestroy_v2, CUcontext context)
+{
+  free (context);
+  return CUDA_SUCCESS;
+}
+
+FAKE_CUDA_NAMED (cuStreamDestroy, CUstream stream)
+{
+  return cuStreamDestroy (stream);
+}
+
+FAKE_CUDA_NAMED (cuDeviceCanAccessPeer, int *can, CUdevice device, CUdevice peer)
+{
+  *can = 0;
+  return CUDA_SUCCESS;
+}
+
+#define REFUSED(name) FAKE_CUDA_NAMED (name, void) { return CUDA_ERROR_NOT_SUPPORTED; }
+
+REFUSED (cuCtxEnablePeerAccess)
+REFUSED (cuCtxDisablePeerAccess)
+REFUSED (cuGLGetDevices_v2)
+REFUSED (cuGraphicsGLRegisterBuffer)
+REFUSED (cuGraphicsGLRegisterImage)
+REFUSED (cuGraphicsMapResources)
+REFUSED (cuGraphicsResourceGetMappedPointer_v2)
+REFUSED (cuGraphicsResourceSetMapFlags_v2)
+REFUSED (cuGraphicsSubResourceGetMappedArray)
+REFUSED (cuGraphicsUnmapResources)
+REFUSED (cuGraphicsUnregisterResource)
+REFUSED (cuTexObjectCreate)
+REFUSED (cuTexObjectDestroy)
 
 CUresult
 cuEventCreate (CUevent *event, unsigned flags)
@@ -561,6 +739,12 @@ void
 fake_cuda_spend (double milliseconds)
 {
   now += milliseconds;
+}
+
+int
+fake_cuda_count_downloads (void)
+{
+  return downloads;
 }
 
 int

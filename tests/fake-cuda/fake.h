@@ -17,3 +17,11 @@ void fake_cuda_spend (double milliseconds);
 
 /* How many times an elapsed time was asked for. */
 int fake_cuda_count_measured (void);
+
+/* How many copies of rows to the host there were. */
+int fake_cuda_count_downloads (void);
+
+/* A function by the very name that others look for, which in cuda.h may be a macro's. */
+#define FAKE_CUDA_NAMED(name, ...) \
+  CUresult fake_##name (__VA_ARGS__) __asm__ (#name); \
+  CUresult fake_##name (__VA_ARGS__)
