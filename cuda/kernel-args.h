@@ -11,6 +11,8 @@
 
 #include <stdint.h>
 
+#include "nn/augment-math.h"
+
 #define NN_BLOCK 256      /* threads of a block */
 #define NN_CHUNK 4096     /* parameters in an optimizer's chunk */
 #define NN_CHUNK_LANES 1024
@@ -385,6 +387,27 @@ typedef struct
   double *sums;
 } NnPenaltyArgs;
 
+/* What a training step sees, of the pictures on the device. count: samples x pixels. The pixels
+ * are finished where no change of the recipe needs the whole picture, else by a block a sample. */
+typedef struct
+{
+  uint32_t count, blocks;
+  uint32_t needs_wholes;
+  NnAugmentForm form;
+  const uint8_t *pictures;
+  const NnAugmentEntry *entries;
+  float *dst; /* (samples, rows, columns, channels) */
+} NnAugmentArgs;
+
+/* Pairs of samples, first and last, second and last but one, mixed. count: pairs x pixels */
+typedef struct
+{
+  uint32_t count, samples;
+  NnAugmentForm form;
+  const NnMixEntry *mixes;
+  float *dst;
+} NnMixArgs;
+
 /* --- the list ------------------ */
 
 /* X (name, arguments): a thread an element */
@@ -411,11 +434,14 @@ typedef struct
   X (nn_k_average, NnAverageArgs) \
   X (nn_k_check, NnCheckArgs) \
   X (nn_k_bn_move, NnBnMoveArgs) \
-  X (nn_k_scale, NnScaleArgs)
+  X (nn_k_scale, NnScaleArgs) \
+  X (nn_k_augment, NnAugmentArgs) \
+  X (nn_k_mix, NnMixArgs)
 
 /* X (name, arguments, rounds of reduction): a block of NN_BLOCK threads an item */
 #define NN_BLOCK_KERNELS(X) \
   X (nn_k_softmax, NnSoftmaxArgs, 2) \
   X (nn_k_softmax_backward, NnSoftmaxBackwardArgs, 1) \
   X (nn_k_sums, NnSumsArgs, 1) \
-  X (nn_k_penalty, NnPenaltyArgs, 1)
+  X (nn_k_penalty, NnPenaltyArgs, 1) \
+  X (nn_k_augment_wholes, NnAugmentArgs, 3)

@@ -512,3 +512,103 @@ nn_k_penalty_last (const NnPenaltyArgs *a, uint32_t block, uint32_t thread, cons
   if (thread == 0)
     a->sums[block] = s->result[0];
 }
+
+/* --- augmentation ------------------ */
+
+static inline NN_HOST_DEVICE void
+nn_k_augment_at (const NnAugmentArgs *a, uint32_t i)
+{
+  const NnAugmentForm *f = &a->form;
+  const uint32_t pixels = f->rows * f->columns, row = i % pixels / f->columns;
+  const uint32_t column = i % f->columns;
+  const NnAugmentEntry *e = &a->entries[i / pixels];
+  const uint64_t size = (uint64_t) f->source_rows * f->source_columns * f->channels;
+  float pixel[3];
+
+  nn_augment_source_pixel (f, e, a->pictures + e->picture * size, row, column, pixel);
+  if (!a->needs_wholes) {
+    nn_augment_light (f, e, 0, 0, pixel);
+    nn_augment_finish (f, e, 0, row, column, pixel);
+  }
+  for (uint32_t ch = 0; ch < f->channels; ch++)
+    a->dst[(uint64_t) i * f->channels + ch] = pixel[ch];
+}
+
+static inline NN_HOST_DEVICE uint32_t
+nn_k_augment_wholes_width (const NnAugmentArgs *a)
+{
+  return 1;
+}
+
+static inline NN_HOST_DEVICE int
+nn_k_augment_wholes_is_max (uint32_t round)
+{
+  return round < 2;
+}
+
+/* the highest value, the lowest's negative, the sum of the luma */
+static inline NN_HOST_DEVICE void
+nn_k_augment_wholes_part (
+    const NnAugmentArgs *a, uint32_t block, uint32_t thread, uint32_t round, NnShared *s)
+{
+  const NnAugmentForm *f = &a->form;
+  const NnAugmentEntry *e = &a->entries[block];
+  const uint32_t pixels = f->rows * f->columns;
+  const float *src = a->dst + (uint64_t) block * pixels * f->channels;
+  const uint32_t wanted = round < 2 ? NN_CHANGE_SHIFT : NN_CHANGE_CONTRAST;
+  double part = round < 2 ? -1e30 : 0;
+
+  for (uint32_t i = thread; i < pixels && e->changes & wanted; i += NN_BLOCK) {
+    float pixel[3];
+
+    for (uint32_t ch = 0; ch < f->channels; ch++) {
+      const double value = round == 0 ? src[i * f->channels + ch] : -src[i * f->channels + ch];
+
+      pixel[ch] = src[i * f->channels + ch];
+      if (round < 2)
+        part = value > part ? value : part;
+    }
+    if (round == 2) {
+      nn_augment_light (f, e, (float) -s->result[1], (float) s->result[0], pixel);
+      part += nn_augment_luma (f, pixel);
+    }
+  }
+  s->a[thread] = part;
+  s->b[thread] = 0;
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_augment_wholes_last (
+    const NnAugmentArgs *a, uint32_t block, uint32_t thread, const NnShared *s)
+{
+  const NnAugmentForm *f = &a->form;
+  const NnAugmentEntry *e = &a->entries[block];
+  const uint32_t pixels = f->rows * f->columns;
+  float *dst = a->dst + (uint64_t) block * pixels * f->channels;
+
+  for (uint32_t i = thread; i < pixels; i += NN_BLOCK) {
+    float *pixel = dst + i * f->channels;
+
+    nn_augment_light (f, e, (float) -s->result[1], (float) s->result[0], pixel);
+    nn_augment_finish (
+        f, e, (float) (s->result[2] / pixels), i / f->columns, i % f->columns, pixel);
+  }
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_mix_at (const NnMixArgs *a, uint32_t i)
+{
+  const NnAugmentForm *f = &a->form;
+  const uint32_t pixels = f->rows * f->columns, pair = i / pixels, pixel = i % pixels;
+  const uint32_t row = pixel / f->columns, column = pixel % f->columns;
+  const NnMixEntry *m = &a->mixes[pair];
+  float *x = a->dst + ((uint64_t) pair * pixels + pixel) * f->channels;
+  float *y = a->dst + ((uint64_t) (a->samples - 1 - pair) * pixels + pixel) * f->channels;
+
+  if (!m->is_mixed
+      || (m->is_cut
+          && (row < m->top || row >= m->bottom || column < m->left || column >= m->right)))
+    return;
+  for (uint32_t ch = 0; ch < f->channels; ch++)
+    nn_augment_blend (m->is_cut ? 0 : m->lambda, x + ch, y + ch);
+}

@@ -129,7 +129,7 @@ nn_k_conv_at (const NnConvArgs *a, uint32_t i)
 typedef struct
 {
   double a[NN_BLOCK], b[NN_BLOCK];
-  double result[2];
+  double result[3];
 } NnShared;
 
 static inline NN_HOST_DEVICE void

@@ -106,6 +106,7 @@ static const NnBackendClass klass = {
   .host_new = nn_cuda_host_new,
   .host_free = nn_cuda_host_free,
   .plan_run_packs = nn_cuda_plan_run_packs,
+  .plan_set_pictures = nn_cuda_plan_set_pictures,
 #endif
 };
 

@@ -16,6 +16,7 @@ typedef struct
   NnCudaInfer *infer;
   NnCudaPacks packs;
   NnCudaTrain *train;    /* NULL: inference only */
+  NnCudaPictures pictures;
   gboolean host_changed; /* the host's parameters are newer than the device's */
   gboolean stale;        /* the device's are newer than what infer made of them */
 } CudaPlan;
@@ -207,8 +208,24 @@ nn_cuda_plan_train_step (gpointer data, const NnStep *step, NnOptimizer *optimiz
   if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
     return FALSE;
   ok = take_params (plan, error)
-      && nn_cuda_train_step (plan->train, plan->input, step, optimizer, result, error);
+      && nn_cuda_train_step (
+          plan->train, plan->input, &plan->pictures, step, optimizer, result, error);
   plan->stale = TRUE;
+  nn_cuda_leave ();
+  return ok;
+}
+
+gboolean
+nn_cuda_plan_set_pictures (gpointer data, const NnAugmentForm *form, const guint8 *bytes,
+    gsize n_pictures, GError **error)
+{
+  CudaPlan *plan = data;
+  gboolean ok;
+
+  if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
+    return FALSE;
+  ok = nn_cuda_pictures_init (
+      &plan->pictures, &plan->c, plan->batch, form, bytes, n_pictures, error);
   nn_cuda_leave ();
   return ok;
 }

@@ -90,6 +90,8 @@ const float *nn_cuda_plan_run_packs (
 char *nn_cuda_plan_describe (gpointer plan);
 gboolean nn_cuda_plan_train_step (gpointer plan, const NnStep *step, NnOptimizer *optimizer,
     NnStepResult *result, GError **error);
+gboolean nn_cuda_plan_set_pictures (gpointer plan, const NnAugmentForm *form,
+    const guint8 *bytes, gsize n_pictures, GError **error);
 void nn_cuda_plan_params_changed (gpointer plan);
 gboolean nn_cuda_plan_sync (gpointer plan, NnOptimizer *optimizer, GError **error);
 const float *nn_cuda_plan_run_averaged (

@@ -485,8 +485,8 @@ take_optimizer (NnCudaTrain *train, const NnOptimizer *optimizer, GError **error
 }
 
 static gboolean
-upload_step (NnCudaTrain *train, const float *host_input, const NnStep *step,
-    const NnOptimizer *o, GError **error)
+upload_step (NnCudaTrain *train, const float *host_input, NnCudaPictures *pictures,
+    const NnStep *step, const NnOptimizer *o, GError **error)
 {
   const NnHost *host = train->c->device->host;
   const gsize n = step->n, rest = train->batch - n, in = train->in_size * sizeof (float);
@@ -512,7 +512,8 @@ upload_step (NnCudaTrain *train, const float *host_input, const NnStep *step,
       && nn_cuda_upload (train->c, train->targets, train->host_targets,
           n * train->n_outputs * sizeof (float), error)
       && nn_cuda_upload (train->c, train->weights, train->host_weights, n * sizeof (float), error)
-      && nn_cuda_upload (train->c, train->input, host_input, n * in, error)
+      && (step->entries ? nn_cuda_pictures_put (pictures, step, train->input, error)
+                        : nn_cuda_upload (train->c, train->input, host_input, n * in, error))
       /* what does not take part is finite, so that it times 0 is 0 */
       && nn_cuda_clear (train->c, train->input + n * train->in_size, rest * in, error);
 }
@@ -535,8 +536,8 @@ add_up (const NnCudaTrain *train, const NnStep *step, NnStepResult *result)
 }
 
 gboolean
-nn_cuda_train_step (NnCudaTrain *train, const float *host_input, const NnStep *step,
-    NnOptimizer *optimizer, NnStepResult *result, GError **error)
+nn_cuda_train_step (NnCudaTrain *train, const float *host_input, NnCudaPictures *pictures,
+    const NnStep *step, NnOptimizer *optimizer, NnStepResult *result, GError **error)
 {
   g_autoptr (GError) reason = NULL;
   gboolean first;
@@ -546,7 +547,7 @@ nn_cuda_train_step (NnCudaTrain *train, const float *host_input, const NnStep *s
   first = !train->graph && !train->graph_failed;
   train->optimizer = NULL; /* whatever fails from here on */
   train->dirty = train->slots_dirty = TRUE;
-  if (!upload_step (train, host_input, step, optimizer, error)
+  if (!upload_step (train, host_input, pictures, step, optimizer, error)
       || !(train->graph
               ? NN_CU (cuGraphLaunch, NN_ERROR_RUN, error, train->graph, train->c->stream)
               : record (train, error))

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "cuda/augment.h"
 #include "cuda/plan.h"
 
 G_BEGIN_DECLS
@@ -17,10 +18,11 @@ NnCudaTrain *nn_cuda_train_new (NnCudaContext *c, const NnCudaParams *params,
     const NnPlanOptions *options, NnPrecision precision, float *input, GError **error);
 void nn_cuda_train_free (NnCudaTrain *train);
 
-/* @host_input: pinned. The optimizer's state is taken from the host where it is not the one
- * that the last step left. */
-gboolean nn_cuda_train_step (NnCudaTrain *train, const float *host_input, const NnStep *step,
-    NnOptimizer *optimizer, NnStepResult *result, GError **error);
+/* @host_input: pinned, or @step has entries, of @pictures. The optimizer's state is taken from
+ * the host where it is not the one that the last step left. */
+gboolean nn_cuda_train_step (NnCudaTrain *train, const float *host_input,
+    NnCudaPictures *pictures, const NnStep *step, NnOptimizer *optimizer, NnStepResult *result,
+    GError **error);
 
 /* The parameters and the average of @optimizer, which has one, change places, with nothing
  * else running: to be called again when something has been run. */

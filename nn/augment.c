@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "nn/rng.h"
-#include "nn/warp-math.h"
 
 G_STATIC_ASSERT ((int) NN_FILL_NEAREST == (int) NN_WARP_NEAREST);
 G_STATIC_ASSERT ((int) NN_FILL_CONSTANT == (int) NN_WARP_CONSTANT);
@@ -205,63 +204,74 @@ nn_augment_draw (const NnAugment *a, guint64 seed, guint64 draw, guint height, g
 
 /* --- the pixels ---------------------------------------------------------------------- */
 
-typedef struct
+void
+nn_augment_form (const NnAugment *augment, const NnPreprocess *pre, NnAugmentForm *form)
 {
-  const NnAugment *augment;
-  const guint8 *src;
-  int height, width, channels; /* of the source */
-  int out_width;
-  double *col_y, *col_x; /* matrix[1] * column, matrix[4] * column: SciPy's own products */
-} Warp;
+  *form = (NnAugmentForm) {
+    .rows = pre->height,
+    .columns = pre->width,
+    .channels = nn_preprocess_get_n_channels (pre),
+    .is_bgr = pre->channels == NN_CHANNELS_BGR,
+    .source_rows = augment->source_height ? augment->source_height : pre->height,
+    .source_columns = augment->source_width ? augment->source_width : pre->width,
+    .fill = (NnWarpFill) augment->fill_mode,
+    .is_bilinear = augment->interpolation_order != 0,
+    .cval = (float) augment->cval,
+  };
+  memcpy (form->mean, pre->mean, sizeof form->mean);
+  memcpy (form->scale, pre->scale, sizeof form->scale);
+}
 
-/* one output row of @warp, float values 0..255, as SciPy adds: offset, then
- * row * coefficient, then column * coefficient */
-static void
-warp_row (const Warp *w, const double *matrix, int row, float *dst)
+void
+nn_augment_entry (const NnAugmentForm *form, const NnAugmentParams *p, NnAugmentEntry *entry)
 {
-  const NnWarpFill fill = (NnWarpFill) w->augment->fill_mode;
-  const double y0 = matrix[2] + row * matrix[0], x0 = matrix[5] + row * matrix[3];
-  const int channels = w->channels;
-  const gsize line = (gsize) w->width * channels;
+  const double *shift = p->channel_shift;
+  const gboolean is_shifted = shift[0] != 0 || shift[1] != 0 || shift[2] != 0;
+  const gboolean is_saturated = form->channels == 3 && (p->saturation != 0 || p->grayscale);
 
-  for (int c = 0; c < w->out_width; c++, dst += channels) {
-    double y = nn_warp_coordinate (y0 + w->col_y[c], w->height, fill);
-    double x = nn_warp_coordinate (x0 + w->col_x[c], w->width, fill);
-
-    if (fill == NN_WARP_CONSTANT && (y < 0 || x < 0)) {
-      for (int ch = 0; ch < channels; ch++)
-        dst[ch] = (float) w->augment->cval;
-      continue;
-    }
-    if (w->augment->interpolation_order == 0) {
-      int iy = nn_warp_index ((int) floor (y + 0.5), w->height, fill);
-      int ix = nn_warp_index ((int) floor (x + 0.5), w->width, fill);
-      const guint8 *p = w->src + ((gsize) iy * w->width + ix) * channels;
-
-      for (int ch = 0; ch < channels; ch++)
-        dst[ch] = p[ch];
-    } else {
-      int fy = (int) floor (y), fx = (int) floor (x);
-      double wy = y - fy, wx = x - fx;
-      const guint8 *top = w->src + nn_warp_index (fy, w->height, fill) * line;
-      const guint8 *bottom = w->src + nn_warp_index (fy + 1, w->height, fill) * line;
-      int left = nn_warp_index (fx, w->width, fill) * channels;
-      int right = nn_warp_index (fx + 1, w->width, fill) * channels;
-
-      for (int ch = 0; ch < channels; ch++) {
-        double sum = top[left + ch] * (1 - wy) * (1 - wx);
-
-        sum += top[right + ch] * (1 - wy) * wx;
-        sum += bottom[left + ch] * wy * (1 - wx);
-        sum += bottom[right + ch] * wy * wx;
-        dst[ch] = (float) sum;
-      }
-    }
+  *entry = (NnAugmentEntry) {
+    .shift = { (float) shift[0], (float) shift[1], (float) shift[2] },
+    .brightness = (float) (1 + p->brightness),
+    .contrast = (float) (1 + p->contrast),
+    .saturation = p->grayscale ? 0 : (float) (1 + p->saturation),
+    .changes = (p->is_identity ? 0 : NN_CHANGE_WARP) | (p->hflip ? NN_CHANGE_HFLIP : 0)
+        | (p->vflip ? NN_CHANGE_VFLIP : 0) | (is_shifted ? NN_CHANGE_SHIFT : 0)
+        | (p->brightness != 0 ? NN_CHANGE_BRIGHTNESS : 0)
+        | (p->contrast != 0 ? NN_CHANGE_CONTRAST : 0)
+        | (is_saturated ? NN_CHANGE_SATURATION : 0),
+  };
+  memcpy (entry->matrix, p->matrix, sizeof entry->matrix);
+  if (p->erase[2] > 0) {
+    entry->erase[0] = (guint) (p->erase[0] * form->rows);
+    entry->erase[1] = (guint) (p->erase[1] * form->columns);
+    entry->erase[2] = MIN ((guint) ((p->erase[0] + p->erase[2]) * form->rows + 0.5), form->rows);
+    entry->erase[3]
+        = MIN ((guint) ((p->erase[1] + p->erase[3]) * form->columns + 0.5), form->columns);
+    for (guint c = 0; c < 3; c++)
+      entry->erase_color[c] = (float) p->erase_color[c];
   }
 }
 
+typedef struct
+{
+  const NnAugmentForm *form;
+  const guint8 *src;
+  double *col_y, *col_x; /* matrix[1] * column, matrix[4] * column */
+} Warp;
+
+/* one output row, float values 0..255: nn_augment_source_pixel() but for the flips */
 static void
-shift_channels (const NnAugmentParams *params, gsize n_pixels, guint channels, float *x)
+warp_row (const Warp *w, const double *matrix, guint row, float *dst)
+{
+  const NnAugmentForm form = *w->form; /* known not to change */
+  const double y = matrix[2] + row * matrix[0], x = matrix[5] + row * matrix[3];
+
+  for (guint c = 0; c < form.columns; c++, dst += form.channels)
+    nn_augment_warp (&form, w->src, y + w->col_y[c], x + w->col_x[c], dst);
+}
+
+static void
+shift_channels (const NnAugmentEntry *entry, gsize n_pixels, guint channels, float *x)
 {
   float lowest = x[0], highest = x[0];
 
@@ -271,62 +281,40 @@ shift_channels (const NnAugmentParams *params, gsize n_pixels, guint channels, f
   }
   for (gsize i = 0; i < n_pixels; i++)
     for (guint c = 0; c < channels; c++)
-      x[i * channels + c]
-          = CLAMP (x[i * channels + c] + (float) params->channel_shift[c], lowest, highest);
-}
-
-/* the weights of ITU-R BT.601, as torchvision's rgb_to_grayscale has them; the
- * middle channel is green in RGB and BGR alike */
-static float
-luma (const float *pixel, guint channels, gboolean bgr)
-{
-  if (channels == 1)
-    return pixel[0];
-  return 0.299f * pixel[bgr ? 2 : 0] + 0.587f * pixel[1] + 0.114f * pixel[bgr ? 0 : 2];
+      x[i * channels + c] = nn_augment_shift (entry, c, x[i * channels + c], lowest, highest);
 }
 
 static void
-jitter_colors (const NnAugmentParams *p, gsize n_pixels, guint channels, gboolean bgr, float *x)
+jitter_colors (const NnAugmentForm *form, const NnAugmentEntry *entry, gsize n_pixels, float *x)
 {
+  const guint channels = form->channels;
   const gsize n = n_pixels * channels;
 
-  if (p->brightness != 0)
+  if (entry->changes & NN_CHANGE_BRIGHTNESS)
     for (gsize i = 0; i < n; i++)
-      x[i] = CLAMP (x[i] * (float) (1 + p->brightness), 0, 255);
-  if (p->contrast != 0) {
-    const float factor = (float) (1 + p->contrast);
+      x[i] = nn_augment_brighten (entry, x[i]);
+  if (entry->changes & NN_CHANGE_CONTRAST) {
     double sum = 0;
     float mean;
 
     for (gsize i = 0; i < n_pixels; i++)
-      sum += luma (x + i * channels, channels, bgr);
+      sum += nn_augment_luma (form, x + i * channels);
     mean = (float) (sum / (double) n_pixels);
     for (gsize i = 0; i < n; i++)
-      x[i] = CLAMP (mean + (x[i] - mean) * factor, 0, 255);
+      x[i] = nn_augment_spread (x[i], mean, entry->contrast);
   }
-  if (channels == 3 && (p->saturation != 0 || p->grayscale)) {
-    const float factor = p->grayscale ? 0 : (float) (1 + p->saturation);
-
-    for (gsize i = 0; i < n; i += 3) {
-      const float gray = luma (x + i, 3, bgr);
-
-      for (guint c = 0; c < 3; c++)
-        x[i + c] = CLAMP (gray + (x[i + c] - gray) * factor, 0, 255);
-    }
-  }
+  if (entry->changes & NN_CHANGE_SATURATION)
+    for (gsize i = 0; i < n; i += 3)
+      nn_augment_saturate (form, entry, x + i);
 }
 
 static void
-erase (const NnAugmentParams *p, guint height, guint width, guint channels, float *x)
+erase (const NnAugmentForm *form, const NnAugmentEntry *entry, float *x)
 {
-  const guint top = (guint) (p->erase[0] * height), left = (guint) (p->erase[1] * width);
-  const guint bottom = MIN ((guint) ((p->erase[0] + p->erase[2]) * height + 0.5), height);
-  const guint right = MIN ((guint) ((p->erase[1] + p->erase[3]) * width + 0.5), width);
-
-  for (guint r = top; r < bottom; r++)
-    for (guint c = left; c < right; c++)
-      for (guint ch = 0; ch < channels; ch++)
-        x[((gsize) r * width + c) * channels + ch] = (float) p->erase_color[ch];
+  for (guint r = entry->erase[0]; r < entry->erase[2]; r++)
+    for (guint c = entry->erase[1]; c < entry->erase[3]; c++)
+      for (guint ch = 0; ch < form->channels; ch++)
+        x[((gsize) r * form->columns + c) * form->channels + ch] = entry->erase_color[ch];
 }
 
 void
@@ -338,12 +326,12 @@ nn_augment_apply (const NnAugment *augment, const NnAugmentParams *params,
   const double *m = params->matrix;
   g_autofree double *columns = g_new (double, 2 * (gsize) pre->width);
   g_autofree float *row = g_new (float, line);
-  gboolean shift = params->channel_shift[0] != 0 || params->channel_shift[1] != 0
-      || params->channel_shift[2] != 0;
-  Warp warp = { augment, src, (int) (augment->source_height ? augment->source_height : pre->height),
-    (int) (augment->source_width ? augment->source_width : pre->width), (int) channels,
-    (int) pre->width, columns, columns + pre->width };
+  NnAugmentForm form;
+  NnAugmentEntry entry;
+  Warp warp = { &form, src, columns, columns + pre->width };
 
+  nn_augment_form (augment, pre, &form);
+  nn_augment_entry (&form, params, &entry);
   for (guint c = 0; c < pre->width; c++) {
     warp.col_y[c] = c * m[1];
     warp.col_x[c] = c * m[4];
@@ -356,17 +344,16 @@ nn_augment_apply (const NnAugment *augment, const NnAugmentParams *params,
       for (gsize i = 0; i < line; i++)
         warped[i] = src[y * line + i];
     else
-      warp_row (&warp, m, (int) y, warped);
+      warp_row (&warp, m, y, warped);
     if (params->hflip)
       for (guint x = 0; x < pre->width; x++)
         memcpy (to + x * channels, row + (pre->width - 1 - x) * channels,
             channels * sizeof (float));
   }
-  if (shift)
-    shift_channels (params, n_pixels, channels, dst);
-  jitter_colors (params, n_pixels, channels, pre->channels == NN_CHANNELS_BGR, dst);
-  if (params->erase[2] > 0)
-    erase (params, pre->height, pre->width, channels, dst);
+  if (entry.changes & NN_CHANGE_SHIFT)
+    shift_channels (&entry, n_pixels, channels, dst);
+  jitter_colors (&form, &entry, n_pixels, dst);
+  erase (&form, &entry, dst);
   for (gsize i = 0; i < n_pixels * channels; i += channels)
     for (guint c = 0; c < channels; c++)
       dst[i + c] = (dst[i + c] - pre->mean[c]) * pre->scale[c];

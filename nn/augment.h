@@ -4,6 +4,7 @@
 
 #include <glib.h>
 
+#include "nn/augment-math.h"
 #include "nn/image.h"
 
 G_BEGIN_DECLS
@@ -85,6 +86,11 @@ void nn_augment_matrix (const NnAugment *augment, guint height, guint width,
  * @pre. @src: (H, W, C) bytes of the source's size; @dst: floats of @pre's. */
 void nn_augment_apply (const NnAugment *augment, const NnAugmentParams *params,
     const NnPreprocess *pre, const guint8 *src, float *dst);
+
+/* The same in the terms of nn/augment-math.h, for a device; entry->picture is 0. */
+void nn_augment_form (const NnAugment *augment, const NnPreprocess *pre, NnAugmentForm *form);
+void nn_augment_entry (
+    const NnAugmentForm *form, const NnAugmentParams *params, NnAugmentEntry *entry);
 
 /* What was drawn, in short words with two blanks between: "flip  v-flip
  * rot -12°  shift +8,-3 px  shear +0.05 rad  zoom 0.90,1.12  color +9,-4,+0",

@@ -12,7 +12,7 @@ G_BEGIN_DECLS
  * $libdir/classify, or in $CLASSIFY_BACKEND_PATH) and asks for the one symbol
  * below. A module calls nn/ through NnHost only. */
 
-#define NN_BACKEND_ABI 5
+#define NN_BACKEND_ABI 6
 
 /* What the host offers to a module. */
 typedef struct
@@ -71,6 +71,10 @@ struct _NnBackendClass
   void (*host_free) (gpointer device, gpointer memory);
   const float *(*plan_run_packs) (
       gpointer plan, const NnPack *packs, guint n_packs, GError **error);
+
+  /* Augmentation; NULL likewise. */
+  gboolean (*plan_set_pictures) (gpointer plan, const NnAugmentForm *form, const guint8 *bytes,
+      gsize n_pictures, GError **error);
 };
 
 /* A module exports this function under this name. Returns NULL when it cannot

@@ -437,6 +437,23 @@ swap_average (NnPlan *plan, NnOptimizer *optimizer)
   nn_plan_params_changed (plan);
 }
 
+gboolean
+nn_plan_set_pictures (NnPlan *plan, const NnAugmentForm *form, const guint8 *bytes,
+    gsize n_pictures, GError **error)
+{
+  const NnShape *in = nn_model_get_input_shape (plan->model);
+
+  g_return_val_if_fail (plan->training && in->dims[0] == form->rows
+          && in->dims[1] == form->columns && in->dims[2] == form->channels,
+      FALSE);
+  if (plan->backend->klass->plan_set_pictures)
+    return plan->backend->klass->plan_set_pictures (
+        plan->handle, form, bytes, n_pictures, error);
+  g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED, "device %s wants its input from the host",
+      nn_backend_get_device (plan->backend));
+  return FALSE;
+}
+
 const float *
 nn_plan_run_averaged (NnPlan *plan, NnOptimizer *optimizer, guint n, GError **error)
 {

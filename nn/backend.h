@@ -130,6 +130,13 @@ void nn_backend_host_free (NnBackend *backend, guint8 *memory);
 gboolean nn_plan_train_step (NnPlan *plan, const NnStep *step, NnOptimizer *optimizer,
     NnStepResult *result, GError **error);
 
+/* Gives a training plan pictures to make its input of, step by step (NnStep.entries): @bytes has
+ * @n_pictures of (form->source_rows, form->source_columns, form->channels), which the device
+ * keeps. FALSE with NN_ERROR_UNSUPPORTED where it wants its input from the host, as the CPU does,
+ * or NN_ERROR_NO_MEMORY. */
+gboolean nn_plan_set_pictures (NnPlan *plan, const NnAugmentForm *form, const guint8 *bytes,
+    gsize n_pictures, GError **error);
+
 /* nn_plan_run() with the averaged parameters of optimizer->ema (NULL: with the present ones)
  * on a training plan, which goes on from the present ones. */
 const float *nn_plan_run_averaged (NnPlan *plan, NnOptimizer *optimizer, guint n, GError **error);

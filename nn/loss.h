@@ -4,6 +4,8 @@
 
 #include <glib.h>
 
+#include "nn/augment-math.h"
+
 G_BEGIN_DECLS
 
 typedef enum
@@ -21,6 +23,10 @@ typedef struct
   guint n_measured;     /* the first so many are in the result; 0: all. The others are learnt
                          * from all the same */
   guint64 seed;         /* of dropout */
+  /* Of a plan with pictures (nn_plan_set_pictures()): the input is made of them; NULL: it is
+   * there. */
+  const NnAugmentEntry *entries; /* (n) */
+  const NnMixEntry *mixes;       /* (n / 2): of sample i and n - 1 - i; NULL: none */
 } NnStep;
 
 typedef struct

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nn/augment.h"
 #include "nn/backend.h"
 #include "nn/error.h"
 #include "nn/frame-pack.h"
@@ -363,6 +364,130 @@ train (NnPlan *plan, NnOptimizer *optimizer, guint first, guint n, double *losse
   }
   nn_plan_sync (plan, optimizer, &error);
   g_assert_no_error (error);
+}
+
+/* --- augmentation ------------------ */
+
+#define N_PICTURES 11
+
+/* of a recipe that turns and bends, and one that has all there is */
+static void
+make_augmentation (gboolean is_full, NnAugment *augment)
+{
+  nn_augment_init (augment);
+  augment->rotation_range = 40;
+  augment->width_shift_range = augment->height_shift_range = 0.2;
+  augment->shear_range = 0.1;
+  augment->horizontal_flip = TRUE;
+  if (!is_full)
+    return;
+  augment->vertical_flip = TRUE;
+  augment->zoom_range[0] = 0.7;
+  augment->fill_mode = NN_FILL_REFLECT;
+  augment->interpolation_order = 1;
+  augment->channel_shift_range = 30;
+  augment->crop_scale[0] = 0.3;
+  augment->brightness = augment->contrast = augment->saturation = 0.4;
+  augment->grayscale = 0.2;
+  augment->erasing = 0.5;
+  augment->source_height = 20;
+  augment->source_width = 17;
+}
+
+/* Mixed on the host as on the device. */
+static void
+mix_on_host (const NnMixEntry *mix, const NnAugmentForm *form, float *a, float *b)
+{
+  for (guint i = 0; i < form->rows * form->columns * form->channels; i++) {
+    const guint row = i / form->channels / form->columns;
+    const guint column = i / form->channels % form->columns;
+
+    if (mix->is_mixed
+        && (!mix->is_cut
+            || (row >= mix->top && row < mix->bottom && column >= mix->left
+                && column < mix->right))) {
+      const float lambda = mix->is_cut ? 0 : mix->lambda, x = a[i], y = b[i];
+
+      a[i] = lambda * x + (1 - lambda) * y;
+      b[i] = lambda * y + (1 - lambda) * x;
+    }
+  }
+}
+
+/* One plan is given its input, the other one makes it: the same losses. */
+static void
+test_augmentation (gconstpointer is_full)
+{
+  NnModel *models[2] = { open_model (NULL), open_model (NULL) };
+  const gsize size = input_size (models[0]);
+  NnPlan *plans[2];
+  NnOptimizer *optimizers[2];
+  NnAugment augment;
+  NnAugmentForm form;
+  NnPreprocess pre;
+  g_autofree guint8 *pictures = NULL;
+  float targets[BATCH];
+  GError *error = NULL;
+  gsize picture_size;
+  NnRng rng;
+
+  nn_preprocess_init (&pre, 13, 14);
+  pre.mean[1] = 90;
+  pre.scale[0] = pre.scale[1] = pre.scale[2] = 1 / 255.f;
+  make_augmentation (is_full != NULL, &augment);
+  nn_augment_form (&augment, &pre, &form);
+  picture_size = form.source_rows * form.source_columns * form.channels;
+  pictures = g_malloc (N_PICTURES * picture_size);
+  nn_rng_init (&rng, 4, NN_STREAM_USER, 0);
+  for (gsize i = 0; i < N_PICTURES * picture_size; i++)
+    pictures[i] = (guint8) nn_rng_below (&rng, 256);
+  for (guint side = 0; side < 2; side++) {
+    plans[side] = make_plan (device, models[side], NN_PRECISION_FP32, BATCH, TRUE);
+    optimizers[side] = nn_optimizer_new (NN_OPTIMIZER_ADAM, models[side], &error);
+    g_assert_no_error (error);
+  }
+  nn_plan_set_pictures (plans[1], &form, pictures, N_PICTURES, &error);
+  g_assert_no_error (error);
+  for (guint step = 0; step < 12; step++) {
+    const guint n = step % 3 == 2 ? BATCH - 1 : BATCH;
+    NnAugmentEntry entries[BATCH];
+    NnMixEntry mixes[BATCH / 2] = { 0 };
+    float *input = nn_plan_get_input (plans[0]);
+    NnStepResult results[2];
+
+    for (guint i = 0; i < n; i++) {
+      const guint picture = (step * 5 + i) % N_PICTURES;
+      NnAugmentParams params;
+
+      nn_augment_draw (&augment, 9, step * BATCH + i, pre.height, pre.width, 3, &params);
+      nn_augment_entry (&form, &params, &entries[i]);
+      entries[i].picture = picture;
+      nn_augment_apply (
+          &augment, &params, &pre, pictures + picture * picture_size, input + i * size);
+      targets[i] = (float) (picture % 2);
+    }
+    for (guint i = 0; i < n / 2; i++) {
+      mixes[i] = (NnMixEntry) { step % 2, i == 1, 0.3f, 2, 3, 9, 11 };
+      mix_on_host (&mixes[i], &form, input + i * size, input + (n - 1 - i) * size);
+    }
+    for (guint side = 0; side < 2; side++) {
+      const NnStep s = { .n = n,
+        .targets = targets,
+        .seed = 5,
+        .entries = side ? entries : NULL,
+        .mixes = side && step % 2 ? mixes : NULL };
+
+      nn_plan_train_step (plans[side], &s, optimizers[side], &results[side], &error);
+      g_assert_no_error (error);
+    }
+    g_assert_cmpfloat_with_epsilon (
+        results[1].sum_loss, results[0].sum_loss, is_full ? 1e-3 : 1e-5);
+  }
+  for (guint side = 0; side < 2; side++) {
+    nn_optimizer_free (optimizers[side]);
+    nn_plan_free (plans[side]);
+    nn_model_unref (models[side]);
+  }
 }
 
 /* How far the loss may be from the CPU's in any of 100 steps, in which it falls from 0.6 to 0.02:
@@ -1043,7 +1168,8 @@ time_of_frame (NnModel *model, NnPrecision precision, gboolean on_device)
 
 /* median microseconds of a call from host memory to host memory */
 static double
-time_of (NnPlan *plan, guint n, NnOptimizer *optimizer, const float *targets)
+time_of (NnPlan *plan, guint n, NnOptimizer *optimizer, const float *targets,
+    const NnAugmentEntry *entries)
 {
   double times[100];
   GError *error = NULL;
@@ -1054,7 +1180,8 @@ time_of (NnPlan *plan, guint n, NnOptimizer *optimizer, const float *targets)
 
     if (optimizer)
       nn_plan_train_step (
-          plan, &(NnStep) { .n = n, .targets = targets }, optimizer, &result, &error);
+          plan, &(NnStep) { .n = n, .targets = targets, .entries = entries }, optimizer,
+          &result, &error);
     else
       nn_plan_run (plan, n, &error);
     g_assert_no_error (error);
@@ -1063,6 +1190,33 @@ time_of (NnPlan *plan, guint n, NnOptimizer *optimizer, const float *targets)
   }
   qsort (times, G_N_ELEMENTS (times), sizeof *times, compare_doubles);
   return times[G_N_ELEMENTS (times) / 2];
+}
+
+/* of 64 pictures that the device has */
+static double
+time_augmented (NnPlan *plan, NnOptimizer *optimizer, const float *targets)
+{
+  const NnShape *shape = nn_model_get_input_shape (nn_plan_get_model (plan));
+  g_autofree guint8 *pictures = g_malloc0 (64 * nn_shape_count (shape));
+  NnAugmentEntry entries[64];
+  GError *error = NULL;
+  NnAugment augment;
+  NnAugmentForm form;
+  NnPreprocess pre;
+
+  nn_preprocess_init (&pre, (guint) shape->dims[1], (guint) shape->dims[0]);
+  make_augmentation (FALSE, &augment);
+  nn_augment_form (&augment, &pre, &form);
+  nn_plan_set_pictures (plan, &form, pictures, 64, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < 64; i++) {
+    NnAugmentParams params;
+
+    nn_augment_draw (&augment, 1, i, pre.height, pre.width, 3, &params);
+    nn_augment_entry (&form, &params, &entries[i]);
+    entries[i].picture = i;
+  }
+  return time_of (plan, 64, optimizer, targets, entries);
 }
 
 static void
@@ -1077,7 +1231,7 @@ test_times (void)
       continue;
     for (guint b = 0; b < G_N_ELEMENTS (batches); b++) {
       NnPlan *plan = make_plan (device, model, precisions[p].precision, batches[b], FALSE);
-      const double us = time_of (plan, batches[b], NULL, NULL);
+      const double us = time_of (plan, batches[b], NULL, NULL, NULL);
 
       printf ("# time dogs-vs-cats %s batch %u: %.0f us, %.0f pictures/s\n",
           nn_precision_to_string (precisions[p].precision), batches[b], us, batches[b] / us * 1e6);
@@ -1098,7 +1252,11 @@ test_times (void)
     plan = make_plan (device, model, precisions[p].precision, 64, TRUE);
     optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, model, &error);
     printf ("# time training step of 64, %s: %.0f us\n",
-        nn_precision_to_string (precisions[p].precision), time_of (plan, 64, optimizer, targets));
+        nn_precision_to_string (precisions[p].precision),
+        time_of (plan, 64, optimizer, targets, NULL));
+    printf ("# time training step of 64, %s, augmented on the device: %.0f us\n",
+        nn_precision_to_string (precisions[p].precision),
+        time_augmented (plan, optimizer, targets));
     nn_optimizer_free (optimizer);
     nn_plan_free (plan);
   }
@@ -1130,6 +1288,8 @@ main (int argc, char **argv)
   g_test_add_func ("/gpu/second-start", test_second_start);
   for (guint i = 0; i < G_N_ELEMENTS (trainings); i++)
     g_test_add_data_func (trainings[i].path, GUINT_TO_POINTER (i), test_training);
+  g_test_add_data_func ("/gpu/augmentation/affine", NULL, test_augmentation);
+  g_test_add_data_func ("/gpu/augmentation/all", "all", test_augmentation);
   g_test_add_func ("/gpu/overflow", test_overflow);
   g_test_add_data_func (
       "/gpu/loss-scale-resumed/large", GUINT_TO_POINTER (524288), test_loss_scale_resumed);

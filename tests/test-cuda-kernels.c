@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cuda/kernel-bodies-train.h"
+#include "nn/augment.h"
 #include "nn/loss.h"
 
 #define RUN(name, args) \
@@ -529,6 +530,108 @@ test_average (void)
   g_assert_cmpmem (average, N * sizeof *w, old_w, N * sizeof *w);
 }
 
+/* --- augmentation ------------------ */
+
+/* What the kernels make of some pictures equals nn_augment_apply()'s: to the bit, but for a mean
+ * that is added up in another order. */
+static void
+check_augmentation (const NnAugment *augment, NnPreprocess *pre, double tolerance)
+{
+  enum
+  {
+    SAMPLES = 9,
+    PICTURES = 4
+  };
+  NnAugmentForm form;
+  NnAugmentEntry entries[SAMPLES];
+  gsize in_size, size;
+  g_autofree guint8 *pictures = NULL;
+  g_autofree float *got = NULL, *expected = NULL;
+  NnAugmentArgs a = { 0 };
+  NnRng rng;
+
+  nn_augment_form (augment, pre, &form);
+  in_size = form.source_rows * form.source_columns * form.channels;
+  size = form.rows * form.columns * form.channels;
+  pictures = g_malloc (PICTURES * in_size);
+  got = g_new (float, SAMPLES * size);
+  expected = g_new (float, SAMPLES * size);
+  nn_rng_init (&rng, 6, NN_STREAM_USER, 1);
+  for (gsize i = 0; i < PICTURES * in_size; i++)
+    pictures[i] = (guint8) nn_rng_below (&rng, 256);
+  for (guint i = 0; i < SAMPLES; i++) {
+    NnAugmentParams params;
+
+    nn_augment_draw (augment, 3, i, pre->height, pre->width, form.channels, &params);
+    nn_augment_entry (&form, &params, &entries[i]);
+    entries[i].picture = i * 3 % PICTURES;
+    a.needs_wholes |= entries[i].changes & NN_CHANGES_OF_WHOLES;
+    nn_augment_apply (augment, &params, pre, pictures + entries[i].picture * in_size,
+        expected + i * size);
+  }
+  memset (got, 0xff, SAMPLES * size * sizeof (float));
+  a.count = SAMPLES * form.rows * form.columns;
+  a.blocks = SAMPLES;
+  a.form = form;
+  a.pictures = pictures;
+  a.entries = entries;
+  a.dst = got;
+  RUN (nn_k_augment, a);
+  if (a.needs_wholes)
+    RUN_BLOCKS (nn_k_augment_wholes, a, 3);
+  if (tolerance == 0)
+    g_assert_cmpmem (
+        got, SAMPLES * size * sizeof (float), expected, SAMPLES * size * sizeof (float));
+  for (gsize i = 0; i < SAMPLES * size; i++)
+    check ("augmentation", i, got[i], expected[i], tolerance);
+}
+
+static void
+test_augmentation (void)
+{
+  for (guint fill = NN_FILL_NEAREST; fill <= NN_FILL_WRAP; fill++) {
+    for (guint i = 0; i < 12; i++) {
+      NnAugment augment;
+      NnPreprocess pre;
+
+      nn_preprocess_init (&pre, 21, 17);
+      pre.channels = i % 3 == 2 ? NN_CHANNELS_GRAY : i % 3 ? NN_CHANNELS_BGR : NN_CHANNELS_RGB;
+      pre.mean[0] = 100;
+      pre.mean[1] = 110;
+      pre.scale[0] = pre.scale[2] = 1 / 255.f;
+      nn_augment_init (&augment);
+      augment.fill_mode = (NnFillMode) fill;
+      augment.cval = 77;
+      augment.interpolation_order = i % 2;
+      check_augmentation (&augment, &pre, 0);
+      augment.horizontal_flip = augment.vertical_flip = TRUE;
+      check_augmentation (&augment, &pre, 0);
+      augment.rotation_range = 170;
+      augment.width_shift_range = 0.8;
+      augment.height_shift_range = 5;
+      augment.shear_range = 0.6;
+      augment.zoom_range[0] = 0.4;
+      augment.zoom_range[1] = 2;
+      augment.center_offset = i % 4 > 1 ? 0.5 : -0.5;
+      augment.swap_axes = i > 5;
+      check_augmentation (&augment, &pre, 0);
+      augment.channel_shift_range = 60;
+      check_augmentation (&augment, &pre, 0);
+      augment.brightness = augment.saturation = 0.7;
+      augment.grayscale = 0.3;
+      augment.erasing = 0.6;
+      check_augmentation (&augment, &pre, 0);
+      augment.crop_scale[0] = 0.2;
+      augment.source_height = 40;
+      augment.source_width = 19;
+      augment.channel_shift_range = i % 2 ? 30 : 0;
+      check_augmentation (&augment, &pre, 0);
+      augment.contrast = 0.8;
+      check_augmentation (&augment, &pre, 1e-4);
+    }
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -551,5 +654,6 @@ main (int argc, char **argv)
   g_test_add_data_func ("/cuda/kernels/lay/fp16", GUINT_TO_POINTER (NN_TYPE_F16), test_lay);
   g_test_add_data_func ("/cuda/kernels/lay/bf16", GUINT_TO_POINTER (NN_TYPE_BF16), test_lay);
   g_test_add_func ("/cuda/kernels/loss-scale", test_loss_scale);
+  g_test_add_func ("/cuda/kernels/augmentation", test_augmentation);
   return g_test_run ();
 }

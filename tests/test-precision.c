@@ -181,6 +181,37 @@ test_resume (gconstpointer precision)
   g_assert_cmpmem (first, n_first, second, n_second);
 }
 
+/* The device augments the pictures, or, where they do not fit, the CPU: to the same weights. */
+static void
+test_augmentation (void)
+{
+  static const char text[]
+      = "[network]\nfile=net.json\n[data]\npicture_size=400\n"
+        "[augmentation]\nrotation_range=40\nwidth_shift_range=0.2\nzoom_range=0.2\n"
+        "horizontal_flip=true\nvertical_flip=true\nfill_mode=reflect\ninterpolation_order=1\n"
+        "random_resized_crop=0.4;1\nchannel_shift_range=20\nbrightness=0.3\nsaturation=0.4\n"
+        "random_erasing=0.5\n"
+        "[optimizer]\nname=adam\n[schedule]\nepochs=2;2\nlearning_rate=1e-2\nsize=8;12\n"
+        "[training]\nbatch_size=7\n[mixing]\nmixup=0.4\ncutmix=0.7\n";
+  const char *const fp32[] = { "--device", "cuda", "-p", "fp32", NULL };
+  g_autofree char *path = g_build_filename (dir, "r.ini", NULL);
+  g_autofree char *on_device = NULL, *on_host = NULL, *first = NULL, *second = NULL;
+  gsize n_first, n_second;
+
+  g_file_set_contents (path, text, -1, NULL);
+  g_assert_cmpint (run ("on-device.h5", fp32, &on_device), ==, 0);
+  g_assert_null (strstr (on_device, "the CPU augments"));
+  /* 24 pictures of 400x400 take 11.5 MB, everything else less than that */
+  g_setenv ("FAKE_CUDA_MEMORY", "5000000", TRUE);
+  g_assert_cmpint (run ("on-host.h5", fp32, &on_host), ==, 0);
+  g_unsetenv ("FAKE_CUDA_MEMORY");
+  g_assert_nonnull (strstr (on_host, "the CPU augments the pictures: "));
+  first = read_file ("on-device.h5", &n_first);
+  second = read_file ("on-host.h5", &n_second);
+  g_assert_cmpmem (first, n_first, second, n_second);
+  g_file_set_contents (path, recipe, -1, NULL);
+}
+
 static void
 test_refused (void)
 {
@@ -287,6 +318,7 @@ main (int argc, char **argv)
   g_test_add_func ("/precision/learns", test_learns);
   g_test_add_data_func ("/precision/resume/fp16", "fp16", test_resume);
   g_test_add_data_func ("/precision/resume/bf16", "bf16", test_resume);
+  g_test_add_func ("/precision/augmentation", test_augmentation);
   g_test_add_func ("/precision/refused", test_refused);
   g_test_add_func ("/precision/scale-kept", test_scale_kept);
   status = g_test_run ();

@@ -89,6 +89,7 @@ struct _Feeder
 {
   FeederOptions options;
   gsize input_size; /* floats of a sample */
+  NnAugmentForm form;
   guint stage;
   guint64 next_used, next_queued, end; /* batch numbers */
   Slot slots[SLOTS];
@@ -146,15 +147,29 @@ get_class_weight (const FeederOptions *options, guint sample)
 }
 
 static void
+draw_entry (const Feeder *feeder, Slot *slot, guint i)
+{
+  const FeederOptions *options = &feeder->options;
+  NnAugmentParams params;
+
+  nn_augment_draw (options->augment, options->order.seed, slot->first_draw + i,
+      feeder->form.rows, feeder->form.columns, feeder->form.channels, &params);
+  nn_augment_entry (&feeder->form, &params, &slot->batch.entries[i]);
+  slot->batch.entries[i].picture = slot->samples[i];
+}
+
+static void
 make_sample (const Feeder *feeder, Slot *slot, guint i)
 {
   const FeederOptions *options = &feeder->options;
   const guint sample = slot->samples[i];
   const guint8 *src = options->data->bytes + sample * options->data->sample_size;
-  float *dst = slot->batch.input + i * feeder->input_size;
 
-  feeder_sample (options->pre, options->augment, options->order.seed, slot->first_draw + i, src,
-      dst, NULL);
+  if (options->on_device)
+    draw_entry (feeder, slot, i);
+  else
+    feeder_sample (options->pre, options->augment, options->order.seed, slot->first_draw + i, src,
+        slot->batch.input + i * feeder->input_size, NULL);
   if (options->weak) /* draws of its own */
     feeder_sample (options->pre, options->weak, options->order.seed,
         G_GUINT64_CONSTANT (1) << 63 | (slot->first_draw + i), src,
@@ -162,6 +177,12 @@ make_sample (const Feeder *feeder, Slot *slot, guint i)
   make_target (options, sample, slot->batch.targets + (gsize) i * options->n_outputs);
   if (options->class_weights)
     slot->batch.weights[i] = get_class_weight (options, sample);
+}
+
+static gboolean
+mixes (const FeederOptions *options)
+{
+  return options->mixing.mixup != 0 || options->mixing.cutmix != 0;
 }
 
 /* Beta (alpha, alpha), 0 < alpha <= 1: Joehnk 1964 */
@@ -180,31 +201,40 @@ draw_beta (NnRng *rng, double alpha)
 static void
 blend (float lambda, gsize n, float *a, float *b)
 {
-  for (gsize i = 0; i < n; i++) {
-    float x = a[i], y = b[i];
-
-    a[i] = lambda * x + (1 - lambda) * y;
-    b[i] = lambda * y + (1 - lambda) * x;
-  }
+  for (gsize i = 0; i < n; i++)
+    nn_augment_blend (lambda, &a[i], &b[i]);
 }
 
-/* Exchanges a rectangle of 1 - lambda of the area; returns the part that stays. */
+/* A rectangle of 1 - lambda of the area; returns the part that stays. */
 static float
-exchange (NnRng *rng, double lambda, const NnPreprocess *pre, float *a, float *b)
+draw_rectangle (NnRng *rng, double lambda, const NnPreprocess *pre, NnMixEntry *entry)
+{
+  const double side = sqrt (1 - lambda), y = nn_rng_double (rng), x = nn_rng_double (rng);
+
+  entry->is_cut = TRUE;
+  entry->top = (guint) (CLAMP (y - side / 2, 0, 1) * pre->height);
+  entry->bottom = (guint) (CLAMP (y + side / 2, 0, 1) * pre->height);
+  entry->left = (guint) (CLAMP (x - side / 2, 0, 1) * pre->width);
+  entry->right = (guint) (CLAMP (x + side / 2, 0, 1) * pre->width);
+  return 1
+      - (float) ((entry->bottom - entry->top) * (entry->right - entry->left))
+      / (float) (pre->height * pre->width);
+}
+
+static void
+mix_pixels (const NnPreprocess *pre, const NnMixEntry *entry, gsize size, float *a, float *b)
 {
   const guint channels = nn_preprocess_get_n_channels (pre);
-  const double side = sqrt (1 - lambda), y = nn_rng_double (rng), x = nn_rng_double (rng);
-  const guint top = (guint) (CLAMP (y - side / 2, 0, 1) * pre->height);
-  const guint bottom = (guint) (CLAMP (y + side / 2, 0, 1) * pre->height);
-  const guint left = (guint) (CLAMP (x - side / 2, 0, 1) * pre->width);
-  const guint right = (guint) (CLAMP (x + side / 2, 0, 1) * pre->width);
 
-  for (guint r = top; r < bottom; r++) {
-    gsize at = ((gsize) r * pre->width + left) * channels;
-
-    blend (0, (gsize) (right - left) * channels, a + at, b + at);
+  if (!entry->is_cut) {
+    blend (entry->lambda, size, a, b);
+    return;
   }
-  return 1 - (float) ((bottom - top) * (right - left)) / (float) (pre->height * pre->width);
+  for (guint r = entry->top; r < entry->bottom; r++) {
+    gsize at = ((gsize) r * pre->width + entry->left) * channels;
+
+    blend (0, (gsize) (entry->right - entry->left) * channels, a + at, b + at);
+  }
 }
 
 /* When a batch's samples are there. */
@@ -216,21 +246,26 @@ mix (const Feeder *feeder, Slot *slot)
 
   for (guint i = 0; i < slot->batch.n / 2; i++) {
     const guint j = slot->batch.n - 1 - i;
-    float *a = slot->batch.input + i * feeder->input_size;
-    float *b = slot->batch.input + j * feeder->input_size;
-    gboolean cut;
+    NnMixEntry entry = { 0 };
     float lambda;
     NnRng rng;
 
     nn_rng_init (&rng, options->order.seed, NN_STREAM_MIX, slot->first_draw + i);
+    if (slot->batch.mixes)
+      slot->batch.mixes[i] = entry;
     if (nn_rng_double (&rng) >= m->probability)
       continue;
-    cut = m->mixup == 0 || (m->cutmix != 0 && nn_rng_double (&rng) < 0.5);
-    lambda = (float) draw_beta (&rng, cut ? m->cutmix : m->mixup);
-    if (cut)
-      lambda = exchange (&rng, lambda, options->pre, a, b);
+    entry.is_mixed = TRUE;
+    entry.is_cut = m->mixup == 0 || (m->cutmix != 0 && nn_rng_double (&rng) < 0.5);
+    lambda = (float) draw_beta (&rng, entry.is_cut ? m->cutmix : m->mixup);
+    if (entry.is_cut)
+      lambda = draw_rectangle (&rng, lambda, options->pre, &entry);
+    entry.lambda = lambda;
+    if (slot->batch.mixes)
+      slot->batch.mixes[i] = entry;
     else
-      blend (lambda, feeder->input_size, a, b);
+      mix_pixels (options->pre, &entry, feeder->input_size,
+          slot->batch.input + i * feeder->input_size, slot->batch.input + j * feeder->input_size);
     blend (lambda, options->n_outputs, slot->batch.targets + (gsize) i * options->n_outputs,
         slot->batch.targets + (gsize) j * options->n_outputs);
     if (options->class_weights)
@@ -256,7 +291,7 @@ feeder_task (gpointer item, gpointer user_data)
   g_mutex_unlock (&feeder->lock);
   if (!is_last)
     return;
-  if (feeder->options.mixing.mixup != 0 || feeder->options.mixing.cutmix != 0)
+  if (mixes (&feeder->options))
     mix (feeder, slot);
   g_mutex_lock (&feeder->lock);
   slot->n_pending = 0;
@@ -286,13 +321,19 @@ slot_init (const Feeder *feeder, Slot *slot)
   const gsize n = o->order.batch_size;
 
   slot->samples = g_new (guint, n);
-  slot->batch.input = g_try_new (float, feeder->input_size * n);
+  if (o->on_device)
+    slot->batch.entries = g_new0 (NnAugmentEntry, n);
+  else
+    slot->batch.input = g_try_new (float, feeder->input_size * n);
+  if (o->on_device && mixes (o))
+    slot->batch.mixes = g_new0 (NnMixEntry, n / 2 + 1);
   slot->batch.targets = g_try_new (float, o->n_outputs * n);
   if (o->class_weights)
     slot->batch.weights = g_new (float, n);
   if (o->weak)
     slot->batch.weak = g_try_new (float, feeder->input_size * n);
-  return slot->batch.input && slot->batch.targets && (slot->batch.weak || !o->weak);
+  return (slot->batch.input || o->on_device) && slot->batch.targets
+      && (slot->batch.weak || !o->weak);
 }
 
 Feeder *
@@ -303,6 +344,7 @@ feeder_new (const FeederOptions *options, guint stage, guint64 batch, guint64 en
   feeder->options = *options;
   feeder->input_size = (gsize) options->pre->height * options->pre->width
       * nn_preprocess_get_n_channels (options->pre);
+  nn_augment_form (options->augment, options->pre, &feeder->form);
   feeder->stage = stage;
   feeder->next_used = feeder->next_queued = batch;
   feeder->end = end;
@@ -332,6 +374,8 @@ feeder_free (Feeder *feeder)
   for (guint i = 0; i < SLOTS; i++) {
     g_free (feeder->slots[i].samples);
     g_free (feeder->slots[i].batch.input);
+    g_free (feeder->slots[i].batch.entries);
+    g_free (feeder->slots[i].batch.mixes);
     g_free (feeder->slots[i].batch.targets);
     g_free (feeder->slots[i].batch.weights);
     g_free (feeder->slots[i].batch.weak);

@@ -52,7 +52,9 @@ typedef struct _Feeder Feeder;
 typedef struct
 {
   guint n;
-  float *input;   /* (n, H, W, C) */
+  float *input;   /* (n, H, W, C); NULL: the device makes it of the following two */
+  NnAugmentEntry *entries; /* (n) */
+  NnMixEntry *mixes;       /* (n / 2); NULL: nothing is mixed */
   float *targets; /* (n, n_outputs) */
   float *weights; /* (n): of the samples' classes; NULL: all 1 */
   float *weak;    /* (n, H, W, C): the same pictures under the weak augmentation; NULL: none */
@@ -69,6 +71,8 @@ typedef struct
   const double *class_weights; /* of each class; NULL: all 1 */
   Order order;
   guint n_outputs;          /* 1 = the class as 0 or 1, else one-hot */
+  gboolean on_device;       /* no pixels are made, only what a device needs for them; not with
+                             * weak */
   guint threads;
 } FeederOptions;
 

@@ -56,6 +56,7 @@ typedef struct
   NnLoss loss;
   const char *loss_name;
   gsize n_outputs;
+  gboolean is_on_device; /* the plan has the pictures and augments them itself */
   Dataset *data, *validation, *unlabelled;
   NnAugment augment, weak, strong; /* the recipe's, from the size of the pictures */
   double *class_weights;
@@ -369,7 +370,8 @@ train_step (Run *run, const Batch *batch, const Batch *more, GError **error)
 {
   const gsize size = nn_shape_count (nn_model_get_input_shape (run->view));
   float *input = nn_plan_get_input (run->plan);
-  NnStep step = { batch->n, batch->targets, batch->weights, 0, run->recipe->seed };
+  NnStep step = { batch->n, batch->targets, batch->weights, 0, run->recipe->seed, batch->entries,
+    batch->mixes };
   NnStepResult result;
 
   if (more) {
@@ -384,9 +386,10 @@ train_step (Run *run, const Batch *batch, const Batch *more, GError **error)
     for (guint i = 0; i < batch->n; i++)
       run->weights[i] = (batch->weights ? batch->weights[i] : 1) * (float) n / (float) batch->n;
     memcpy (input + batch->n * size, more->input, more->n * size * sizeof (float));
-    step = (NnStep) { n, run->targets, run->weights, batch->n, run->recipe->seed };
+    step = (NnStep) { n, run->targets, run->weights, batch->n, run->recipe->seed, NULL, NULL };
   }
-  memcpy (input, batch->input, batch->n * size * sizeof (float));
+  if (batch->input)
+    memcpy (input, batch->input, batch->n * size * sizeof (float));
   if (!nn_plan_train_step (run->plan, &step, run->optimizer, &result, error))
     return FALSE;
   run->n_skipped = result.skipped ? run->n_skipped + 1 : 0;
@@ -419,6 +422,7 @@ make_feeder (const Run *run, gboolean unlabelled, GError **error)
     .class_weights = run->class_weights,
     .order = run->order,
     .n_outputs = (guint) run->n_outputs,
+    .on_device = run->is_on_device,
     .threads = nn_plan_get_threads (run->plan),
   };
 
@@ -543,6 +547,24 @@ end_epoch (Run *run, double seconds, GError **error)
 
 /* --- the run --------------------------------------------------------------------------------- */
 
+/* To a device that augments them itself. With unlabelled ones beside them the host does it. */
+static void
+give_pictures (Run *run)
+{
+  g_autoptr (GError) error = NULL;
+  NnAugmentForm form;
+
+  run->is_on_device = FALSE;
+  if (run->unlabelled)
+    return;
+  nn_augment_form (&run->augment, &run->stage_pre, &form);
+  run->is_on_device
+      = nn_plan_set_pictures (run->plan, &form, run->data->bytes, run->data->n, &error);
+  if (!run->is_on_device && !g_error_matches (error, NN_ERROR, NN_ERROR_UNSUPPORTED))
+    nn_warning ("%s: the CPU augments the pictures: %s", nn_backend_get_device (run->backend),
+        error->message);
+}
+
 /* The plan of the present stage. */
 static gboolean
 make_plan (Run *run, GError **error)
@@ -586,6 +608,7 @@ make_plan (Run *run, GError **error)
     return FALSE;
   description = nn_plan_describe (run->plan);
   nn_info ("%s", description);
+  give_pictures (run);
   return TRUE;
 }
 
