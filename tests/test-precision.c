@@ -246,6 +246,31 @@ test_refused (void)
   g_unsetenv ("FAKE_CUDA_ARCH");
 }
 
+/* weights that no loss scale can help end the training, with words */
+static void
+test_hopeless (void)
+{
+  g_autofree char *path = g_build_filename (dir, "huge.h5", NULL);
+  const char *const args[] = { "--device", "cuda", "-p", "fp16", "--init", path, "--set",
+    "schedule.epochs=20;20", NULL };
+  GError *error = NULL;
+  g_autoptr (NnModel) model = nn_model_new_from_json (network, -1, NULL, &error);
+  g_autofree char *said = NULL;
+
+  g_assert_no_error (error);
+  nn_model_init_params (model, 1, &error);
+  g_assert_no_error (error);
+  for (guint l = 0; l < model->n_layers; l++)
+    for (guint p = 0; p < model->layers[l].n_params; p++)
+      for (gsize i = 0; i < model->layers[l].params[p].n_values; i++)
+        model->layers[l].params[p].data[i] = 1e30f; /* infinite as a half */
+  nn_model_save (model, path, NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (run ("hopeless.h5", args, &said), ==, 3);
+  g_assert_nonnull (strstr (said, "gradients overflowed in 100 steps in a row"));
+  g_assert_nonnull (strstr (said, "train with precision=bf16 or tf32"));
+}
+
 /* a checkpoint's loss scale: kept as it is, absent where there is none, refused where it cannot
  * be one; what was there before stays then */
 static void
@@ -320,6 +345,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/precision/resume/bf16", "bf16", test_resume);
   g_test_add_func ("/precision/augmentation", test_augmentation);
   g_test_add_func ("/precision/refused", test_refused);
+  g_test_add_func ("/precision/hopeless", test_hopeless);
   g_test_add_func ("/precision/scale-kept", test_scale_kept);
   status = g_test_run ();
   remove_dir (dir);
