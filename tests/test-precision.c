@@ -181,7 +181,8 @@ test_resume (gconstpointer precision)
   g_assert_cmpmem (first, n_first, second, n_second);
 }
 
-/* The device augments the pictures, or, where they do not fit, the CPU: to the same weights. */
+/* The device augments the pictures, or, where they do not fit, the CPU, or the device after it was
+ * killed some times: to the same weights. */
 static void
 test_augmentation (void)
 {
@@ -194,9 +195,12 @@ test_augmentation (void)
         "[optimizer]\nname=adam\n[schedule]\nepochs=2;2\nlearning_rate=1e-2\nsize=8;12\n"
         "[training]\nbatch_size=7\n[mixing]\nmixup=0.4\ncutmix=0.7\n";
   const char *const fp32[] = { "--device", "cuda", "-p", "fp32", NULL };
+  const char *const resumed[] = { "--device", "cuda", "-p", "fp32", "--resume", NULL };
   g_autofree char *path = g_build_filename (dir, "r.ini", NULL);
-  g_autofree char *on_device = NULL, *on_host = NULL, *first = NULL, *second = NULL;
-  gsize n_first, n_second;
+  g_autofree char *checkpoint = g_build_filename (dir, "again.checkpoint.h5", NULL);
+  g_autofree char *on_device = NULL, *on_host = NULL, *first = NULL, *second = NULL, *third = NULL;
+  gsize n_first, n_second, n_third;
+  int status = -1;
 
   g_file_set_contents (path, text, -1, NULL);
   g_assert_cmpint (run ("on-device.h5", fp32, &on_device), ==, 0);
@@ -209,6 +213,20 @@ test_augmentation (void)
   first = read_file ("on-device.h5", &n_first);
   second = read_file ("on-host.h5", &n_second);
   g_assert_cmpmem (first, n_first, second, n_second);
+  for (guint attempt = 0; attempt < 20 && status != 0; attempt++) {
+    int messages;
+    GPid pid = start (
+        "again.h5", g_file_test (checkpoint, G_FILE_TEST_EXISTS) ? resumed : fp32, &messages);
+
+    if (attempt < 6) {
+      g_usleep (30000 + attempt * 40000);
+      kill (pid, attempt % 2 ? SIGINT : SIGKILL);
+    }
+    status = finish (pid, messages, NULL);
+  }
+  g_assert_cmpint (status, ==, 0);
+  third = read_file ("again.h5", &n_third);
+  g_assert_cmpmem (first, n_first, third, n_third);
   g_file_set_contents (path, recipe, -1, NULL);
 }
 

@@ -488,7 +488,8 @@ cuMemcpy3DPeerAsync (const CUDA_MEMCPY3D_PEER *c, CUstream stream)
 
   NEED_CONTEXT ();
   if (c->srcMemoryType != CU_MEMORYTYPE_DEVICE || c->dstMemoryType != CU_MEMORYTYPE_DEVICE
-      || c->Depth != 1 || c->Height == 0 || !c->srcContext || !c->dstContext
+      || c->Depth != 1 || c->Height == 0 || c->srcHeight < c->Height || c->dstHeight < c->Height
+      || !c->srcContext || !c->dstContext
       || !is_in_block (c->srcDevice, c->srcPitch, c->WidthInBytes, c->Height, c->srcContext)
       || !is_in_block (c->dstDevice, c->dstPitch, c->WidthInBytes, c->Height, c->dstContext))
     return CUDA_ERROR_INVALID_VALUE;
