@@ -523,14 +523,14 @@ nn_k_augment_at (const NnAugmentArgs *a, uint32_t i)
   const uint32_t column = i % f->columns;
   const NnAugmentEntry *e = &a->entries[i / pixels];
   const uint64_t size = (uint64_t) f->source_rows * f->source_columns * f->channels;
-  float pixel[3];
+  float pixel[3] = { 0 };
 
   nn_augment_source_pixel (f, e, a->pictures + e->picture * size, row, column, pixel);
   if (!a->needs_wholes) {
     nn_augment_light (f, e, 0, 0, pixel);
     nn_augment_finish (f, e, 0, row, column, pixel);
   }
-  for (uint32_t ch = 0; ch < f->channels; ch++)
+  NN_EACH_CHANNEL (f, ch)
     a->dst[(uint64_t) i * f->channels + ch] = pixel[ch];
 }
 
@@ -559,9 +559,9 @@ nn_k_augment_wholes_part (
   double part = round < 2 ? -1e30 : 0;
 
   for (uint32_t i = thread; i < pixels && e->changes & wanted; i += NN_BLOCK) {
-    float pixel[3];
+    float pixel[3] = { 0 };
 
-    for (uint32_t ch = 0; ch < f->channels; ch++) {
+    NN_EACH_CHANNEL (f, ch) {
       const double value = round == 0 ? src[i * f->channels + ch] : -src[i * f->channels + ch];
 
       pixel[ch] = src[i * f->channels + ch];
@@ -609,6 +609,6 @@ nn_k_mix_at (const NnMixArgs *a, uint32_t i)
       || (m->is_cut
           && (row < m->top || row >= m->bottom || column < m->left || column >= m->right)))
     return;
-  for (uint32_t ch = 0; ch < f->channels; ch++)
+  NN_EACH_CHANNEL (f, ch)
     nn_augment_blend (m->is_cut ? 0 : m->lambda, x + ch, y + ch);
 }

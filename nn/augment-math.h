@@ -54,6 +54,11 @@ typedef struct
   uint32_t top, left, bottom, right;
 } NnMixEntry;
 
+/* One or three, in registers: an index that the compiler knows. */
+#define NN_EACH_CHANNEL(f, ch) \
+  for (uint32_t ch = 0; ch < 3; ch++) \
+    if (ch < (f)->channels)
+
 /* Products that no compiler joins with a sum: the bits of the CPU's. */
 static inline NN_HOST_DEVICE double
 nn_augment_product (double a, double b)
@@ -92,14 +97,14 @@ nn_augment_warp (const NnAugmentForm *f, const uint8_t *src, double y, double x,
   y = nn_warp_coordinate (y, height, f->fill);
   x = nn_warp_coordinate (x, width, f->fill);
   if (f->fill == NN_WARP_CONSTANT && (y < 0 || x < 0)) {
-    for (int ch = 0; ch < channels; ch++)
+    NN_EACH_CHANNEL (f, ch)
       dst[ch] = f->cval;
   } else if (!f->is_bilinear) {
     const int iy = nn_warp_index ((int) floor (y + 0.5), height, f->fill);
     const int ix = nn_warp_index ((int) floor (x + 0.5), width, f->fill);
     const uint8_t *p = src + iy * line + (uint64_t) ix * channels;
 
-    for (int ch = 0; ch < channels; ch++)
+    NN_EACH_CHANNEL (f, ch)
       dst[ch] = p[ch];
   } else {
     const int fy = (int) floor (y), fx = (int) floor (x);
@@ -109,7 +114,7 @@ nn_augment_warp (const NnAugmentForm *f, const uint8_t *src, double y, double x,
     const int left = nn_warp_index (fx, width, f->fill) * channels;
     const int right = nn_warp_index (fx + 1, width, f->fill) * channels;
 
-    for (int ch = 0; ch < channels; ch++) {
+    NN_EACH_CHANNEL (f, ch) {
       double sum = nn_augment_product (top[left + ch] * (1 - wy), 1 - wx);
 
       sum += nn_augment_product (top[right + ch] * (1 - wy), wx);
@@ -138,7 +143,7 @@ nn_augment_source_pixel (const NnAugmentForm *f, const NnAugmentEntry *e, const 
 
     nn_augment_warp (f, src, y, x, dst);
   } else {
-    for (uint32_t ch = 0; ch < f->channels; ch++)
+    NN_EACH_CHANNEL (f, ch)
       dst[ch] = src[((uint64_t) row * f->columns + column) * f->channels + ch];
   }
 }
@@ -150,9 +155,9 @@ nn_augment_luma (const NnAugmentForm *f, const float *pixel)
 {
   if (f->channels == 1)
     return pixel[0];
-  return nn_augment_product_f (0.299f, pixel[f->is_bgr ? 2 : 0])
+  return nn_augment_product_f (0.299f, f->is_bgr ? pixel[2] : pixel[0])
       + nn_augment_product_f (0.587f, pixel[1])
-      + nn_augment_product_f (0.114f, pixel[f->is_bgr ? 0 : 2]);
+      + nn_augment_product_f (0.114f, f->is_bgr ? pixel[0] : pixel[2]);
 }
 
 static inline NN_HOST_DEVICE float
@@ -194,7 +199,7 @@ static inline NN_HOST_DEVICE void
 nn_augment_light (const NnAugmentForm *f, const NnAugmentEntry *e, float lowest, float highest,
     float *pixel)
 {
-  for (uint32_t ch = 0; ch < f->channels; ch++) {
+  NN_EACH_CHANNEL (f, ch) {
     if (e->changes & NN_CHANGE_SHIFT)
       pixel[ch] = nn_augment_shift (e, ch, pixel[ch], lowest, highest);
     if (e->changes & NN_CHANGE_BRIGHTNESS)
@@ -208,11 +213,11 @@ nn_augment_finish (const NnAugmentForm *f, const NnAugmentEntry *e, float mean, 
     uint32_t column, float *pixel)
 {
   if (e->changes & NN_CHANGE_CONTRAST)
-    for (uint32_t ch = 0; ch < f->channels; ch++)
+    NN_EACH_CHANNEL (f, ch)
       pixel[ch] = nn_augment_spread (pixel[ch], mean, e->contrast);
   if (e->changes & NN_CHANGE_SATURATION)
     nn_augment_saturate (f, e, pixel);
-  for (uint32_t ch = 0; ch < f->channels; ch++) {
+  NN_EACH_CHANNEL (f, ch) {
     if (nn_augment_is_erased (e, row, column))
       pixel[ch] = e->erase_color[ch];
     pixel[ch] = (pixel[ch] - f->mean[ch]) * f->scale[ch];
