@@ -31,10 +31,19 @@ typedef struct
   Node *first, **last;
 } List;
 
+/* What is put into a stream waits there until somebody synchronises with it, or with an event of
+ * it: whoever forgets to gets what was there before. $FAKE_CUDA_ORDER, a number above 0, runs
+ * some of it earlier, as drawn from that number. */
 struct CUstream_st
 {
-  int capturing;
-  List list;
+  CUstream next;
+  unsigned long long id;
+  unsigned flags;
+  CUcontext context;
+  int capturing, running;
+  List list;  /* captured */
+  List queue; /* waiting */
+  unsigned long long n_queued, n_done;
 };
 
 struct CUgraph_st
@@ -52,9 +61,17 @@ struct CUctx_st
   CUdevice device;
 };
 
+/* all that was in the stream when it was recorded */
+typedef struct
+{
+  CUstream stream; /* may be gone: then it is done */
+  unsigned long long id, n_queued;
+} Point;
+
 struct CUevent_st
 {
   double at;
+  Point point;
 };
 
 struct CUfunc_st
@@ -71,7 +88,10 @@ static _Thread_local double now;  /* milliseconds */
 static struct CUctx_st primary[2];
 static char the_module;
 static atomic_size_t allocated;
-static atomic_int measured, downloads;
+static atomic_int measured, downloads, overlaps;
+static pthread_mutex_t streams_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t streams_changed = PTHREAD_COND_INITIALIZER;
+static CUstream streams;
 
 /* whether this is the call that $FAKE_CUDA_FAIL_AT says should fail, counted from when it
  * was set */
@@ -169,6 +189,89 @@ run_launch (void *data)
 
 /* --- streams ------------------ */
 
+static void
+list_init (List *list)
+{
+  list->first = NULL;
+  list->last = &list->first;
+}
+
+static void
+list_add (List *list, Node *node)
+{
+  *list->last = node;
+  list->last = &node->next;
+}
+
+/* Under the lock. One thread at a time runs what waits in a stream; others go on queueing. */
+static void
+run_until (const Point *point)
+{
+  for (;;) {
+    CUstream stream = streams;
+    Node *node;
+
+    while (stream && (stream != point->stream || stream->id != point->id))
+      stream = stream->next;
+    if (!stream || stream->n_done >= point->n_queued)
+      return;
+    if (stream->running) {
+      pthread_cond_wait (&streams_changed, &streams_lock);
+      continue;
+    }
+    node = stream->queue.first;
+    stream->queue.first = node->next;
+    if (!node->next)
+      stream->queue.last = &stream->queue.first;
+    stream->running = 1;
+    pthread_mutex_unlock (&streams_lock);
+    node->run (node->data);
+    free (node);
+    pthread_mutex_lock (&streams_lock);
+    stream->running = 0;
+    stream->n_done++;
+    pthread_cond_broadcast (&streams_changed);
+  }
+}
+
+static Point
+point_of (CUstream stream)
+{
+  return (Point) { stream, stream->id, stream->n_queued };
+}
+
+static void
+synchronize (CUstream stream)
+{
+  Point point;
+
+  pthread_mutex_lock (&streams_lock);
+  point = point_of (stream);
+  run_until (&point);
+  pthread_mutex_unlock (&streams_lock);
+}
+
+/* Under the lock: perhaps a part of what waits somewhere. */
+static void
+run_some (void)
+{
+  static unsigned long long state;
+  const char *order = getenv ("FAKE_CUDA_ORDER");
+
+  if (!order || atoi (order) <= 0)
+    return;
+  for (CUstream s = streams; s; s = s->next) {
+    state = state * 6364136223846793005u + 1442695040888963407u + (unsigned) atoi (order);
+    if (!s->running && s->n_done < s->n_queued && state >> 62 == 0) {
+      Point point = point_of (s);
+
+      point.n_queued = s->n_done + 1 + (state >> 40) % (s->n_queued - s->n_done);
+      run_until (&point);
+      return;
+    }
+  }
+}
+
 void
 fake_cuda_submit (CUstream stream, void (*run) (void *data), const void *data, size_t size)
 {
@@ -178,10 +281,27 @@ fake_cuda_submit (CUstream stream, void (*run) (void *data), const void *data, s
   node->size = size;
   memcpy (node->data, data, size);
   if (stream && stream->capturing) {
-    *stream->list.last = node;
-    stream->list.last = &node->next;
+    list_add (&stream->list, node);
     return;
   }
+  pthread_mutex_lock (&streams_lock);
+  if (stream) {
+    list_add (&stream->queue, node);
+    stream->n_queued++;
+    run_some ();
+    pthread_mutex_unlock (&streams_lock);
+    return;
+  }
+  /* the default stream waits for all that do not refuse to be waited for */
+  for (CUstream s = streams; s;) {
+    const Point point = point_of (s);
+    const int is_done = s->flags != CU_STREAM_DEFAULT || s->n_done == s->n_queued;
+
+    if (!is_done)
+      run_until (&point);
+    s = is_done ? s->next : streams; /* others may have changed the list meanwhile */
+  }
+  pthread_mutex_unlock (&streams_lock);
   run (node->data);
   free (node);
 }
@@ -200,15 +320,33 @@ list_free (List *list)
 CUresult
 cuStreamCreate (CUstream *stream, unsigned flags)
 {
+  static unsigned long long n_streams;
+
   NOT_WHILE_CAPTURING ();
   *stream = calloc (1, sizeof **stream);
+  list_init (&(*stream)->queue);
+  (*stream)->flags = flags;
+  (*stream)->context = contexts[depth - 1];
+  pthread_mutex_lock (&streams_lock);
+  (*stream)->id = ++n_streams;
+  (*stream)->next = streams;
+  streams = *stream;
+  pthread_mutex_unlock (&streams_lock);
   return CUDA_SUCCESS;
 }
 
 CUresult
 cuStreamDestroy (CUstream stream)
 {
+  CUstream *at = &streams;
+
   HAS_CONTEXT ();
+  synchronize (stream);
+  pthread_mutex_lock (&streams_lock);
+  while (*at != stream)
+    at = &(*at)->next;
+  *at = stream->next;
+  pthread_mutex_unlock (&streams_lock);
   free (stream);
   return CUDA_SUCCESS;
 }
@@ -217,6 +355,33 @@ CUresult
 cuStreamSynchronize (CUstream stream)
 {
   NOT_WHILE_CAPTURING ();
+  if (stream)
+    synchronize (stream);
+  return CUDA_SUCCESS;
+}
+
+CUresult
+cuStreamGetCtx (CUstream stream, CUcontext *context)
+{
+  NEED_CONTEXT ();
+  *context = stream ? stream->context : contexts[depth - 1];
+  return CUDA_SUCCESS;
+}
+
+static void
+run_wait (void *data)
+{
+  pthread_mutex_lock (&streams_lock);
+  run_until (data);
+  pthread_mutex_unlock (&streams_lock);
+}
+
+CUresult
+cuStreamWaitEvent (CUstream stream, CUevent event, unsigned flags)
+{
+  NOT_WHILE_CAPTURING ();
+  if (event->point.stream)
+    fake_cuda_submit (stream, run_wait, &event->point, sizeof event->point);
   return CUDA_SUCCESS;
 }
 
@@ -225,8 +390,7 @@ cuStreamBeginCapture (CUstream stream, CUstreamCaptureMode mode)
 {
   NOT_WHILE_CAPTURING ();
   stream->capturing = 1;
-  stream->list.first = NULL;
-  stream->list.last = &stream->list.first;
+  list_init (&stream->list);
   capturing++;
   return CUDA_SUCCESS;
 }
@@ -253,14 +417,13 @@ cuGraphInstantiateWithFlags (CUgraphExec *exec, CUgraph graph, unsigned long lon
 {
   NOT_WHILE_CAPTURING ();
   *exec = calloc (1, sizeof **exec);
-  (*exec)->list.last = &(*exec)->list.first;
+  list_init (&(*exec)->list);
   for (Node *n = graph->list.first; n; n = n->next) {
     Node *copy = malloc (sizeof *copy + n->size);
 
     memcpy (copy, n, sizeof *copy + n->size);
     copy->next = NULL;
-    *(*exec)->list.last = copy;
-    (*exec)->list.last = &copy->next;
+    list_add (&(*exec)->list, copy);
   }
   return CUDA_SUCCESS;
 }
@@ -415,9 +578,23 @@ submit_copy (CUstream stream, void *to, const void *from, size_t bytes, int valu
   return CUDA_SUCCESS;
 }
 
+/* whether the device has work in another stream */
+static int
+is_busy_beside (CUstream stream)
+{
+  int is_busy = 0;
+
+  pthread_mutex_lock (&streams_lock);
+  for (const struct CUstream_st *s = streams; s; s = s->next)
+    is_busy |= s != stream && s->n_done < s->n_queued;
+  pthread_mutex_unlock (&streams_lock);
+  return is_busy;
+}
+
 CUresult
 cuMemcpyHtoDAsync (CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
 {
+  overlaps += is_busy_beside (stream);
   return submit_copy (stream, (void *) to, from, bytes, 0);
 }
 
@@ -717,7 +894,15 @@ CUresult
 cuEventRecord (CUevent event, CUstream stream)
 {
   NOT_WHILE_CAPTURING ();
+  if (stream && stream->context != contexts[depth - 1])
+    return CUDA_ERROR_INVALID_HANDLE;
   event->at = now;
+  event->point = (Point) { 0 };
+  if (!stream)
+    return CUDA_SUCCESS;
+  pthread_mutex_lock (&streams_lock);
+  event->point = point_of (stream);
+  pthread_mutex_unlock (&streams_lock);
   return CUDA_SUCCESS;
 }
 
@@ -725,13 +910,18 @@ CUresult
 cuEventSynchronize (CUevent event)
 {
   NOT_WHILE_CAPTURING ();
+  run_wait (&event->point);
   return CUDA_SUCCESS;
 }
 
 CUresult
 cuEventElapsedTime (float *milliseconds, CUevent start, CUevent end)
 {
+  const CUstream stream = end->point.stream;
+
   measured++;
+  if (stream && stream->n_done < end->point.n_queued)
+    return CUDA_ERROR_NOT_READY;
   *milliseconds = (float) (end->at - start->at);
   return CUDA_SUCCESS;
 }
@@ -746,6 +936,12 @@ int
 fake_cuda_count_downloads (void)
 {
   return downloads;
+}
+
+int
+fake_cuda_count_overlaps (void)
+{
+  return overlaps;
 }
 
 int

@@ -9,7 +9,7 @@
 
 #include <cuda.h>
 
-/* Puts a call into the stream: at once, or into the graph that is being captured. */
+/* Puts a call into the stream, or into the graph that is being captured. */
 void fake_cuda_submit (CUstream stream, void (*run) (void *data), const void *data, size_t size);
 
 /* Lets milliseconds pass between events, of the calling thread alone. */
@@ -20,6 +20,9 @@ int fake_cuda_count_measured (void);
 
 /* How many copies of rows to the host there were. */
 int fake_cuda_count_downloads (void);
+
+/* How many copies from the host began while another stream had work to do. */
+int fake_cuda_count_overlaps (void);
 
 /* A function by the very name that others look for, which in cuda.h may be a macro's. */
 #define FAKE_CUDA_NAMED(name, ...) \
