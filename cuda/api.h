@@ -23,8 +23,8 @@ G_BEGIN_DECLS
   X (cuMemFree) X (cuMemFreeHost) X (cuMemGetInfo) X (cuMemcpy3DPeerAsync) \
   X (cuMemcpyDtoDAsync) X (cuMemcpyDtoHAsync) X (cuMemcpyHtoDAsync) X (cuMemsetD8Async) \
   X (cuModuleGetFunction) X (cuModuleLoadData) X (cuModuleUnload) X (cuPointerGetAttribute) \
-  X (cuStreamBeginCapture) X (cuStreamCreate) X (cuStreamDestroy) \
-  X (cuStreamEndCapture) X (cuStreamSynchronize)
+  X (cuStreamBeginCapture) X (cuStreamCreate) X (cuStreamDestroy) X (cuStreamEndCapture) \
+  X (cuStreamGetCtx) X (cuStreamSynchronize) X (cuStreamWaitEvent)
 
 #define NN_CUDNN_FUNCTIONS(X) \
   X (cudnnBackendCreateDescriptor) X (cudnnBackendDestroyDescriptor) X (cudnnBackendExecute) \

@@ -99,28 +99,6 @@ nn_cuda_leave (void)
   nn_api.cuCtxPopCurrent (&context);
 }
 
-gpointer
-nn_cuda_host_new (gpointer device, gsize bytes, GError **error)
-{
-  void *memory = NULL;
-
-  if (!nn_cuda_enter (device, NN_ERROR_NO_MEMORY, error))
-    return NULL;
-  if (!NN_CU (cuMemAllocHost, NN_ERROR_NO_MEMORY, error, &memory, bytes))
-    g_prefix_error (error, "%.1f MiB for frames: ", (double) bytes / (1 << 20));
-  nn_cuda_leave ();
-  return memory;
-}
-
-void
-nn_cuda_host_free (gpointer device, gpointer memory)
-{
-  if (!nn_cuda_enter (device, NN_ERROR_NO_MEMORY, NULL))
-    return;
-  nn_api.cuMemFreeHost (memory);
-  nn_cuda_leave ();
-}
-
 /* --- a plan's context ------------------ */
 
 gboolean
@@ -184,18 +162,6 @@ nn_cuda_new (NnCudaContext *c, gsize bytes, const char *what, GError **error)
   return nn_cuda_clear (c, (gpointer) (guintptr) block, bytes, error)
       ? (gpointer) (guintptr) block
       : NULL;
-}
-
-void *
-nn_cuda_renew (NnCudaContext *c, void *block, gsize bytes, const char *what, GError **error)
-{
-  if (block) {
-    if (!nn_cuda_sync (c, error))
-      return NULL;
-    g_ptr_array_remove_fast (c->blocks, block);
-    nn_api.cuMemFree (address (block));
-  }
-  return nn_cuda_new (c, bytes, what, error);
 }
 
 void *

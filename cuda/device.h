@@ -35,10 +35,6 @@ typedef struct
 NnCudaDevice *nn_cuda_device_new (const NnHost *host, guint index, GError **error);
 void nn_cuda_device_free (NnCudaDevice *device);
 
-/* Pinned memory of any size for packs, by any thread. */
-gpointer nn_cuda_host_new (gpointer device, gsize bytes, GError **error);
-void nn_cuda_host_free (gpointer device, gpointer memory);
-
 /* Makes the device's context the calling thread's, until left. */
 gboolean nn_cuda_enter (const NnCudaDevice *device, int code, GError **error);
 void nn_cuda_leave (void);
@@ -64,9 +60,6 @@ void nn_cuda_context_clear (NnCudaContext *context); /* also after a failed init
 /* Zeroed memory that lives as long as the context: on the device, or pinned on the host.
  * NN_ERROR_NO_MEMORY says for what and how much. */
 void *nn_cuda_new (NnCudaContext *context, gsize bytes, const char *what, GError **error);
-/* @block (NULL: none) is freed once the stream is done with it, and another one made. */
-void *nn_cuda_renew (
-    NnCudaContext *context, void *block, gsize bytes, const char *what, GError **error);
 void *nn_cuda_new_pinned (NnCudaContext *context, gsize bytes, const char *what, GError **error);
 
 /* Copies in the stream's order; the host's memory must stay until it is synchronised,

@@ -66,12 +66,12 @@ struct _NnCudaInfer
   GPtrArray *stages;
   GArray *refreshes;
   guint n_sizes, sizes[MAX_SIZES]; /* the whole batch first */
-  CUgraphExec graphs[2][MAX_SIZES]; /* with and without the input's upload */
-  gboolean is_captured[2];
-  const float *host_input; /* that the graphs were captured with */
-  float *host_output;
-  guint captured;       /* index of the size that is being captured */
-  gboolean is_uploaded; /* the input is on the device: which graphs */
+  CUgraphExec graphs[NN_CUDA_N_WAYS][MAX_SIZES];
+  gboolean is_captured[NN_CUDA_N_WAYS];
+  NnCudaWay way; /* that is being captured, and the index of its size */
+  guint size;
+  NnViewEnd end; /* what the network ends in */
+  float *means;  /* (batch, outputs) */
 
   /* while building */
   Tensor now;      /* what the last stage left */
@@ -292,6 +292,9 @@ add_activation (NnCudaInfer *infer, NnActivation activation, const NnLayer *laye
 {
   static const char *const names[] = { "linear", "relu", "sigmoid", "tanh" };
 
+  infer->end = activation == NN_ACTIVATION_SOFTMAX ? NN_VIEW_SOFTMAX
+      : activation == NN_ACTIVATION_SIGMOID      ? NN_VIEW_SIGMOID
+                                                 : NN_VIEW_PLAIN;
   if (activation == NN_ACTIVATION_LINEAR)
     return TRUE;
   if (activation == NN_ACTIVATION_SOFTMAX)
@@ -573,44 +576,75 @@ run_stage (NnCudaInfer *infer, const Stage *stage, guint size, GError **error)
 }
 
 static gboolean
+record_means (NnCudaInfer *infer, GError **error)
+{
+  const NnViewsArgs args = { .blocks = infer->sizes[infer->size],
+    .n = (uint32_t) infer->output_size,
+    .end = infer->end,
+    .groups = infer->options.packs->device_groups,
+    .src = infer->now.data,
+    .dst = infer->means };
+
+  return nn_k_views_launch (infer->c, &args, error);
+}
+
+static gboolean
 record (gpointer data, GError **error)
 {
   NnCudaInfer *infer = data;
-  const gsize n = infer->sizes[infer->captured];
+  const NnCudaInferOptions *options = &infer->options;
+  const guint n = infer->sizes[infer->size];
   const gsize in = nn_cuda_count (&infer->params->model->layers[0].out_shape);
+  const gboolean has_means = infer->way == NN_CUDA_MEANS_FROM_PACKS;
 
-  if (!infer->is_uploaded
-      && !nn_cuda_upload (infer->c, (void *) infer->options.input, infer->host_input,
-          n * in * sizeof (float), error))
+  if (!(infer->way == NN_CUDA_FROM_HOST
+              ? nn_cuda_upload (
+                    infer->c, options->input, options->host_input, n * in * sizeof (float), error)
+              : nn_cuda_packs_record (options->packs, n, error)))
     return FALSE;
   for (guint i = 0; i < infer->stages->len; i++)
-    if (!run_stage (infer, infer->stages->pdata[i], infer->captured, error))
+    if (!run_stage (infer, infer->stages->pdata[i], infer->size, error))
       return FALSE;
-  return nn_cuda_download (infer->c, infer->host_output, infer->now.data,
-      n * infer->output_size * sizeof (float), error);
+  return (!has_means || record_means (infer, error))
+      && nn_cuda_download (infer->c, options->host_output,
+          has_means ? infer->means : infer->now.data, n * infer->output_size * sizeof (float),
+          error);
 }
 
-/* Each size runs once, so that the libraries have loaded what they need, and is captured. */
+/* Each size runs once in some way, so that the libraries have loaded what they need, each way in
+ * the smallest size, for our kernels. */
 static gboolean
-capture_all (NnCudaInfer *infer, GError **error)
+capture_way (NnCudaInfer *infer, NnCudaWay way, GError **error)
 {
-  CUgraphExec *graphs = infer->graphs[infer->is_uploaded];
+  CUgraphExec *graphs = infer->graphs[way];
 
-  for (infer->captured = 0; infer->captured < infer->n_sizes; infer->captured++) {
+  infer->way = way;
+  for (infer->size = 0; infer->size < infer->n_sizes; infer->size++) {
     g_autoptr (GError) reason = NULL;
 
-    if (!record (infer, error) || !nn_cuda_sync (infer->c, error))
-      return FALSE;
-    g_clear_pointer (&graphs[infer->captured], nn_api.cuGraphExecDestroy);
-    graphs[infer->captured] = nn_cuda_capture (infer->c, record, infer, &reason);
-    if (!graphs[infer->captured]) {
+    if (way == NN_CUDA_FROM_HOST || infer->size == infer->n_sizes - 1)
+      if (!record (infer, error) || !nn_cuda_sync (infer->c, error))
+        return FALSE;
+    graphs[infer->size] = nn_cuda_capture (infer->c, record, infer, &reason);
+    if (!graphs[infer->size]) {
       g_autofree char *words
           = g_strdup_printf ("CUDA: not run as a graph, which is slower: %s", reason->message);
 
       infer->c->device->host->log (NN_LOG_INFO, words);
     }
   }
-  infer->is_captured[infer->is_uploaded] = TRUE;
+  infer->is_captured[way] = TRUE;
+  return TRUE;
+}
+
+gboolean
+nn_cuda_infer_capture (NnCudaInfer *infer, GError **error)
+{
+  const guint n_ways = infer->options.packs ? NN_CUDA_N_WAYS : NN_CUDA_FROM_HOST + 1;
+
+  for (guint way = 0; way < n_ways; way++)
+    if (!infer->is_captured[way] && !capture_way (infer, way, error))
+      return FALSE;
   return TRUE;
 }
 
@@ -628,25 +662,18 @@ nn_cuda_infer_refresh (NnCudaInfer *infer, GError **error)
 }
 
 gboolean
-nn_cuda_infer_run (
-    NnCudaInfer *infer, guint n, const float *host_input, float *host_output, GError **error)
+nn_cuda_infer_run (NnCudaInfer *infer, NnCudaWay way, guint n, GError **error)
 {
   guint size = 0;
 
-  infer->is_uploaded = host_input == NULL;
-  if (infer->host_output != host_output || (host_input && infer->host_input != host_input)) {
-    infer->is_captured[0] = infer->is_captured[1] = FALSE;
-    infer->host_input = host_input;
-    infer->host_output = host_output;
-  }
-  if (!infer->is_captured[infer->is_uploaded] && !capture_all (infer, error))
+  if (!nn_cuda_infer_capture (infer, error))
     return FALSE;
   while (size + 1 < infer->n_sizes && infer->sizes[size + 1] >= n)
     size++;
-  infer->captured = size;
-  return infer->graphs[infer->is_uploaded][size]
-      ? NN_CU (cuGraphLaunch, NN_ERROR_RUN, error, infer->graphs[infer->is_uploaded][size],
-            infer->c->stream)
+  infer->size = size;
+  infer->way = way;
+  return infer->graphs[way][size]
+      ? NN_CU (cuGraphLaunch, NN_ERROR_RUN, error, infer->graphs[way][size], infer->c->stream)
       : record (infer, error);
 }
 
@@ -662,15 +689,21 @@ build (NnCudaInfer *infer, GError **error)
   gsize workspace = infer->c->workspace_size;
 
   infer->now
-      = (Tensor) { (void *) infer->options.input, NN_TYPE_F32, input, input.channels };
-  for (guint i = 0; i < n; i++)
+      = (Tensor) { infer->options.input, NN_TYPE_F32, input, input.channels };
+  for (guint i = 0; i < n; i++) {
+    infer->end = NN_VIEW_PLAIN;
     if (!add_layer (infer, chain[i], error))
       return FALSE;
+  }
   if (!settle (infer, NN_TYPE_F32,
           infer->pending ? infer->todo_dst.extent.channels : infer->now.extent.channels,
           &model->layers[model->output], error))
     return FALSE;
   infer->output_size = extent_count (infer->now.extent);
+  if (infer->options.packs
+      && !(infer->means = nn_cuda_new (infer->c,
+               infer->options.batch * infer->output_size * sizeof (float), "means", error)))
+    return FALSE;
   for (guint s = 0; s < infer->stages->len; s++) {
     const Stage *stage = infer->stages->pdata[s];
 
@@ -721,9 +754,9 @@ nn_cuda_infer_free (NnCudaInfer *infer)
   if (!infer)
     return;
   nn_cuda_sync (infer->c, NULL);
-  for (guint i = 0; i < 2 * infer->n_sizes; i++)
-    if (infer->graphs[i % 2][i / 2])
-      nn_api.cuGraphExecDestroy (infer->graphs[i % 2][i / 2]);
+  for (guint i = 0; i < NN_CUDA_N_WAYS * MAX_SIZES; i++)
+    if (infer->graphs[i / MAX_SIZES][i % MAX_SIZES])
+      nn_api.cuGraphExecDestroy (infer->graphs[i / MAX_SIZES][i % MAX_SIZES]);
   g_ptr_array_unref (infer->stages);
   g_array_unref (infer->refreshes);
   g_string_free (infer->todo_words, TRUE);

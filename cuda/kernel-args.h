@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "nn/augment-math.h"
+#include "nn/views-math.h"
 
 #define NN_BLOCK 256      /* threads of a block */
 #define NN_CHUNK 4096     /* parameters in an optimizer's chunk */
@@ -136,7 +137,7 @@ typedef struct
   uint32_t sample; /* of the pack's */
 } NnSampleEntry;
 
-/* All samples of a batch: a thread a pixel. */
+/* All samples of a batch: a thread a pixel. Samples without a pack stay as they are. */
 typedef struct
 {
   uint32_t count; /* samples * pixels */
@@ -144,6 +145,24 @@ typedef struct
   const NnSampleEntry *entries;
   float *dst;
 } NnSampleArgs;
+
+/* Outputs of which a mean is wanted: those of @n samples from @first on; 0: no group. */
+typedef struct
+{
+  uint32_t first, n;
+  uint32_t of_logits;
+} NnViewGroup;
+
+/* A block a group, whose mean is output number group of dst. */
+typedef struct
+{
+  uint32_t blocks;
+  uint32_t n; /* outputs of a sample */
+  NnViewEnd end;
+  const NnViewGroup *groups;
+  const float *src; /* (samples, n) */
+  float *dst;       /* (groups, n) */
+} NnViewsArgs;
 
 /* --- training ------------------ */
 
@@ -441,6 +460,7 @@ typedef struct
 /* X (name, arguments, rounds of reduction): a block of NN_BLOCK threads an item */
 #define NN_BLOCK_KERNELS(X) \
   X (nn_k_softmax, NnSoftmaxArgs, 2) \
+  X (nn_k_views, NnViewsArgs, 2) \
   X (nn_k_softmax_backward, NnSoftmaxBackwardArgs, 1) \
   X (nn_k_sums, NnSumsArgs, 1) \
   X (nn_k_penalty, NnPenaltyArgs, 1) \

@@ -48,8 +48,9 @@ nn_k_sample_at (const NnSampleArgs *a, uint32_t i)
   const NnSampleEntry *entry = &a->entries[i / a->pixels];
   const uint32_t pixel = i % a->pixels;
 
-  nn_pack_pixel ((const uint8_t *) entry->pack, entry->sample, pixel % a->columns,
-      pixel / a->columns, a->dst + (uint64_t) i * a->channels);
+  if (entry->pack)
+    nn_pack_pixel ((const uint8_t *) entry->pack, entry->sample, pixel % a->columns,
+        pixel / a->columns, a->dst + (uint64_t) i * a->channels);
 }
 
 static inline NN_HOST_DEVICE void
@@ -184,4 +185,69 @@ nn_k_softmax_last (const NnSoftmaxArgs *a, uint32_t block, uint32_t thread, cons
   for (uint32_t i = thread; i < a->n; i += NN_BLOCK)
     a->dst[first + i] = expf (nn_load (a->src, a->src_type, first + i) - (float) s->result[0])
         / (float) s->result[1];
+}
+
+static inline NN_HOST_DEVICE uint32_t
+nn_k_views_width (const NnViewsArgs *a)
+{
+  return 1;
+}
+
+static inline NN_HOST_DEVICE int
+nn_k_views_is_max (uint32_t round)
+{
+  return round == 0;
+}
+
+/* of output @i: added up in the order of the views, in the host's type */
+static inline NN_HOST_DEVICE double
+nn_views_mean_at (const NnViewsArgs *a, const NnViewGroup *group, uint32_t i)
+{
+  const float *src = a->src + (uint64_t) group->first * a->n + i;
+  double logits = 0;
+  float sum = 0;
+
+  for (uint32_t v = 0; v < group->n; v++, src += a->n) {
+    if (group->of_logits)
+      logits += nn_view_logit (a->end, *src);
+    else
+      sum += *src;
+  }
+  return group->of_logits ? logits / group->n : sum / (float) group->n;
+}
+
+/* largest of the means, sum of their exp: for softmax of mean logits */
+static inline NN_HOST_DEVICE void
+nn_k_views_part (
+    const NnViewsArgs *a, uint32_t block, uint32_t thread, uint32_t round, NnShared *s)
+{
+  const NnViewGroup *group = &a->groups[block];
+  double part = round == 0 ? -INFINITY : 0;
+
+  if (group->of_logits && a->end == NN_VIEW_SOFTMAX) {
+    for (uint32_t i = thread; i < a->n; i += NN_BLOCK) {
+      const double x = nn_views_mean_at (a, group, i);
+
+      if (round == 0)
+        part = x > part ? x : part;
+      else
+        part += exp (x - s->result[0]);
+    }
+  }
+  s->a[thread] = part;
+  s->b[thread] = 0;
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_views_last (const NnViewsArgs *a, uint32_t block, uint32_t thread, const NnShared *s)
+{
+  const NnViewGroup *group = &a->groups[block];
+
+  for (uint32_t i = thread; i < a->n && group->n > 0; i += NN_BLOCK) {
+    const double x = nn_views_mean_at (a, group, i);
+
+    a->dst[(uint64_t) block * a->n + i] = group->of_logits
+        ? nn_view_output (a->end, x, s->result[0], s->result[1])
+        : (float) x;
+  }
 }

@@ -103,8 +103,11 @@ static const NnBackendClass klass = {
   .plan_params_changed = nn_cuda_plan_params_changed,
   .plan_sync = nn_cuda_plan_sync,
   .plan_run_averaged = nn_cuda_plan_run_averaged,
-  .host_new = nn_cuda_host_new,
-  .host_free = nn_cuda_host_free,
+  .staging_new = nn_cuda_staging_new,
+  .staging_free = nn_cuda_staging_free,
+  .staging_reserve = nn_cuda_staging_reserve,
+  .staging_send = nn_cuda_staging_send,
+  .staging_wait = nn_cuda_staging_wait,
   .plan_run_packs = nn_cuda_plan_run_packs,
   .plan_set_pictures = nn_cuda_plan_set_pictures,
 #endif

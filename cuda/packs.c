@@ -1,93 +1,68 @@
 /* SPDX-FileCopyrightText: the classify authors
  * SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "cuda/plan.h"
-#include "nn/error.h"
+#include <string.h>
 
-/* Packs lie one after the other, each where a transfer likes to begin. */
-#define ALIGNMENT 256
+#include "cuda/plan.h"
 
 gboolean
-nn_cuda_packs_init (
-    NnCudaPacks *packs, NnCudaContext *c, guint batch, const NnShape *input, GError **error)
+nn_cuda_packs_init (NnCudaPacks *packs, NnCudaContext *c, guint batch, const NnShape *shape,
+    float *input, GError **error)
 {
-  const gsize bytes = batch * sizeof (NnSampleEntry);
+  const gsize entries = batch * sizeof (NnSampleEntry), groups = batch * sizeof (NnViewGroup);
 
   packs->c = c;
-  packs->columns = (guint32) input->dims[1];
-  packs->pixels = (guint32) (input->dims[0] * input->dims[1]);
-  packs->channels = (guint32) input->dims[2];
-  packs->entries = nn_cuda_new_pinned (c, bytes, "the list of samples", error);
-  packs->device_entries
-      = packs->entries ? nn_cuda_new (c, bytes, "the list of samples", error) : NULL;
-  return packs->device_entries != NULL;
-}
-
-/* A frame's decoder has a context of its own, perhaps on another device. */
-static gboolean
-fetch_plane (const NnCudaPacks *packs, const NnPackPlane *plane, guint8 *to, GError **error)
-{
-  const CUdeviceptr from = (CUdeviceptr) (guintptr) plane->rows;
-  CUDA_MEMCPY3D_PEER copy = {
-    .srcMemoryType = CU_MEMORYTYPE_DEVICE,
-    .srcDevice = from,
-    .srcPitch = plane->pitch,
-    .srcHeight = plane->n_rows,
-    .dstMemoryType = CU_MEMORYTYPE_DEVICE,
-    .dstDevice = (CUdeviceptr) (guintptr) to,
-    .dstContext = packs->c->device->context,
-    .dstPitch = plane->stride,
-    .dstHeight = plane->n_rows,
-    .WidthInBytes = plane->n_bytes,
-    .Height = plane->n_rows,
-    .Depth = 1,
-  };
-
-  /* memory of a pool belongs to a device but to no context */
-  if (nn_api.cuPointerGetAttribute (&copy.srcContext, CU_POINTER_ATTRIBUTE_CONTEXT, from)
-          != CUDA_SUCCESS
-      || !copy.srcContext)
-    copy.srcContext = copy.dstContext;
-  return NN_CU (cuMemcpy3DPeerAsync, NN_ERROR_RUN, error, &copy, packs->c->stream);
+  packs->batch = batch;
+  packs->table_size = entries + groups;
+  packs->table = nn_cuda_new_pinned (c, packs->table_size, "the list of samples", error);
+  packs->device = packs->table
+      ? nn_cuda_new (c, packs->table_size, "the list of samples", error)
+      : NULL;
+  if (!packs->device)
+    return FALSE;
+  packs->entries = (NnSampleEntry *) (gpointer) packs->table;
+  packs->groups = (NnViewGroup *) (gpointer) (packs->table + entries);
+  packs->device_groups = (const NnViewGroup *) (gpointer) (packs->device + entries);
+  packs->sample = (NnSampleArgs) { .columns = (guint32) shape->dims[1],
+    .pixels = (guint32) (shape->dims[0] * shape->dims[1]),
+    .channels = (guint32) shape->dims[2],
+    .entries = (const NnSampleEntry *) (gpointer) packs->device,
+    .dst = input };
+  return TRUE;
 }
 
 gboolean
-nn_cuda_packs_put (NnCudaPacks *packs, const NnPack *list, guint n_packs, float *input, guint *n,
-    GError **error)
+nn_cuda_packs_put (NnCudaPacks *packs, const NnPack *list, guint n_packs, guint *n,
+    NnCudaWay *way, GError **error)
 {
-  NnSampleArgs args = { .columns = packs->columns,
-    .pixels = packs->pixels,
-    .channels = packs->channels,
-    .entries = packs->device_entries,
-    .dst = input };
-  gsize size = 0, at = 0;
+  guint n_groups = 0;
 
-  for (guint i = 0; i < n_packs; i++)
-    size += (list[i].size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-  if (size > packs->size) {
-    packs->size = 0;
-    packs->memory = nn_cuda_renew (packs->c, packs->memory, size, "frames", error);
-    if (!packs->memory)
-      return FALSE;
-    packs->size = size;
-  }
+  memset (packs->table, 0, packs->table_size);
   *n = 0;
+  *way = NN_CUDA_FROM_PACKS;
   for (guint i = 0; i < n_packs; i++) {
-    const gsize n_bytes = list[i].planes ? list[i].tables_size : list[i].size;
+    const NnPack *pack = &list[i];
+    NnCudaStaging *staging = pack->staging->handle;
+    const guint views = MAX (pack->n_views, 1);
 
-    if (!nn_cuda_upload (packs->c, packs->memory + at, list[i].pack, n_bytes, error))
+    if (!nn_cuda_staging_put (staging, pack, packs->c->stream, error))
       return FALSE;
-    for (guint p = 0; p < list[i].n_planes; p++) {
-      const NnPackPlane *plane = &list[i].planes[p];
-
-      if (!fetch_plane (packs, plane, packs->memory + at + plane->at, error))
-        return FALSE;
-    }
-    for (guint s = 0; s < list[i].n; s++)
-      packs->entries[(*n)++] = (NnSampleEntry) { packs->memory + at, list[i].first + s };
-    at += (list[i].size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    for (guint s = 0; s < pack->n; s += views)
+      packs->groups[n_groups++] = (NnViewGroup) { *n + s, views,
+        views > 1 && pack->mean == NN_MEAN_LOGITS };
+    for (guint s = 0; s < pack->n; s++)
+      packs->entries[(*n)++] = (NnSampleEntry) { staging->memory, pack->first + s };
+    if (views > 1)
+      *way = NN_CUDA_MEANS_FROM_PACKS;
   }
-  args.count = *n * packs->pixels;
-  return nn_cuda_upload (packs->c, packs->device_entries, packs->entries,
-             *n * sizeof (NnSampleEntry), error)
-      && nn_k_sample_launch (packs->c, &args, error);
+  return TRUE;
+}
+
+gboolean
+nn_cuda_packs_record (const NnCudaPacks *packs, guint n, GError **error)
+{
+  NnSampleArgs sample = packs->sample;
+
+  sample.count = n * sample.pixels;
+  return nn_cuda_upload (packs->c, packs->device, packs->table, packs->table_size, error)
+      && nn_k_sample_launch (packs->c, &sample, error);
 }

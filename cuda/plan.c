@@ -50,6 +50,7 @@ build (CudaPlan *plan, const NnPlanOptions *options, GError **error)
   const gsize in = nn_cuda_count (&plan->model->layers[0].out_shape) * sizeof (float);
   const gsize out
       = nn_cuda_count (&plan->model->layers[plan->model->output].out_shape) * sizeof (float);
+  const NnShape *shape = &plan->model->layers[0].out_shape;
   NnCudaInferOptions infer
       = { .precision = plan->precision, .batch = plan->batch, .halves = !options->training };
 
@@ -59,20 +60,22 @@ build (CudaPlan *plan, const NnPlanOptions *options, GError **error)
       || !(plan->device_input = nn_cuda_new (&plan->c, plan->batch * in, "the input", error))
       || !nn_cuda_params_init (&plan->params, &plan->c, plan->model, error))
     return FALSE;
-  if (!options->training
-      && !nn_cuda_packs_init (
-          &plan->packs, &plan->c, plan->batch, &plan->model->layers[0].out_shape, error))
-    return FALSE;
+  if (!options->training) {
+    if (!nn_cuda_packs_init (
+            &plan->packs, &plan->c, plan->batch, shape, plan->device_input, error))
+      return FALSE;
+    infer.packs = &plan->packs;
+  }
   infer.input = plan->device_input;
+  infer.host_input = plan->input;
+  infer.host_output = plan->output;
   plan->infer = nn_cuda_infer_new (&plan->c, &plan->params, &infer, error);
   if (options->training)
     return plan->infer
         && (plan->train = nn_cuda_train_new (
                 &plan->c, &plan->params, options, plan->precision, plan->device_input, error));
-  /* the first run captures the graphs: not in the first frame */
-  return plan->infer
-      && nn_cuda_infer_run (plan->infer, plan->batch, plan->input, plan->output, error)
-      && nn_cuda_sync (&plan->c, error);
+  /* not in the first frame */
+  return plan->infer && nn_cuda_infer_capture (plan->infer, error);
 }
 
 gpointer
@@ -154,7 +157,7 @@ nn_cuda_plan_run (gpointer data, guint n, GError **error)
   if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
     return NULL;
   ok = take_params (plan, error) && (!plan->stale || nn_cuda_infer_refresh (plan->infer, error))
-      && nn_cuda_infer_run (plan->infer, n, plan->input, plan->output, error)
+      && nn_cuda_infer_run (plan->infer, NN_CUDA_FROM_HOST, n, error)
       && nn_cuda_sync (&plan->c, error);
   plan->stale &= !ok;
   nn_cuda_leave ();
@@ -165,13 +168,14 @@ const float *
 nn_cuda_plan_run_packs (gpointer data, const NnPack *packs, guint n_packs, GError **error)
 {
   CudaPlan *plan = data;
+  NnCudaWay way;
   gboolean ok;
   guint n;
 
   if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
     return NULL;
-  ok = nn_cuda_packs_put (&plan->packs, packs, n_packs, plan->device_input, &n, error)
-      && nn_cuda_infer_run (plan->infer, n, NULL, plan->output, error);
+  ok = nn_cuda_packs_put (&plan->packs, packs, n_packs, &n, &way, error)
+      && nn_cuda_infer_run (plan->infer, way, n, error);
   ok = nn_cuda_sync (&plan->c, ok ? error : NULL) && ok; /* the packs are free again */
   nn_cuda_leave ();
   return ok ? plan->output : NULL;
@@ -188,7 +192,7 @@ nn_cuda_plan_run_averaged (gpointer data, NnOptimizer *optimizer, guint n, GErro
   ok = take_params (plan, error) && nn_cuda_train_swap_average (plan->train, optimizer, error);
   if (ok) {
     ok = nn_cuda_infer_refresh (plan->infer, error)
-        && nn_cuda_infer_run (plan->infer, n, plan->input, plan->output, error);
+        && nn_cuda_infer_run (plan->infer, NN_CUDA_FROM_HOST, n, error);
     /* back in any case; its own error only where there was none before */
     ok = nn_cuda_train_swap_average (plan->train, optimizer, ok ? error : NULL) && ok
         && nn_cuda_sync (&plan->c, error);

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "cuda/device.h"
+#include "cuda/staging.h"
 
 G_BEGIN_DECLS
 
@@ -36,6 +36,38 @@ NnWindow nn_cuda_pool_window (const NnLayer *layer);
 /* Softmax is a kernel of its own: linear here. */
 NnFunction nn_cuda_function (NnActivation activation);
 
+/* Where a run's input comes from and what of its outputs goes to the host. */
+typedef enum
+{
+  NN_CUDA_FROM_HOST,
+  NN_CUDA_FROM_PACKS,
+  NN_CUDA_MEANS_FROM_PACKS,
+  NN_CUDA_N_WAYS
+} NnCudaWay;
+
+/* The network's input made of packs on the device. */
+typedef struct
+{
+  NnCudaContext *c;
+  guint batch;
+  NnSampleArgs sample;    /* but for the count */
+  guint8 *table, *device; /* the entries, behind them the groups; table is pinned */
+  gsize table_size;
+  NnSampleEntry *entries; /* in the table: batch of each */
+  NnViewGroup *groups;
+  const NnViewGroup *device_groups;
+} NnCudaPacks;
+
+/* @input: on the device, (batch, rows, columns, channels) of @shape */
+gboolean nn_cuda_packs_init (NnCudaPacks *packs, NnCudaContext *c, guint batch,
+    const NnShape *shape, float *input, GError **error);
+/* Has the stream wait for the packs of @list and fills the table. *@n: how many samples they have,
+ * at most the batch; *@way: whether means are wanted. */
+gboolean nn_cuda_packs_put (NnCudaPacks *packs, const NnPack *list, guint n_packs, guint *n,
+    NnCudaWay *way, GError **error);
+/* Puts the table's upload and one launch for @n samples into the stream. */
+gboolean nn_cuda_packs_record (const NnCudaPacks *packs, guint n, GError **error);
+
 /* Inference: the layers fused into stages, captured as a graph for each of a few batch
  * sizes (the whole batch and its halves). Reads parameters in nn_cuda_infer_refresh(). */
 typedef struct _NnCudaInfer NnCudaInfer;
@@ -44,39 +76,22 @@ typedef struct
 {
   NnPrecision precision; /* not AUTO */
   guint batch;
-  gboolean halves;    /* graphs for smaller batches too */
-  const float *input; /* on the device: (batch, H, W, C) */
+  gboolean halves;  /* graphs for smaller batches too */
+  float *input;     /* on the device: (batch, H, W, C) */
+  const float *host_input; /* both pinned */
+  float *host_output;
+  const NnCudaPacks *packs; /* NULL: all comes from the host */
 } NnCudaInferOptions;
 
 NnCudaInfer *nn_cuda_infer_new (NnCudaContext *c, const NnCudaParams *params,
     const NnCudaInferOptions *options, GError **error);
 void nn_cuda_infer_free (NnCudaInfer *infer);
 gboolean nn_cuda_infer_refresh (NnCudaInfer *infer, GError **error);
-/* Puts the first @n samples' run into the stream: @host_input to the device (NULL: the input is
- * there already) and the result to @host_output, both pinned and the same in every call. */
-gboolean nn_cuda_infer_run (
-    NnCudaInfer *infer, guint n, const float *host_input, float *host_output, GError **error);
+/* Captures the graphs, which otherwise the first run of each way does. */
+gboolean nn_cuda_infer_capture (NnCudaInfer *infer, GError **error);
+/* Puts the first @n samples' run into the stream: a graph where it could be captured. */
+gboolean nn_cuda_infer_run (NnCudaInfer *infer, NnCudaWay way, guint n, GError **error);
 void nn_cuda_infer_describe (const NnCudaInfer *infer, GString *text);
-
-/* Packs on their way to the device, and the network's input made of them there. */
-typedef struct
-{
-  NnCudaContext *c;
-  guint32 columns, pixels, channels; /* of the input */
-  NnSampleEntry *entries;            /* pinned: batch of them */
-  void *device_entries;
-  guint8 *memory; /* on the device; grows with the packs */
-  gsize size;
-} NnCudaPacks;
-
-/* @input: (rows, columns, channels) */
-gboolean nn_cuda_packs_init (
-    NnCudaPacks *packs, NnCudaContext *c, guint batch, const NnShape *input, GError **error);
-/* Puts the upload of @list and one launch for all its samples into the stream; they go to
- * @input on the device. *@n: how many they are, which must not be more than the batch. @list's
- * memory must stay until the stream is synchronised. */
-gboolean nn_cuda_packs_put (NnCudaPacks *packs, const NnPack *list, guint n_packs, float *input,
-    guint *n, GError **error);
 
 /* The entries of NnBackendClass. */
 gpointer nn_cuda_plan_new (

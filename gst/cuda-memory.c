@@ -8,8 +8,6 @@
 #define MEMORY_TYPE "gst.cuda.memory"                           /* GST_CUDA_MEMORY_TYPE_NAME */
 #define MAP_READ_CUDA (GST_MAP_READ | (GST_MAP_FLAG_LAST << 1)) /* GST_MAP_CUDA */
 
-typedef void (*MemorySync) (GstMemory *memory);
-
 gboolean
 cuda_memory_is_in_caps (const GstCaps *caps)
 {
@@ -18,43 +16,68 @@ cuda_memory_is_in_caps (const GstCaps *caps)
   return features && gst_caps_features_contains (features, CUDA_MEMORY_FEATURE);
 }
 
-/* gst_cuda_memory_sync() of GStreamer 1.24 and later, where memory comes before its stream is
- * done with it; before 1.24 who makes it waits. */
-static MemorySync
-get_memory_sync (void)
+/* Of GStreamer 1.24 and later, where memory comes before its stream is done with it; before 1.24
+ * who makes it waits. */
+typedef struct {
+  void (*sync) (GstMemory *memory);
+  gpointer (*get_stream) (GstMemory *memory); /* a GstCudaStream, which has it; (transfer none) */
+  gpointer (*get_handle) (gpointer stream);
+} Library;
+
+static gpointer
+look_up (GModule *module, const char *name)
 {
-  static MemorySync sync;
+  gpointer symbol;
+
+  return g_module_symbol (module, name, &symbol) ? symbol : NULL;
+}
+
+static const Library *
+get_library (void)
+{
+  static Library library;
   static gsize is_done;
 
   if (g_once_init_enter (&is_done)) {
     GModule *module = g_module_open ("libgstcuda-1.0.so.0", G_MODULE_BIND_LAZY);
-    gpointer symbol;
 
     if (module) {
       g_module_make_resident (module); /* its types are registered */
-      if (g_module_symbol (module, "gst_cuda_memory_sync", &symbol))
-        sync = (MemorySync)symbol;
+      library.sync = look_up (module, "gst_cuda_memory_sync");
+      library.get_stream = look_up (module, "gst_cuda_memory_get_stream");
+      library.get_handle = look_up (module, "gst_cuda_stream_get_handle");
     }
     g_once_init_leave (&is_done, 1);
   }
-  return sync;
+  return &library;
+}
+
+/* (transfer none): the memory keeps it */
+static gpointer
+get_stream (GstMemory *memory)
+{
+  const Library *library = get_library ();
+  gpointer stream = library->get_stream ? library->get_stream (memory) : NULL;
+
+  stream = stream && library->get_handle ? library->get_handle (stream) : NULL;
+  if (!stream && library->sync) /* of the default stream, say */
+    library->sync (memory);
+  return stream;
 }
 
 gboolean
-cuda_memory_map (GstVideoFrame *frame, const GstVideoInfo *info, GstBuffer *buffer)
+cuda_memory_map (
+    GstVideoFrame *frame, const GstVideoInfo *info, GstBuffer *buffer, gpointer *stream)
 {
   GstMemory *memory = gst_buffer_n_memory (buffer) == 1 ? gst_buffer_peek_memory (buffer, 0) : NULL;
-  MemorySync sync;
   GstBuffer *copy;
   gboolean ok;
 
   if (!memory || !gst_memory_is_type (memory, MEMORY_TYPE))
     return FALSE;
-  sync = get_memory_sync ();
-  if (sync)
-    sync (memory);
   copy = gst_buffer_copy (buffer); /* shares the memory; nobody writes into it meanwhile */
   ok = gst_video_frame_map (frame, info, copy, (GstMapFlags)MAP_READ_CUDA);
   gst_buffer_unref (copy);
+  *stream = ok ? get_stream (memory) : NULL;
   return ok;
 }

@@ -14,9 +14,10 @@ G_BEGIN_DECLS
 gboolean cuda_memory_is_in_caps (const GstCaps *caps);
 
 /* Maps @buffer's memory, not @buffer itself, so that the planes of @frame are addresses of the
- * device; what is being written to it is done when this returns. FALSE where @buffer is not one
- * block of CUDA memory: mapped as any other it is downloaded. Undone by gst_video_frame_unmap(),
- * by any thread. */
-gboolean cuda_memory_map (GstVideoFrame *frame, const GstVideoInfo *info, GstBuffer *buffer);
+ * device. *@stream is the driver's stream that may still be writing to them, or NULL where all is
+ * written. FALSE where @buffer is not one block of CUDA memory: mapped as any other it is
+ * downloaded. Undone by gst_video_frame_unmap(), by any thread. */
+gboolean cuda_memory_map (
+    GstVideoFrame *frame, const GstVideoInfo *info, GstBuffer *buffer, gpointer *stream);
 
 G_END_DECLS

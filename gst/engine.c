@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "nn/frame-pack.h"
-
 /* A client that has not sent a job for this long is not waited for. */
 #define ACTIVE_US (250 * G_TIME_SPAN_MILLISECOND)
 
@@ -276,6 +274,8 @@ set_error (GPtrArray *jobs, const GError *error)
 
     if (!job->error)
       job->error = g_error_copy (error);
+    if (job->staging) /* no run has waited */
+      nn_staging_wait (job->staging);
   }
 }
 
@@ -285,16 +285,14 @@ typedef struct {
   guint first, n;
 } Piece;
 
+/* The pieces of a run all have packs, or none has. */
 static const float *
 run_pieces (Engine *engine, const Piece *pieces, guint n_pieces, GError **error)
 {
   float *input = nn_plan_get_input (engine->plan);
-  gboolean all_packed = nn_plan_takes_packs (engine->plan);
   guint n = 0;
 
-  for (guint i = 0; i < n_pieces; i++)
-    all_packed &= pieces[i].job->pack.size > 0;
-  if (all_packed) {
+  if (pieces[0].job->pack.size > 0) {
     NnPack *packs = g_newa (NnPack, n_pieces);
 
     for (guint i = 0; i < n_pieces; i++) {
@@ -308,22 +306,53 @@ run_pieces (Engine *engine, const Piece *pieces, guint n_pieces, GError **error)
     const Piece *p = &pieces[i];
     float *to = input + n * engine->in_size;
 
-    if (p->job->pack.size > 0) /* beside one that is not */
-      nn_pack_sample_all (p->job->pack.pack, p->first, p->n, to);
-    else if (to != p->job->input)
+    if (to != p->job->input)
       memcpy (
           to, p->job->input + p->first * engine->in_size, p->n * engine->in_size * sizeof (float));
   }
   return nn_plan_run (engine->plan, n, error);
 }
 
+/* What one output is of. */
+static guint
+get_n_views (const EngineJob *job)
+{
+  return MAX (job->pack.n_views, 1);
+}
+
+/* The next run's pieces, from the @kth sample of job @j on: at most a batch, and all views of
+ * what they are of. */
+static guint
+take_pieces (Engine *engine, GPtrArray *jobs, guint *j, guint *k, Piece *pieces)
+{
+  const guint batch = engine->options.batch;
+  guint n = 0, n_pieces = 0;
+
+  while (*j < jobs->len) {
+    EngineJob *job = g_ptr_array_index (jobs, *j);
+    guint take = MIN (job->n - *k, batch - n);
+
+    take -= take % get_n_views (job);
+    if (take == 0
+        || (n_pieces > 0 && (job->pack.size > 0) != (pieces[n_pieces - 1].job->pack.size > 0)))
+      break;
+    pieces[n_pieces++] = (Piece){ job, *k, take };
+    n += take;
+    *k += take;
+    if (*k == job->n) {
+      ++*j;
+      *k = 0;
+    }
+  }
+  return n_pieces;
+}
+
 /* the samples of all jobs one after the other, in runs of at most a batch */
 static void
 run_jobs (Engine *engine, GPtrArray *jobs)
 {
-  const guint batch = engine->options.batch;
   const GstClockTime start = gst_util_get_timestamp ();
-  Piece *pieces = g_newa (Piece, MIN (batch, jobs->len));
+  Piece *pieces = g_newa (Piece, MIN (engine->options.batch, jobs->len));
   guint j = 0, k = 0; /* the next sample to run: the kth of job j */
 
   for (guint i = 0; i < jobs->len; i++) {
@@ -334,38 +363,27 @@ run_jobs (Engine *engine, GPtrArray *jobs)
   }
   while (j < jobs->len) {
     g_autoptr (GError) error = NULL;
-    const float *output;
-    gboolean any_sampled = FALSE, any_fetched = FALSE;
-    guint n = 0, n_pieces = 0;
+    const guint n_pieces = take_pieces (engine, jobs, &j, &k, pieces);
+    const float *output = run_pieces (engine, pieces, n_pieces, &error);
 
-    while (j < jobs->len && n < batch) {
-      EngineJob *job = g_ptr_array_index (jobs, j);
-      const guint take = MIN (job->n - k, batch - n);
-
-      if (job->pack.n_planes > 0 ? any_sampled : any_fetched && job->pack.size == 0)
-        break; /* what the device fetches the host cannot sample for its neighbour's sake */
-      any_sampled |= job->pack.size == 0;
-      any_fetched |= job->pack.n_planes > 0;
-      pieces[n_pieces++] = (Piece){ job, k, take };
-      n += take;
-      k += take;
-      if (k == job->n) {
-        j++;
-        k = 0;
-      }
-    }
-    output = run_pieces (engine, pieces, n_pieces, &error);
     g_mutex_lock (&engine->lock);
     engine->n_runs++;
-    engine->n_samples += n;
+    for (guint i = 0; i < n_pieces; i++)
+      engine->n_samples += pieces[i].n;
     g_mutex_unlock (&engine->lock);
     if (!output) {
       set_error (jobs, error);
       return;
     }
-    for (guint i = 0; i < n_pieces; output += pieces[i++].n * engine->out_size)
-      memcpy (pieces[i].job->output + pieces[i].first * engine->out_size, output,
-          pieces[i].n * engine->out_size * sizeof (float));
+    for (guint i = 0; i < n_pieces; i++) {
+      const Piece *p = &pieces[i];
+      const guint views = get_n_views (p->job);
+      const gsize n_floats = p->n / views * engine->out_size;
+
+      memcpy (
+          p->job->output + p->first / views * engine->out_size, output, n_floats * sizeof (float));
+      output += n_floats;
+    }
   }
   for (guint i = 0; i < jobs->len; i++)
     ((EngineJob *)g_ptr_array_index (jobs, i))->run_time = gst_util_get_timestamp () - start;
@@ -484,7 +502,6 @@ engine_job_new (EngineClient *client, guint capacity)
   EngineJob *job = g_new0 (EngineJob, 1);
 
   job->client = client;
-  job->backend = nn_backend_ref (engine->backend);
   job->capacity = capacity;
   if (engine->options.kind == ENGINE_DIRECT && capacity <= engine->options.batch) {
     job->input = nn_plan_get_input (engine->plan);
@@ -499,8 +516,7 @@ engine_job_new (EngineClient *client, guint capacity)
 void
 engine_job_free (EngineJob *job)
 {
-  nn_backend_host_free (job->backend, job->pack_memory);
-  nn_backend_unref (job->backend);
+  nn_staging_free (job->staging);
   g_free (job->memory);
   g_free (job->output);
   g_clear_error (&job->error);
@@ -513,17 +529,19 @@ engine_client_takes_packs (EngineClient *client)
   return nn_plan_takes_packs (client->engine->plan);
 }
 
-gboolean
-engine_job_reserve_pack (EngineJob *job, gsize size, GError **error)
+guint8 *
+engine_job_reserve_pack (EngineJob *job, gsize host_size, gsize size, GError **error)
 {
-  if (size <= job->pack_capacity)
-    return TRUE;
-  nn_backend_host_free (job->backend, job->pack_memory);
-  job->pack_capacity = 0;
-  job->pack_memory = nn_backend_host_new (job->backend, size, error);
-  if (job->pack_memory)
-    job->pack_capacity = size;
-  return job->pack_memory != NULL;
+  if (!job->staging)
+    job->staging = nn_staging_new (job->client->engine->backend);
+  job->pack.staging = job->staging;
+  return nn_staging_reserve (job->staging, host_size, size, error);
+}
+
+gboolean
+engine_job_takes_views (EngineJob *job, guint n_views)
+{
+  return n_views <= job->client->engine->options.batch;
 }
 
 static void
@@ -571,6 +589,8 @@ engine_job_submit (EngineJob *job)
   Engine *engine = job->client->engine;
 
   g_assert (engine->thread);
+  if (job->pack.size > 0) /* if it fails the run does it again and tells why */
+    nn_staging_send (job->staging, &job->pack, NULL);
   g_mutex_lock (&engine->lock);
   queue_job (job);
   g_mutex_unlock (&engine->lock);
@@ -589,6 +609,8 @@ engine_job_withdraw (EngineJob *job)
     job->state = IDLE;
   }
   g_mutex_unlock (&engine->lock);
+  if (was_queued && job->pack.size > 0)
+    nn_staging_wait (job->staging);
   return was_queued;
 }
 

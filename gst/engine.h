@@ -67,10 +67,10 @@ typedef void (*EngineDone) (EngineJob *job, gpointer user_data);
 struct _EngineJob {
   guint capacity;        /* samples */
   float *input;          /* (capacity, H, W, C) */
-  float *output;         /* (capacity, n_outputs) */
-  NnPack pack;           /* in place of the input; of size 0: the input is used */
+  float *output;         /* (capacity, n_outputs); with pack.n_views one for so many samples */
+  NnPack pack;           /* in place of the input, its samples but for first and n; of size 0: the
+                          * input is used */
   NnPackPlane planes[3]; /* room for the pack's */
-  guint8 *pack_memory;   /* room for the pack, see engine_job_reserve_pack() */
   guint n;               /* samples in use, >= 1 */
   GError *error;         /* of the last run, or NULL; owned */
   GstClockTime run_time; /* of the last run, that of the others in its batch included */
@@ -83,8 +83,7 @@ struct _EngineJob {
   int state;
   gint64 queued_at;
   float *memory;
-  NnBackend *backend; /* of the pack's memory; outlives the client */
-  gsize pack_capacity;
+  NnStaging *staging; /* the pack's, from the first one on; outlives the client */
 };
 
 EngineJob *engine_job_new (EngineClient *client, guint capacity);
@@ -93,14 +92,18 @@ void engine_job_free (EngineJob *job);
 /* TRUE: the device makes the input itself of packs (nn/frame-pack.h), with rows that it fetches
  * from a device's memory too. */
 gboolean engine_client_takes_packs (EngineClient *client);
-/* Room for @size bytes in job->pack_memory, of an idle job. NN_ERROR_NO_MEMORY */
-gboolean engine_job_reserve_pack (EngineJob *job, gsize size, GError **error);
+/* For each pack of an idle job: as nn_staging_reserve(), and makes it that of job->pack. */
+guint8 *engine_job_reserve_pack (EngineJob *job, gsize host_size, gsize size, GError **error);
+/* Whether an engine of so many samples a run can give means of @n_views of them. */
+gboolean engine_job_takes_views (EngineJob *job, guint n_views);
 
 /* Runs the job and waits for it. FALSE: job->error tells. */
 gboolean engine_job_run (EngineJob *job);
-/* Threaded engines: queues the job; done() is called when it was run. */
+/* Threaded engines: queues the job, whose pack is on its way to the device from now on; done() is
+ * called when it was run. */
 void engine_job_submit (EngineJob *job);
-/* TRUE: it was waiting and is idle now, done() will not be called. FALSE: it runs, or is idle. */
+/* TRUE: it was waiting and is idle now, nothing reads its frame, done() will not be called. FALSE:
+ * it runs, or is idle. */
 gboolean engine_job_withdraw (EngineJob *job);
 gboolean engine_job_is_idle (EngineJob *job);
 /* Until no job of the client waits or runs and every done() has returned. */

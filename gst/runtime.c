@@ -148,10 +148,11 @@ gboolean
 task_average (Task *task)
 {
   const Runtime *runtime = task->runtime;
+  const guint n = task->n_views / MAX (task->job->pack.n_views, 1); /* of the device: one mean */
 
   for (guint r = 0; r < task->n_regions; r++)
-    if (!nn_views_mean (runtime->views, task->job->output + r * task->n_views * runtime->out_size,
-            task->n_views, task->probabilities + r * runtime->n_classes, &task->job->error))
+    if (!nn_views_mean (runtime->views, task->job->output + r * n * runtime->out_size, n,
+            task->probabilities + r * runtime->n_classes, &task->job->error))
       return FALSE;
   return TRUE;
 }

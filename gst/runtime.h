@@ -81,11 +81,11 @@ void runtime_free (Runtime *runtime);
  * *@was_waiting tells which. */
 Task *runtime_take_task (Runtime *runtime, gboolean *was_waiting);
 
-/* The means over the views of each region, of a task that was run without error;
- * job->error tells what fails. One task of a runtime at a time. */
 /* Unmaps the frame on the device, if there is one. */
 void task_release_frame (Task *task);
 
+/* The means over the views of each region, of a task that was run without error;
+ * job->error tells what fails. One task of a runtime at a time. */
 gboolean task_average (Task *task);
 
 G_END_DECLS

@@ -132,9 +132,15 @@ copy_regions (GstVideoClassify *self, Task *task, const GstVideoFrame *frame, GE
   return TRUE;
 }
 
+/* The job's pack is complete but for what is wanted of its outputs. */
 static void
-count_on_device (GstVideoClassify *self)
+finish_pack (GstVideoClassify *self, Task *task)
 {
+  EngineJob *job = task->job;
+
+  if (task->n_views > 1 && nn_views_are_outputs (task->runtime->views, &job->pack.mean)
+      && engine_job_takes_views (job, task->n_views))
+    job->pack.n_views = task->n_views;
   GST_OBJECT_LOCK (self);
   self->counts.on_device++;
   GST_OBJECT_UNLOCK (self);
@@ -147,16 +153,21 @@ fetch_regions (
 {
   EngineJob *job = task->job;
   NnImagePlanes planes = { 0 };
+  gpointer stream;
+  guint8 *memory;
 
   if (!self->is_cuda_memory || !prepare_packer (self, task, settings)
-      || !cuda_memory_map (&task->frame_on_device, &self->info, buffer))
+      || !cuda_memory_map (&task->frame_on_device, &self->info, buffer, &stream))
     return FALSE;
   task->has_frame_on_device = TRUE;
-  if (!engine_job_reserve_pack (job, nn_packer_get_tables_size (self->packer), error))
+  memory = engine_job_reserve_pack (
+      job, nn_packer_get_tables_size (self->packer), nn_packer_get_size (self->packer), error);
+  if (!memory)
     return FALSE;
   get_planes (&task->frame_on_device, &planes);
-  nn_packer_describe (self->packer, &planes, job->pack_memory, job->planes, &job->pack);
-  count_on_device (self);
+  nn_packer_describe (self->packer, &planes, memory, job->planes, &job->pack);
+  job->pack.stream = stream;
+  finish_pack (self, task);
   return TRUE;
 }
 
@@ -171,14 +182,15 @@ sample_regions (GstVideoClassify *self, Task *task, const GstVideoFrame *frame,
   if (prepare_packer (self, task, settings)) {
     const gsize size = nn_packer_get_size (self->packer);
 
-    if (!engine_job_reserve_pack (job, size, &error)) {
+    guint8 *memory = engine_job_reserve_pack (job, size, size, &error);
+
+    if (!memory) {
       video_classify_post_error (self, error);
       return FALSE;
     }
-    nn_packer_run (self->packer, planes, job->pack_memory);
-    job->pack.pack = job->pack_memory;
+    nn_packer_run (self->packer, planes, memory);
     job->pack.size = size;
-    count_on_device (self);
+    finish_pack (self, task);
     return TRUE;
   }
   if (self->is_async && task->n_views > 1 && !self->dump_dir && !has_comparisons (settings)) {

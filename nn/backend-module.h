@@ -12,7 +12,7 @@ G_BEGIN_DECLS
  * $libdir/classify, or in $CLASSIFY_BACKEND_PATH) and asks for the one symbol
  * below. A module calls nn/ through NnHost only. */
 
-#define NN_BACKEND_ABI 6
+#define NN_BACKEND_ABI 7
 
 /* What the host offers to a module. */
 typedef struct
@@ -28,6 +28,12 @@ typedef struct
 } NnHost;
 
 typedef struct _NnBackendClass NnBackendClass;
+
+struct _NnStaging
+{
+  NnBackend *backend;
+  gpointer handle; /* the module's */
+};
 
 struct _NnBackendClass
 {
@@ -67,8 +73,11 @@ struct _NnBackendClass
       gpointer plan, NnOptimizer *optimizer, guint n, GError **error);
 
   /* Pre-processing; NULL in a back end that wants the input from the host. */
-  gpointer (*host_new) (gpointer device, gsize size, GError **error);
-  void (*host_free) (gpointer device, gpointer memory);
+  gpointer (*staging_new) (gpointer device);
+  void (*staging_free) (gpointer staging);
+  guint8 *(*staging_reserve) (gpointer staging, gsize host_size, gsize size, GError **error);
+  gboolean (*staging_send) (gpointer staging, const NnPack *pack, GError **error);
+  void (*staging_wait) (gpointer staging);
   const float *(*plan_run_packs) (
       gpointer plan, const NnPack *packs, guint n_packs, GError **error);
 

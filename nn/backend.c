@@ -384,33 +384,54 @@ nn_plan_run_packs (NnPlan *plan, const NnPack *packs, guint n_packs, GError **er
 {
   guint n = 0;
 
-  for (guint i = 0; i < n_packs; i++)
+  for (guint i = 0; i < n_packs; i++) {
     n += packs[i].n;
+    g_return_val_if_fail (!packs[i].n_views || packs[i].n % packs[i].n_views == 0, NULL);
+  }
   g_return_val_if_fail (nn_plan_takes_packs (plan) && n >= 1 && n <= plan->batch, NULL);
   return plan->backend->klass->plan_run_packs (plan->handle, packs, n_packs, error);
 }
 
-guint8 *
-nn_backend_host_new (NnBackend *backend, gsize size, GError **error)
+NnStaging *
+nn_staging_new (NnBackend *backend)
 {
-  guint8 *memory;
+  NnStaging *staging;
 
-  if (backend->klass->host_new)
-    return backend->klass->host_new (backend->handle, size, error);
-  memory = g_try_malloc (size);
-  if (!memory)
-    g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY, "not enough memory for %" G_GSIZE_FORMAT
-        " bytes of a frame", size);
-  return memory;
+  g_return_val_if_fail (backend->klass->staging_new, NULL);
+  staging = g_new0 (NnStaging, 1);
+  staging->backend = nn_backend_ref (backend);
+  staging->handle = backend->klass->staging_new (backend->handle);
+  return staging;
 }
 
 void
-nn_backend_host_free (NnBackend *backend, guint8 *memory)
+nn_staging_free (NnStaging *staging)
 {
-  if (memory && backend->klass->host_free)
-    backend->klass->host_free (backend->handle, memory);
-  else
-    g_free (memory);
+  if (!staging)
+    return;
+  staging->backend->klass->staging_free (staging->handle);
+  nn_backend_unref (staging->backend);
+  g_free (staging);
+}
+
+guint8 *
+nn_staging_reserve (NnStaging *staging, gsize host_size, gsize size, GError **error)
+{
+  g_return_val_if_fail (host_size <= size, NULL);
+  return staging->backend->klass->staging_reserve (staging->handle, host_size, size, error);
+}
+
+gboolean
+nn_staging_send (NnStaging *staging, const NnPack *pack, GError **error)
+{
+  g_return_val_if_fail (pack->staging == staging, FALSE);
+  return staging->backend->klass->staging_send (staging->handle, pack, error);
+}
+
+void
+nn_staging_wait (NnStaging *staging)
+{
+  staging->backend->klass->staging_wait (staging->handle);
 }
 
 gboolean

@@ -97,28 +97,52 @@ typedef struct
   gsize at, stride; /* bytes, in the pack */
 } NnPackPlane;
 
+/* NnStaging: where a pack waits: memory of the host that the device reads fast, and the pack's
+ * place on the device. One thread at a time; it may outlive every plan. */
+typedef struct _NnStaging NnStaging;
+
+/* What is to be taken of the outputs of several views. */
+typedef enum
+{
+  NN_MEAN_PROBABILITIES,
+  NN_MEAN_LOGITS, /* what softmax and sigmoid are of; a geometric mean of probabilities */
+} NnMean;
+
 /* Samples of a pack (nn/frame-pack.h), which the device makes itself. */
 typedef struct
 {
-  const guint8 *pack; /* of nn_backend_host_new(); not touched until the run is over */
+  NnStaging *staging; /* has it; not touched until the run is over */
   gsize size;
   guint first, n;            /* of its samples */
-  const NnPackPlane *planes; /* NULL: pack has all */
+  guint n_views;             /* of each so many samples one output comes back, their mean;
+                              * 0: of each sample its own */
+  NnMean mean;
+  const NnPackPlane *planes; /* NULL: the host's memory has all */
   guint n_planes;
-  gsize tables_size; /* with planes: what pack has, the tables in front of them */
+  gsize tables_size; /* with planes: what the host's memory has, the tables in front of them */
+  gpointer stream;   /* with planes: the driver's that writes to them; NULL: they are there */
 } NnPack;
 
 /* FALSE: the host must make the input. */
 gboolean nn_plan_takes_packs (const NnPlan *plan);
 /* Inference on the samples of all @packs one after the other, at most the batch, in place of
- * the input; otherwise as nn_plan_run(). Allocates only where packs are larger than before. */
+ * the input; otherwise as nn_plan_run(). Allocates nothing. */
 const float *nn_plan_run_packs (
     NnPlan *plan, const NnPack *packs, guint n_packs, GError **error);
 
-/* Memory of the host that the device reads fast, aligned to 16 bytes. (transfer full): or NULL
- * with NN_ERROR_NO_MEMORY. */
-guint8 *nn_backend_host_new (NnBackend *backend, gsize size, GError **error);
-void nn_backend_host_free (NnBackend *backend, guint8 *memory);
+/* Of a back end whose plans take packs. (transfer full) */
+NnStaging *nn_staging_new (NnBackend *backend);
+void nn_staging_free (NnStaging *staging); /* waits as nn_staging_wait() does */
+/* For each pack: room for its @size bytes, of which the host makes the first @host_size, after
+ * waiting as nn_staging_wait() does. Returns the host's memory, aligned to 16 bytes,
+ * (transfer none); NULL with NN_ERROR_NO_MEMORY. Allocates only where there was less before. */
+guint8 *nn_staging_reserve (NnStaging *staging, gsize host_size, gsize size, GError **error);
+/* Begins to bring @pack to the device and returns, so that it comes there while something else
+ * runs. Without it the run brings it, which is the quicker way where that follows at once. */
+gboolean nn_staging_send (NnStaging *staging, const NnPack *pack, GError **error);
+/* Until what was sent is there, and with it what of planes on a device is read. A run that
+ * succeeded has waited. */
+void nn_staging_wait (NnStaging *staging);
 
 /* One training step on the first step->n samples of the input: forward with
  * batch statistics and dropout, loss, backward, optimizer, moving statistics;

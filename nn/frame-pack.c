@@ -396,7 +396,6 @@ nn_packer_describe (const NnPacker *packer, const NnImagePlanes *src, guint8 *ds
 {
   g_return_if_fail (packer->layout == NN_PACK_SPANS);
   memcpy (dst, packer->tables, packer->n_tables);
-  pack->pack = dst;
   pack->size = packer->size;
   pack->tables_size = packer->n_tables;
   pack->planes = planes;
@@ -415,22 +414,5 @@ nn_packer_describe (const NnPacker *packer, const NnImagePlanes *src, guint8 *ds
       .at = plane->at,
       .stride = plane->stride,
     };
-  }
-}
-
-void
-nn_pack_sample_all (const guint8 *pack, guint first, guint n, float *dst)
-{
-  const NnPackHeader *header = (const NnPackHeader *) (gconstpointer) pack;
-  const NnPackSample *samples
-      = (const NnPackSample *) (gconstpointer) (pack + header->samples);
-
-  for (guint s = first; s < first + n; s++) {
-    const NnPackGeometry *g
-        = (const NnPackGeometry *) (gconstpointer) (pack + samples[s].geometry);
-
-    for (guint y = 0; y < g->height; y++)
-      for (guint x = 0; x < g->width; x++, dst += g->channels)
-        nn_pack_pixel (pack, s, x, y, dst);
   }
 }

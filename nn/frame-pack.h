@@ -36,12 +36,8 @@ gsize nn_packer_get_tables_size (const NnPacker *packer); /* in front: the table
 void nn_packer_run (const NnPacker *packer, const NnImagePlanes *src, guint8 *dst);
 
 /* NN_PACK_SPANS: the tables alone to @dst, nn_packer_get_tables_size() bytes, aligned to 8; where
- * the planes of @src, addresses of a device, go to @planes. Fills in all of @pack but the
- * samples. */
+ * the planes of @src, addresses of a device, go to @planes. Fills in sizes and planes of @pack. */
 void nn_packer_describe (const NnPacker *packer, const NnImagePlanes *src, guint8 *dst,
     NnPackPlane planes[3], NnPack *pack);
-
-/* On the host: samples @first to @first + @n - 1 of @pack, (n, H, W, C). */
-void nn_pack_sample_all (const guint8 *pack, guint first, guint n, float *dst);
 
 G_END_DECLS

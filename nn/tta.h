@@ -19,12 +19,6 @@ typedef enum
   NN_TTA_FEATURES, /* windows of the maps of the picture enlarged (He et al. 2014, 3.2) */
 } NnTtaMethod;
 
-typedef enum
-{
-  NN_MEAN_PROBABILITIES,
-  NN_MEAN_LOGITS, /* what softmax and sigmoid are of; a geometric mean of probabilities */
-} NnMean;
-
 #define NN_TTA_MAX_SCALES 16
 #define NN_TTA_MAX_VIEWS 128
 
@@ -72,11 +66,15 @@ char *nn_views_describe (const NnViews *views, guint i);
  * the picture that it shows, as fractions; beyond 0..1 where it is reduced. */
 void nn_views_get_geometry (const NnViews *views, guint i, NnRect *part, gboolean *flip);
 
+/* TRUE: a device may take *@mean over the outputs of a picture's views itself (NnPack.n_views);
+ * what nn_views_mean() is then given is one output. */
+gboolean nn_views_are_outputs (const NnViews *views, NnMean *mean);
+
 /* Makes what comes after the network of FEATURES; nothing for other methods. To
  * be called once before nn_views_mean(). */
 gboolean nn_views_prepare (NnViews *views, NnBackend *backend, GError **error);
 
-/* @outputs: the network's, of the first @n views; @probabilities: n_classes.
+/* @outputs: the network's, of the first @n views (or 1: the mean that a device took over them); @probabilities: n_classes.
  * Allocates nothing; one thread at a time. */
 gboolean nn_views_mean (NnViews *views, const float *outputs, guint n, float *probabilities,
     GError **error);

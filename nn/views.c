@@ -4,7 +4,6 @@
 /* NnViews and NnViewSampler: the views that a test-time augmentation is made of
  * and the mean over what the network says of them. */
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -13,6 +12,7 @@
 #include "nn/model-private.h"
 #include "nn/sampler-private.h"
 #include "nn/tta.h"
+#include "nn/views-math.h"
 
 /* Of the feature maps: three windows of the trained size along each axis. */
 #define WINDOWS 3
@@ -283,24 +283,31 @@ nn_views_prepare (NnViews *v, NnBackend *backend, GError **error)
   return v->head != NULL;
 }
 
-static double
-to_logit (NnActivation activation, float output)
+static NnViewEnd
+get_end (const NnViews *v)
 {
-  const double least = FLT_MIN, p = CLAMP ((double) output, least, 1 - FLT_EPSILON / 2);
-
-  switch (activation) {
+  switch (nn_layer_get_activation (nn_model_get_last_layer (v->model))) {
     case NN_ACTIVATION_SIGMOID:
-      return log (p / (1 - p));
+      return NN_VIEW_SIGMOID;
     case NN_ACTIVATION_SOFTMAX:
-      return log (MAX ((double) output, least));
+      return NN_VIEW_SOFTMAX;
     default:
-      return output;
+      return NN_VIEW_PLAIN;
   }
+}
+
+gboolean
+nn_views_are_outputs (const NnViews *v, NnMean *mean)
+{
+  *mean = v->tta.mean;
+  /* the temperature is each view's, unless it is the mean logit's */
+  return v->tta.method != NN_TTA_FEATURES
+      && (v->model->temperature == 1 || v->tta.mean == NN_MEAN_LOGITS);
 }
 
 /* the mean logits in v->sum to outputs */
 static void
-from_logits (NnViews *v, NnActivation activation)
+from_logits (NnViews *v)
 {
   const gsize n = nn_model_get_n_outputs (v->model);
   double max = v->sum[0], total = 0;
@@ -309,15 +316,8 @@ from_logits (NnViews *v, NnActivation activation)
     max = MAX (max, v->sum[k]);
   for (gsize k = 0; k < n; k++)
     total += exp (v->sum[k] - max);
-  for (gsize k = 0; k < n; k++) {
-    double y = v->sum[k];
-
-    if (activation == NN_ACTIVATION_SIGMOID)
-      y = 1 / (1 + exp (-y));
-    else if (activation == NN_ACTIVATION_SOFTMAX)
-      y = exp (y - max) / total;
-    v->values[k] = (float) y;
-  }
+  for (gsize k = 0; k < n; k++)
+    v->values[k] = nn_view_output (get_end (v), v->sum[k], max, total);
 }
 
 /* Adds one output of the whole network to what @probabilities or v->sum gather. */
@@ -325,11 +325,8 @@ static void
 add_output (NnViews *v, const float *output, guint n_classes, float *probabilities)
 {
   if (v->tta.mean == NN_MEAN_LOGITS) {
-    const NnActivation activation
-        = nn_layer_get_activation (nn_model_get_last_layer (v->model));
-
     for (gsize k = 0; k < nn_model_get_n_outputs (v->model); k++)
-      v->sum[k] += to_logit (activation, output[k]);
+      v->sum[k] += nn_view_logit (get_end (v), output[k]);
   } else {
     nn_model_get_probabilities (v->model, output, v->view);
     for (guint k = 0; k < n_classes; k++)
@@ -389,7 +386,7 @@ nn_views_mean (NnViews *v, const float *outputs, guint n, float *probabilities, 
   if (v->tta.mean == NN_MEAN_LOGITS) {
     for (gsize k = 0; k < n_outputs; k++)
       v->sum[k] /= n_added;
-    from_logits (v, nn_layer_get_activation (nn_model_get_last_layer (v->model)));
+    from_logits (v);
     nn_model_get_probabilities (v->model, v->values, probabilities);
   } else {
     for (guint k = 0; k < n_classes; k++)

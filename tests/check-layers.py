@@ -24,7 +24,7 @@ ROOMS = {
 # would have to be linked.
 CUDA_FROM_NN = {'nn/' + name + '.h' for name in (
     'backend-module', 'backend', 'model', 'optimizer', 'loss', 'log', 'error', 'image', 'augment',
-    'augment-math', 'rng', 'pack-math', 'pixel-math', 'warp-math')}
+    'augment-math', 'rng', 'pack-math', 'pixel-math', 'views-math', 'warp-math')}
 
 # Libraries that show in few places: a pattern of the include and of the files that may.
 LIBRARIES = [

@@ -1092,26 +1092,111 @@ test_frames (void)
       NnPacker *packer = nn_packer_new (views, &frame.info, &rect, 1, n, NN_PACK_ROWS, &error);
       g_autofree float *expected = g_new (float, n * outputs);
       const float *got;
-      NnPack pack = { .n = n };
+      NnStaging *staging = nn_staging_new (backend);
+      NnPack pack = { .staging = staging, .n = n };
 
       g_assert_no_error (error);
       nn_view_sampler_run (sampler, &frame.planes, n, nn_plan_get_input (plan));
       memcpy (expected, nn_plan_run (plan, n, &error), n * outputs * sizeof (float));
       pack.size = nn_packer_get_size (packer);
-      pack.pack = nn_backend_host_new (backend, pack.size, &error);
+      nn_packer_run (
+          packer, &frame.planes, nn_staging_reserve (staging, pack.size, pack.size, &error));
       g_assert_no_error (error);
-      nn_packer_run (packer, &frame.planes, (guint8 *) pack.pack);
       got = nn_plan_run_packs (plan, &pack, 1, &error);
       g_assert_no_error (error);
       /* the inputs have the same bits; a library may add up in another order */
       g_assert_cmpfloat (largest_difference (got, expected, n * outputs), <=, 1e-6);
-      nn_backend_host_free (backend, (guint8 *) pack.pack);
+      nn_staging_free (staging);
       nn_packer_free (packer);
       nn_view_sampler_free (sampler);
       nn_views_free (views);
     }
     g_free (frame.bytes);
   }
+  nn_plan_free (plan);
+  nn_backend_unref (backend);
+  nn_model_unref (model);
+}
+
+/* The probabilities of the model that @output, one output, stands for. */
+static void
+check_mean (NnModel *model, const char *tta, const float *views_outputs, const float *output)
+{
+  const guint n_classes = nn_model_get_n_classes (model);
+  g_autofree float *expected = g_new (float, n_classes), *got = g_new (float, n_classes);
+  NnViews *views = make_views (model, tta);
+  GError *error = NULL;
+
+  nn_views_mean (views, views_outputs, nn_views_get_n (views), expected, &error);
+  g_assert_no_error (error);
+  nn_model_get_probabilities (model, output, got);
+  g_assert_cmpfloat (largest_difference (got, expected, n_classes), <=, 1e-6);
+  nn_views_free (views);
+}
+
+/* Means that the device takes, of packs that share a run, some of them sent ahead. */
+static void
+test_views (void)
+{
+  static const char *const words[] = { "crops5", "none", "crops5+logits", "crops10" };
+  NnModel *model = open_model (quick ? NULL : "train/networks/dogs-vs-cats.json");
+  const gsize outputs = nn_model_get_n_outputs (model);
+  NnPlan *plan = make_plan (device, model, NN_PRECISION_FP32, 24, FALSE);
+  NnBackend *backend = nn_backend_open (device, NULL);
+  g_autofree float *apart = g_new (float, 24 * outputs);
+  NnPack packs[G_N_ELEMENTS (words)] = { 0 };
+  NnPacker *packers[G_N_ELEMENTS (words)];
+  const NnRect rect = { 0, 0, 322, 180 };
+  GError *error = NULL;
+  Frame frame;
+
+  frame_init (&frame, NN_PIXEL_NV12, 322, 180);
+  for (guint i = 0; i < G_N_ELEMENTS (words); i++) {
+    NnViews *views = make_views (model, words[i]);
+
+    packs[i].n = nn_views_get_n (views);
+    packers[i]
+        = nn_packer_new (views, &frame.info, &rect, 1, packs[i].n, NN_PACK_ROWS, &error);
+    g_assert_no_error (error);
+    packs[i].staging = nn_staging_new (backend);
+    packs[i].size = nn_packer_get_size (packers[i]);
+    nn_views_free (views);
+  }
+  for (guint round = 0; round < 6; round++) {
+    const gboolean is_mean = round % 2 == 1;
+    const float *got;
+
+    for (guint i = 0; i < G_N_ELEMENTS (words); i++) {
+      NnMean mean;
+      NnViews *views = make_views (model, words[i]);
+
+      g_assert_true (nn_views_are_outputs (views, &mean));
+      packs[i].mean = mean;
+      packs[i].n_views = is_mean && packs[i].n > 1 ? packs[i].n : 0;
+      nn_packer_run (packers[i], &frame.planes,
+          nn_staging_reserve (packs[i].staging, packs[i].size, packs[i].size, &error));
+      g_assert_no_error (error);
+      if (i % 3 == round / 2)
+        nn_staging_send (packs[i].staging, &packs[i], &error);
+      g_assert_no_error (error);
+      nn_views_free (views);
+    }
+    got = nn_plan_run_packs (plan, packs, G_N_ELEMENTS (words), &error);
+    g_assert_no_error (error);
+    if (!is_mean) {
+      memcpy (apart, got, 21 * outputs * sizeof (float));
+    } else {
+      const float *from = apart;
+
+      for (guint i = 0; i < G_N_ELEMENTS (words); from += packs[i++].n * outputs)
+        check_mean (model, words[i], from, got + i * outputs);
+    }
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (words); i++) {
+    nn_staging_free (packs[i].staging);
+    nn_packer_free (packers[i]);
+  }
+  g_free (frame.bytes);
   nn_plan_free (plan);
   nn_backend_unref (backend);
   nn_model_unref (model);
@@ -1131,19 +1216,19 @@ time_of_frame (NnModel *model, NnPrecision precision, gboolean on_device)
   NnPacker *packer;
   double times[100];
   Frame frame;
-  NnPack pack = { .n = 1 };
+  NnStaging *staging = nn_staging_new (backend);
+  NnPack pack = { .staging = staging, .n = 1 };
 
   frame_init (&frame, NN_PIXEL_NV12, 1920, 1080);
   sampler = nn_view_sampler_new (views, &frame.info, &rect, &error);
   packer = nn_packer_new (views, &frame.info, &rect, 1, 1, NN_PACK_ROWS, &error);
   pack.size = nn_packer_get_size (packer);
-  pack.pack = nn_backend_host_new (backend, pack.size, &error);
-  g_assert_no_error (error);
   for (guint i = 0; i < G_N_ELEMENTS (times) + 10; i++) {
     const gint64 start = g_get_monotonic_time ();
 
     if (on_device) {
-      nn_packer_run (packer, &frame.planes, (guint8 *) pack.pack);
+      nn_packer_run (
+          packer, &frame.planes, nn_staging_reserve (staging, pack.size, pack.size, &error));
       nn_plan_run_packs (plan, &pack, 1, &error);
     } else {
       nn_view_sampler_run (sampler, &frame.planes, 1, nn_plan_get_input (plan));
@@ -1153,7 +1238,7 @@ time_of_frame (NnModel *model, NnPrecision precision, gboolean on_device)
     if (i >= 10)
       times[i - 10] = (double) (g_get_monotonic_time () - start);
   }
-  nn_backend_host_free (backend, (guint8 *) pack.pack);
+  nn_staging_free (staging);
   nn_packer_free (packer);
   nn_view_sampler_free (sampler);
   nn_views_free (views);
@@ -1284,6 +1369,7 @@ main (int argc, char **argv)
   g_test_add_func ("/gpu/models", test_models);
   g_test_add_func ("/gpu/replays", test_replays);
   g_test_add_func ("/gpu/frames", test_frames);
+  g_test_add_func ("/gpu/views", test_views);
   g_test_add_func ("/gpu/threads", test_threads);
   g_test_add_func ("/gpu/second-start", test_second_start);
   for (guint i = 0; i < G_N_ELEMENTS (trainings); i++)

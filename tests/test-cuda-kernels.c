@@ -194,6 +194,65 @@ test_softmax (void)
   }
 }
 
+/* Means of probabilities, and of what they are sigmoid or softmax of. */
+static void
+test_views (void)
+{
+  enum { SAMPLES = 7, N = 600, GROUPS = 5 };
+  static const NnViewGroup groups[GROUPS]
+      = { { 2, 3, 1 }, { 0, 2, 0 }, { 5, 1, 1 }, { 6, 1, 0 }, { 0, 0, 0 } };
+  g_autofree float *x = random_floats (SAMPLES * N, 8);
+
+  for (int end = NN_VIEW_PLAIN; end <= NN_VIEW_SOFTMAX; end++) {
+    float y[SAMPLES * N], dst[GROUPS * N];
+    NnViewsArgs args = { .blocks = GROUPS, .n = N, .end = (NnViewEnd) end, .groups = groups,
+      .src = y, .dst = dst };
+
+    for (int s = 0; s < SAMPLES; s++) {
+      double sum = 0;
+
+      for (int i = 0; i < N; i++)
+        sum += exp (x[s * N + i]);
+      for (int i = 0; i < N; i++)
+        y[s * N + i] = (float) (end == NN_VIEW_SOFTMAX ? exp (x[s * N + i]) / sum
+                : end == NN_VIEW_SIGMOID               ? 1 / (1 + exp (-x[s * N + i]))
+                                                       : x[s * N + i]);
+    }
+    for (int i = 0; i < GROUPS * N; i++)
+      dst[i] = 77;
+    RUN_BLOCKS (nn_k_views, args, 2);
+    for (int g = 0; g < GROUPS; g++) {
+      const uint32_t first = groups[g].first, n = groups[g].n;
+      double total = 0, expected[N];
+
+      for (int i = 0; i < N; i++) {
+        expected[i] = 0;
+        for (uint32_t v = first; v < first + n; v++)
+          expected[i] += (double) (groups[g].of_logits ? x : y)[v * N + i] / n;
+        total += exp (expected[i]);
+      }
+      for (int i = 0; i < N; i++) {
+        if (groups[g].of_logits && end == NN_VIEW_SOFTMAX)
+          expected[i] = exp (expected[i]) / total;
+        else if (groups[g].of_logits && end == NN_VIEW_SIGMOID)
+          expected[i] = 1 / (1 + exp (-expected[i]));
+        check ("views", (gsize) i, dst[g * N + i], n ? expected[i] : 77, 1e-6);
+      }
+    }
+  }
+  /* where there is no logit */
+  for (int end = NN_VIEW_SIGMOID; end <= NN_VIEW_SOFTMAX; end++) {
+    static const NnViewGroup both = { 0, 2, 1 };
+    const float y[4] = { 1, 0, 0.25f, 0.75f };
+    float dst[2];
+    NnViewsArgs args = { .blocks = 1, .n = 2, .end = (NnViewEnd) end, .groups = &both, .src = y,
+      .dst = dst };
+
+    RUN_BLOCKS (nn_k_views, args, 2);
+    g_assert_true (dst[0] > 0.99f && dst[0] <= 1 && dst[1] >= 0 && dst[1] < 0.01f);
+  }
+}
+
 static void
 test_shift (void)
 {
@@ -640,6 +699,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/kernels/bf16", test_bf16);
   g_test_add_func ("/cuda/kernels/finish", test_finish);
   g_test_add_func ("/cuda/kernels/softmax", test_softmax);
+  g_test_add_func ("/cuda/kernels/views", test_views);
   g_test_add_func ("/cuda/kernels/shift", test_shift);
   g_test_add_func ("/cuda/kernels/conv", test_conv);
   g_test_add_func ("/cuda/kernels/unpool", test_unpool);

@@ -1,0 +1,197 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cuda/staging.h"
+
+#include "nn/error.h"
+
+static CUdeviceptr
+address (const void *p)
+{
+  return (CUdeviceptr) (guintptr) p;
+}
+
+gpointer
+nn_cuda_staging_new (gpointer device)
+{
+  NnCudaStaging *staging = g_new0 (NnCudaStaging, 1);
+
+  staging->device = device;
+  return staging;
+}
+
+static void
+free_memory (NnCudaStaging *staging)
+{
+  if (staging->host)
+    nn_api.cuMemFreeHost (staging->host);
+  if (staging->memory)
+    nn_api.cuMemFree (address (staging->memory));
+  staging->host = staging->memory = NULL;
+  staging->host_size = staging->size = 0;
+}
+
+void
+nn_cuda_staging_free (gpointer data)
+{
+  NnCudaStaging *staging = data;
+
+  nn_cuda_staging_wait (staging);
+  if (nn_cuda_enter (staging->device, NN_ERROR_RUN, NULL)) {
+    free_memory (staging);
+    if (staging->arrived)
+      nn_api.cuEventDestroy (staging->arrived);
+    if (staging->stream)
+      nn_api.cuStreamDestroy (staging->stream);
+    nn_cuda_leave ();
+  }
+  g_free (staging);
+}
+
+static gboolean
+allocate (NnCudaStaging *staging, gsize host_size, gsize size, GError **error)
+{
+  const int code = NN_ERROR_NO_MEMORY;
+  void *host = NULL;
+  CUdeviceptr memory = 0;
+
+  free_memory (staging);
+  if (!NN_CU (cuMemAllocHost, code, error, &host, host_size)) {
+    g_prefix_error (error, "%.1f MiB for frames: ", (double) host_size / (1 << 20));
+    return FALSE;
+  }
+  staging->host = host;
+  if (!NN_CU (cuMemAlloc, code, error, &memory, size)) {
+    g_prefix_error (error, "%.1f MiB for frames: ", (double) size / (1 << 20));
+    return FALSE;
+  }
+  staging->memory = (guint8 *) (guintptr) memory;
+  staging->host_size = host_size;
+  staging->size = size;
+  return TRUE;
+}
+
+guint8 *
+nn_cuda_staging_reserve (gpointer data, gsize host_size, gsize size, GError **error)
+{
+  NnCudaStaging *staging = data;
+  gboolean ok;
+
+  nn_cuda_staging_wait (staging);
+  staging->put = NULL;
+  if (host_size <= staging->host_size && size <= staging->size)
+    return staging->host;
+  if (!nn_cuda_enter (staging->device, NN_ERROR_NO_MEMORY, error))
+    return NULL;
+  ok = allocate (
+      staging, MAX (host_size, staging->host_size), MAX (size, staging->size), error);
+  nn_cuda_leave ();
+  return ok ? staging->host : NULL;
+}
+
+/* Has @stream wait for what is in @other now, a stream of another context perhaps. */
+static gboolean
+follow (CUstream stream, CUstream other, GError **error)
+{
+  const int code = NN_ERROR_RUN;
+  CUcontext context;
+  CUevent event = NULL;
+  gboolean ok;
+
+  if (!NN_CU (cuStreamGetCtx, code, error, other, &context)
+      || !NN_CU (cuCtxPushCurrent, code, error, context))
+    return FALSE;
+  ok = NN_CU (cuEventCreate, code, error, &event, CU_EVENT_DISABLE_TIMING)
+      && NN_CU (cuEventRecord, code, error, event, other);
+  nn_cuda_leave ();
+  ok = ok && NN_CU (cuStreamWaitEvent, code, error, stream, event, 0);
+  if (event)
+    nn_api.cuEventDestroy (event);
+  return ok;
+}
+
+/* A frame's decoder has a context of its own, perhaps on another device. */
+static gboolean
+fetch_plane (
+    const NnCudaStaging *staging, const NnPackPlane *plane, CUstream stream, GError **error)
+{
+  const CUdeviceptr from = address (plane->rows);
+  CUDA_MEMCPY3D_PEER copy = {
+    .srcMemoryType = CU_MEMORYTYPE_DEVICE,
+    .srcDevice = from,
+    .srcPitch = plane->pitch,
+    .srcHeight = plane->n_rows,
+    .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+    .dstDevice = address (staging->memory + plane->at),
+    .dstContext = staging->device->context,
+    .dstPitch = plane->stride,
+    .dstHeight = plane->n_rows,
+    .WidthInBytes = plane->n_bytes,
+    .Height = plane->n_rows,
+    .Depth = 1,
+  };
+
+  /* memory of a pool belongs to a device but to no context */
+  if (nn_api.cuPointerGetAttribute (&copy.srcContext, CU_POINTER_ATTRIBUTE_CONTEXT, from)
+          != CUDA_SUCCESS
+      || !copy.srcContext)
+    copy.srcContext = copy.dstContext;
+  return NN_CU (cuMemcpy3DPeerAsync, NN_ERROR_RUN, error, &copy, stream);
+}
+
+static gboolean
+transfer (NnCudaStaging *staging, const NnPack *pack, CUstream stream, GError **error)
+{
+  if (!NN_CU (cuMemcpyHtoDAsync, NN_ERROR_RUN, error, address (staging->memory), staging->host,
+          pack->planes ? pack->tables_size : pack->size, stream)
+      || (pack->stream && !follow (stream, pack->stream, error)))
+    return FALSE;
+  for (guint p = 0; p < pack->n_planes; p++)
+    if (!fetch_plane (staging, &pack->planes[p], stream, error))
+      return FALSE;
+  return TRUE;
+}
+
+gboolean
+nn_cuda_staging_send (gpointer data, const NnPack *pack, GError **error)
+{
+  NnCudaStaging *staging = data;
+  const int code = NN_ERROR_RUN;
+
+  if (!nn_cuda_enter (staging->device, code, error))
+    return FALSE;
+  if ((staging->stream
+          || NN_CU (cuStreamCreate, code, error, &staging->stream, CU_STREAM_NON_BLOCKING))
+      && (staging->arrived
+          || NN_CU (cuEventCreate, code, error, &staging->arrived, CU_EVENT_DISABLE_TIMING))) {
+    staging->is_sent = transfer (staging, pack, staging->stream, error)
+        && NN_CU (cuEventRecord, code, error, staging->arrived, staging->stream);
+    if (!staging->is_sent) /* what was begun must not meet what comes instead */
+      nn_api.cuStreamSynchronize (staging->stream);
+  }
+  nn_cuda_leave ();
+  return staging->is_sent;
+}
+
+gboolean
+nn_cuda_staging_put (
+    NnCudaStaging *staging, const NnPack *pack, CUstream stream, GError **error)
+{
+  if (staging->is_sent)
+    return NN_CU (cuStreamWaitEvent, NN_ERROR_RUN, error, stream, staging->arrived, 0);
+  if (staging->put == stream) /* for samples in front of these */
+    return TRUE;
+  staging->put = transfer (staging, pack, stream, error) ? stream : NULL;
+  return staging->put != NULL;
+}
+
+void
+nn_cuda_staging_wait (gpointer data)
+{
+  NnCudaStaging *staging = data;
+
+  if (!staging->is_sent || !nn_cuda_enter (staging->device, NN_ERROR_RUN, NULL))
+    return;
+  nn_api.cuEventSynchronize (staging->arrived);
+  staging->is_sent = FALSE;
+  nn_cuda_leave ();
+}
