@@ -18,13 +18,15 @@ typedef struct
   void *device_entries, *device_mixes;
 } NnCudaPictures;
 
-/* Uploads @n pictures, for steps of at most @batch samples. */
+/* Uploads the pictures of @sets, for runs of at most @batch samples. */
 gboolean nn_cuda_pictures_init (NnCudaPictures *pictures, NnCudaContext *c, guint batch,
-    const NnAugmentForm *form, const guint8 *bytes, gsize n, GError **error);
+    const NnAugmentForm *form, const NnPictures *sets, guint n_sets, GError **error);
 
-/* Puts uploads and launches that make @step's input at @input into the stream, which must be
- * synchronised before the next call. */
-gboolean nn_cuda_pictures_put (
-    NnCudaPictures *pictures, const NnStep *step, float *input, GError **error);
+/* Put uploads and launches that make an input of @n samples at @input into the stream, and that
+ * mix the first @n of it; the stream must be synchronised before either is called again. */
+gboolean nn_cuda_pictures_put (NnCudaPictures *pictures, const NnAugmentEntry *entries, guint n,
+    float *input, GError **error);
+gboolean nn_cuda_pictures_mix (NnCudaPictures *pictures, const NnMixEntry *mixes, guint n,
+    float *input, GError **error);
 
 G_END_DECLS

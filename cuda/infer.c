@@ -597,10 +597,11 @@ record (gpointer data, GError **error)
   const gsize in = nn_cuda_count (&infer->params->model->layers[0].out_shape);
   const gboolean has_means = infer->way == NN_CUDA_MEANS_FROM_PACKS;
 
-  if (!(infer->way == NN_CUDA_FROM_HOST
-              ? nn_cuda_upload (
-                    infer->c, options->input, options->host_input, n * in * sizeof (float), error)
-              : nn_cuda_packs_record (options->packs, n, error)))
+  if (infer->way == NN_CUDA_FROM_HOST
+      && !nn_cuda_upload (
+          infer->c, options->input, options->host_input, n * in * sizeof (float), error))
+    return FALSE;
+  if (infer->way >= NN_CUDA_FROM_PACKS && !nn_cuda_packs_record (options->packs, n, error))
     return FALSE;
   for (guint i = 0; i < infer->stages->len; i++)
     if (!run_stage (infer, infer->stages->pdata[i], infer->size, error))
@@ -611,18 +612,21 @@ record (gpointer data, GError **error)
           error);
 }
 
-/* Each size runs once in some way, so that the libraries have loaded what they need, each way in
- * the smallest size, for our kernels. */
-static gboolean
-capture_way (NnCudaInfer *infer, NnCudaWay way, GError **error)
+/* Each size runs once, so that the libraries have loaded what they need; where they have, the
+ * smallest for our kernels' sake. */
+gboolean
+nn_cuda_infer_capture (NnCudaInfer *infer, NnCudaWay way, GError **error)
 {
   CUgraphExec *graphs = infer->graphs[way];
+  gboolean is_first = TRUE;
 
+  for (guint w = 0; w < NN_CUDA_N_WAYS; w++)
+    is_first &= !infer->is_captured[w];
   infer->way = way;
   for (infer->size = 0; infer->size < infer->n_sizes; infer->size++) {
     g_autoptr (GError) reason = NULL;
 
-    if (way == NN_CUDA_FROM_HOST || infer->size == infer->n_sizes - 1)
+    if (is_first || infer->size == infer->n_sizes - 1)
       if (!record (infer, error) || !nn_cuda_sync (infer->c, error))
         return FALSE;
     graphs[infer->size] = nn_cuda_capture (infer->c, record, infer, &reason);
@@ -634,17 +638,6 @@ capture_way (NnCudaInfer *infer, NnCudaWay way, GError **error)
     }
   }
   infer->is_captured[way] = TRUE;
-  return TRUE;
-}
-
-gboolean
-nn_cuda_infer_capture (NnCudaInfer *infer, GError **error)
-{
-  const guint n_ways = infer->options.packs ? NN_CUDA_N_WAYS : NN_CUDA_FROM_HOST + 1;
-
-  for (guint way = 0; way < n_ways; way++)
-    if (!infer->is_captured[way] && !capture_way (infer, way, error))
-      return FALSE;
   return TRUE;
 }
 
@@ -666,7 +659,7 @@ nn_cuda_infer_run (NnCudaInfer *infer, NnCudaWay way, guint n, GError **error)
 {
   guint size = 0;
 
-  if (!nn_cuda_infer_capture (infer, error))
+  if (!infer->is_captured[way] && !nn_cuda_infer_capture (infer, way, error))
     return FALSE;
   while (size + 1 < infer->n_sizes && infer->sizes[size + 1] >= n)
     size++;

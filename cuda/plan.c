@@ -75,7 +75,9 @@ build (CudaPlan *plan, const NnPlanOptions *options, GError **error)
         && (plan->train = nn_cuda_train_new (
                 &plan->c, &plan->params, options, plan->precision, plan->device_input, error));
   /* not in the first frame */
-  return plan->infer && nn_cuda_infer_capture (plan->infer, error);
+  return plan->infer && nn_cuda_infer_capture (plan->infer, NN_CUDA_FROM_HOST, error)
+      && nn_cuda_infer_capture (plan->infer, NN_CUDA_FROM_PACKS, error)
+      && nn_cuda_infer_capture (plan->infer, NN_CUDA_MEANS_FROM_PACKS, error);
 }
 
 gpointer
@@ -148,6 +150,28 @@ take_params (CudaPlan *plan, GError **error)
   return TRUE;
 }
 
+/* The result is there when the stream has been synchronised. */
+static gboolean
+put_run (CudaPlan *plan, const NnAugmentEntry *entries, guint n, GError **error)
+{
+  return (!entries
+             || nn_cuda_pictures_put (&plan->pictures, entries, n, plan->device_input, error))
+      && nn_cuda_infer_run (
+          plan->infer, entries ? NN_CUDA_FROM_DEVICE : NN_CUDA_FROM_HOST, n, error);
+}
+
+/* With the present parameters. */
+static gboolean
+run (CudaPlan *plan, const NnAugmentEntry *entries, guint n, GError **error)
+{
+  const gboolean ok = take_params (plan, error)
+      && (!plan->stale || nn_cuda_infer_refresh (plan->infer, error))
+      && put_run (plan, entries, n, error) && nn_cuda_sync (&plan->c, error);
+
+  plan->stale &= !ok;
+  return ok;
+}
+
 const float *
 nn_cuda_plan_run (gpointer data, guint n, GError **error)
 {
@@ -156,10 +180,7 @@ nn_cuda_plan_run (gpointer data, guint n, GError **error)
 
   if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
     return NULL;
-  ok = take_params (plan, error) && (!plan->stale || nn_cuda_infer_refresh (plan->infer, error))
-      && nn_cuda_infer_run (plan->infer, NN_CUDA_FROM_HOST, n, error)
-      && nn_cuda_sync (&plan->c, error);
-  plan->stale &= !ok;
+  ok = run (plan, NULL, n, error);
   nn_cuda_leave ();
   return ok ? plan->output : NULL;
 }
@@ -181,23 +202,32 @@ nn_cuda_plan_run_packs (gpointer data, const NnPack *packs, guint n_packs, GErro
   return ok ? plan->output : NULL;
 }
 
+static gboolean
+run_averaged (CudaPlan *plan, NnOptimizer *optimizer, const NnAugmentEntry *entries, guint n,
+    GError **error)
+{
+  gboolean ok;
+
+  if (!take_params (plan, error) || !nn_cuda_train_swap_average (plan->train, optimizer, error))
+    return FALSE;
+  ok = nn_cuda_infer_refresh (plan->infer, error) && put_run (plan, entries, n, error);
+  plan->stale = TRUE;
+  /* back in any case; its own error only where there was none before */
+  return nn_cuda_train_swap_average (plan->train, optimizer, ok ? error : NULL) && ok
+      && nn_cuda_sync (&plan->c, error);
+}
+
 const float *
-nn_cuda_plan_run_averaged (gpointer data, NnOptimizer *optimizer, guint n, GError **error)
+nn_cuda_plan_run_averaged (gpointer data, NnOptimizer *optimizer, const NnAugmentEntry *entries,
+    guint n, GError **error)
 {
   CudaPlan *plan = data;
   gboolean ok;
 
   if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
     return NULL;
-  ok = take_params (plan, error) && nn_cuda_train_swap_average (plan->train, optimizer, error);
-  if (ok) {
-    ok = nn_cuda_infer_refresh (plan->infer, error)
-        && nn_cuda_infer_run (plan->infer, NN_CUDA_FROM_HOST, n, error);
-    /* back in any case; its own error only where there was none before */
-    ok = nn_cuda_train_swap_average (plan->train, optimizer, ok ? error : NULL) && ok
-        && nn_cuda_sync (&plan->c, error);
-    plan->stale = TRUE;
-  }
+  ok = optimizer->ema ? run_averaged (plan, optimizer, entries, n, error)
+                      : run (plan, entries, n, error);
   nn_cuda_leave ();
   return ok ? plan->output : NULL;
 }
@@ -220,8 +250,8 @@ nn_cuda_plan_train_step (gpointer data, const NnStep *step, NnOptimizer *optimiz
 }
 
 gboolean
-nn_cuda_plan_set_pictures (gpointer data, const NnAugmentForm *form, const guint8 *bytes,
-    gsize n_pictures, GError **error)
+nn_cuda_plan_set_pictures (gpointer data, const NnAugmentForm *form, const NnPictures *sets,
+    guint n_sets, GError **error)
 {
   CudaPlan *plan = data;
   gboolean ok;
@@ -229,7 +259,7 @@ nn_cuda_plan_set_pictures (gpointer data, const NnAugmentForm *form, const guint
   if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
     return FALSE;
   ok = nn_cuda_pictures_init (
-      &plan->pictures, &plan->c, plan->batch, form, bytes, n_pictures, error);
+      &plan->pictures, &plan->c, plan->batch, form, sets, n_sets, error);
   nn_cuda_leave ();
   return ok;
 }

@@ -40,6 +40,7 @@ NnFunction nn_cuda_function (NnActivation activation);
 typedef enum
 {
   NN_CUDA_FROM_HOST,
+  NN_CUDA_FROM_DEVICE, /* it is there */
   NN_CUDA_FROM_PACKS,
   NN_CUDA_MEANS_FROM_PACKS,
   NN_CUDA_N_WAYS
@@ -87,8 +88,8 @@ NnCudaInfer *nn_cuda_infer_new (NnCudaContext *c, const NnCudaParams *params,
     const NnCudaInferOptions *options, GError **error);
 void nn_cuda_infer_free (NnCudaInfer *infer);
 gboolean nn_cuda_infer_refresh (NnCudaInfer *infer, GError **error);
-/* Captures the graphs, which otherwise the first run of each way does. */
-gboolean nn_cuda_infer_capture (NnCudaInfer *infer, GError **error);
+/* Captures the graphs of @way, which otherwise its first run does. */
+gboolean nn_cuda_infer_capture (NnCudaInfer *infer, NnCudaWay way, GError **error);
 /* Puts the first @n samples' run into the stream: a graph where it could be captured. */
 gboolean nn_cuda_infer_run (NnCudaInfer *infer, NnCudaWay way, guint n, GError **error);
 void nn_cuda_infer_describe (const NnCudaInfer *infer, GString *text);
@@ -106,10 +107,10 @@ char *nn_cuda_plan_describe (gpointer plan);
 gboolean nn_cuda_plan_train_step (gpointer plan, const NnStep *step, NnOptimizer *optimizer,
     NnStepResult *result, GError **error);
 gboolean nn_cuda_plan_set_pictures (gpointer plan, const NnAugmentForm *form,
-    const guint8 *bytes, gsize n_pictures, GError **error);
+    const NnPictures *sets, guint n_sets, GError **error);
 void nn_cuda_plan_params_changed (gpointer plan);
 gboolean nn_cuda_plan_sync (gpointer plan, NnOptimizer *optimizer, GError **error);
 const float *nn_cuda_plan_run_averaged (
-    gpointer plan, NnOptimizer *optimizer, guint n, GError **error);
+    gpointer plan, NnOptimizer *optimizer, const NnAugmentEntry *entries, guint n, GError **error);
 
 G_END_DECLS

@@ -512,8 +512,11 @@ upload_step (NnCudaTrain *train, const float *host_input, NnCudaPictures *pictur
       && nn_cuda_upload (train->c, train->targets, train->host_targets,
           n * train->n_outputs * sizeof (float), error)
       && nn_cuda_upload (train->c, train->weights, train->host_weights, n * sizeof (float), error)
-      && (step->entries ? nn_cuda_pictures_put (pictures, step, train->input, error)
-                        : nn_cuda_upload (train->c, train->input, host_input, n * in, error))
+      && (step->entries
+              ? nn_cuda_pictures_put (pictures, step->entries, step->n, train->input, error)
+              : nn_cuda_upload (train->c, train->input, host_input, n * in, error))
+      && (!step->mixes
+          || nn_cuda_pictures_mix (pictures, step->mixes, step->n_mixed, train->input, error))
       /* what does not take part is finite, so that it times 0 is 0 */
       && nn_cuda_clear (train->c, train->input + n * train->in_size, rest * in, error);
 }

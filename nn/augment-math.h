@@ -32,6 +32,9 @@ typedef struct
   float erase_color[3];
   uint32_t erase[4]; /* top, left, bottom, right; empty: nothing */
   uint32_t changes;
+  NnWarpFill fill;
+  uint32_t is_bilinear; /* else nearest */
+  float cval;
 } NnAugmentEntry;
 
 /* How the pictures lie and what the samples are like. */
@@ -39,9 +42,6 @@ typedef struct
 {
   uint32_t rows, columns, channels, is_bgr; /* of the samples */
   uint32_t source_rows, source_columns;
-  NnWarpFill fill;
-  uint32_t is_bilinear; /* else nearest */
-  float cval;
   float mean[3], scale[3];
 } NnAugmentForm;
 
@@ -88,20 +88,21 @@ nn_augment_clamp (float x, float lowest, float highest)
 
 /* The source at (@y, @x), 0..255, to @dst: as SciPy has it. */
 static inline NN_HOST_DEVICE void
-nn_augment_warp (const NnAugmentForm *f, const uint8_t *src, double y, double x, float *dst)
+nn_augment_warp (const NnAugmentForm *f, const NnAugmentEntry *e, const uint8_t *src, double y,
+    double x, float *dst)
 {
   const int height = (int) f->source_rows, width = (int) f->source_columns;
   const int channels = (int) f->channels;
   const uint64_t line = (uint64_t) width * channels;
 
-  y = nn_warp_coordinate (y, height, f->fill);
-  x = nn_warp_coordinate (x, width, f->fill);
-  if (f->fill == NN_WARP_CONSTANT && (y < 0 || x < 0)) {
+  y = nn_warp_coordinate (y, height, e->fill);
+  x = nn_warp_coordinate (x, width, e->fill);
+  if (e->fill == NN_WARP_CONSTANT && (y < 0 || x < 0)) {
     NN_EACH_CHANNEL (f, ch)
-      dst[ch] = f->cval;
-  } else if (!f->is_bilinear) {
-    const int iy = nn_warp_index ((int) floor (y + 0.5), height, f->fill);
-    const int ix = nn_warp_index ((int) floor (x + 0.5), width, f->fill);
+      dst[ch] = e->cval;
+  } else if (!e->is_bilinear) {
+    const int iy = nn_warp_index ((int) floor (y + 0.5), height, e->fill);
+    const int ix = nn_warp_index ((int) floor (x + 0.5), width, e->fill);
     const uint8_t *p = src + iy * line + (uint64_t) ix * channels;
 
     NN_EACH_CHANNEL (f, ch)
@@ -109,10 +110,10 @@ nn_augment_warp (const NnAugmentForm *f, const uint8_t *src, double y, double x,
   } else {
     const int fy = (int) floor (y), fx = (int) floor (x);
     const double wy = y - fy, wx = x - fx;
-    const uint8_t *top = src + nn_warp_index (fy, height, f->fill) * line;
-    const uint8_t *bottom = src + nn_warp_index (fy + 1, height, f->fill) * line;
-    const int left = nn_warp_index (fx, width, f->fill) * channels;
-    const int right = nn_warp_index (fx + 1, width, f->fill) * channels;
+    const uint8_t *top = src + nn_warp_index (fy, height, e->fill) * line;
+    const uint8_t *bottom = src + nn_warp_index (fy + 1, height, e->fill) * line;
+    const int left = nn_warp_index (fx, width, e->fill) * channels;
+    const int right = nn_warp_index (fx + 1, width, e->fill) * channels;
 
     NN_EACH_CHANNEL (f, ch) {
       double sum = nn_augment_product (top[left + ch] * (1 - wy), 1 - wx);
@@ -141,7 +142,7 @@ nn_augment_source_pixel (const NnAugmentForm *f, const NnAugmentEntry *e, const 
     const double y = m[2] + nn_augment_product (row, m[0]) + nn_augment_product (column, m[1]);
     const double x = m[5] + nn_augment_product (row, m[3]) + nn_augment_product (column, m[4]);
 
-    nn_augment_warp (f, src, y, x, dst);
+    nn_augment_warp (f, e, src, y, x, dst);
   } else {
     NN_EACH_CHANNEL (f, ch)
       dst[ch] = src[((uint64_t) row * f->columns + column) * f->channels + ch];

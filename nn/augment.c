@@ -214,16 +214,14 @@ nn_augment_form (const NnAugment *augment, const NnPreprocess *pre, NnAugmentFor
     .is_bgr = pre->channels == NN_CHANNELS_BGR,
     .source_rows = augment->source_height ? augment->source_height : pre->height,
     .source_columns = augment->source_width ? augment->source_width : pre->width,
-    .fill = (NnWarpFill) augment->fill_mode,
-    .is_bilinear = augment->interpolation_order != 0,
-    .cval = (float) augment->cval,
   };
   memcpy (form->mean, pre->mean, sizeof form->mean);
   memcpy (form->scale, pre->scale, sizeof form->scale);
 }
 
 void
-nn_augment_entry (const NnAugmentForm *form, const NnAugmentParams *p, NnAugmentEntry *entry)
+nn_augment_entry (const NnAugment *augment, const NnAugmentForm *form, const NnAugmentParams *p,
+    NnAugmentEntry *entry)
 {
   const double *shift = p->channel_shift;
   const gboolean is_shifted = shift[0] != 0 || shift[1] != 0 || shift[2] != 0;
@@ -239,6 +237,9 @@ nn_augment_entry (const NnAugmentForm *form, const NnAugmentParams *p, NnAugment
         | (p->brightness != 0 ? NN_CHANGE_BRIGHTNESS : 0)
         | (p->contrast != 0 ? NN_CHANGE_CONTRAST : 0)
         | (is_saturated ? NN_CHANGE_SATURATION : 0),
+    .fill = (NnWarpFill) augment->fill_mode,
+    .is_bilinear = augment->interpolation_order != 0,
+    .cval = (float) augment->cval,
   };
   memcpy (entry->matrix, p->matrix, sizeof entry->matrix);
   if (p->erase[2] > 0) {
@@ -255,6 +256,7 @@ nn_augment_entry (const NnAugmentForm *form, const NnAugmentParams *p, NnAugment
 typedef struct
 {
   const NnAugmentForm *form;
+  const NnAugmentEntry *entry;
   const guint8 *src;
   double *col_y, *col_x; /* matrix[1] * column, matrix[4] * column */
 } Warp;
@@ -263,11 +265,12 @@ typedef struct
 static void
 warp_row (const Warp *w, const double *matrix, guint row, float *dst)
 {
-  const NnAugmentForm form = *w->form; /* known not to change */
+  const NnAugmentForm form = *w->form; /* both known not to change */
+  const NnAugmentEntry entry = *w->entry;
   const double y = matrix[2] + row * matrix[0], x = matrix[5] + row * matrix[3];
 
   for (guint c = 0; c < form.columns; c++, dst += form.channels)
-    nn_augment_warp (&form, w->src, y + w->col_y[c], x + w->col_x[c], dst);
+    nn_augment_warp (&form, &entry, w->src, y + w->col_y[c], x + w->col_x[c], dst);
 }
 
 static void
@@ -328,10 +331,10 @@ nn_augment_apply (const NnAugment *augment, const NnAugmentParams *params,
   g_autofree float *row = g_new (float, line);
   NnAugmentForm form;
   NnAugmentEntry entry;
-  Warp warp = { &form, src, columns, columns + pre->width };
+  Warp warp = { &form, &entry, src, columns, columns + pre->width };
 
   nn_augment_form (augment, pre, &form);
-  nn_augment_entry (&form, params, &entry);
+  nn_augment_entry (augment, &form, params, &entry);
   for (guint c = 0; c < pre->width; c++) {
     warp.col_y[c] = c * m[1];
     warp.col_x[c] = c * m[4];

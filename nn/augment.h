@@ -89,8 +89,8 @@ void nn_augment_apply (const NnAugment *augment, const NnAugmentParams *params,
 
 /* The same in the terms of nn/augment-math.h, for a device; entry->picture is 0. */
 void nn_augment_form (const NnAugment *augment, const NnPreprocess *pre, NnAugmentForm *form);
-void nn_augment_entry (
-    const NnAugmentForm *form, const NnAugmentParams *params, NnAugmentEntry *entry);
+void nn_augment_entry (const NnAugment *augment, const NnAugmentForm *form,
+    const NnAugmentParams *params, NnAugmentEntry *entry);
 
 /* What was drawn, in short words with two blanks between: "flip  v-flip
  * rot -12°  shift +8,-3 px  shear +0.05 rad  zoom 0.90,1.12  color +9,-4,+0",

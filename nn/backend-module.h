@@ -69,8 +69,8 @@ struct _NnBackendClass
   /* NULL where the host's memory always is up to date. */
   gboolean (*plan_sync) (gpointer plan, NnOptimizer *optimizer, GError **error);
   /* NULL where plan_train_step() leaves optimizer->ema to the caller. */
-  const float *(*plan_run_averaged) (
-      gpointer plan, NnOptimizer *optimizer, guint n, GError **error);
+  const float *(*plan_run_averaged) (gpointer plan, NnOptimizer *optimizer,
+      const NnAugmentEntry *entries, guint n, GError **error);
 
   /* Pre-processing; NULL in a back end that wants the input from the host. */
   gpointer (*staging_new) (gpointer device);
@@ -82,8 +82,8 @@ struct _NnBackendClass
       gpointer plan, const NnPack *packs, guint n_packs, GError **error);
 
   /* Augmentation; NULL likewise. */
-  gboolean (*plan_set_pictures) (gpointer plan, const NnAugmentForm *form, const guint8 *bytes,
-      gsize n_pictures, GError **error);
+  gboolean (*plan_set_pictures) (gpointer plan, const NnAugmentForm *form,
+      const NnPictures *sets, guint n_sets, GError **error);
 };
 
 /* A module exports this function under this name. Returns NULL when it cannot

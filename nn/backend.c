@@ -459,8 +459,8 @@ swap_average (NnPlan *plan, NnOptimizer *optimizer)
 }
 
 gboolean
-nn_plan_set_pictures (NnPlan *plan, const NnAugmentForm *form, const guint8 *bytes,
-    gsize n_pictures, GError **error)
+nn_plan_set_pictures (NnPlan *plan, const NnAugmentForm *form, const NnPictures *sets,
+    guint n_sets, GError **error)
 {
   const NnShape *in = nn_model_get_input_shape (plan->model);
 
@@ -468,23 +468,23 @@ nn_plan_set_pictures (NnPlan *plan, const NnAugmentForm *form, const guint8 *byt
           && in->dims[1] == form->columns && in->dims[2] == form->channels,
       FALSE);
   if (plan->backend->klass->plan_set_pictures)
-    return plan->backend->klass->plan_set_pictures (
-        plan->handle, form, bytes, n_pictures, error);
+    return plan->backend->klass->plan_set_pictures (plan->handle, form, sets, n_sets, error);
   g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED, "device %s wants its input from the host",
       nn_backend_get_device (plan->backend));
   return FALSE;
 }
 
 const float *
-nn_plan_run_averaged (NnPlan *plan, NnOptimizer *optimizer, guint n, GError **error)
+nn_plan_run_averaged (NnPlan *plan, NnOptimizer *optimizer, const NnAugmentEntry *entries,
+    guint n, GError **error)
 {
   const float *outputs;
 
   g_return_val_if_fail (plan->training && n >= 1 && n <= plan->batch, NULL);
+  if (plan->backend->klass->plan_run_averaged)
+    return plan->backend->klass->plan_run_averaged (plan->handle, optimizer, entries, n, error);
   if (!optimizer->ema)
     return nn_plan_run (plan, n, error);
-  if (plan->backend->klass->plan_run_averaged)
-    return plan->backend->klass->plan_run_averaged (plan->handle, optimizer, n, error);
   if (!nn_plan_sync (plan, NULL, error))
     return NULL;
   swap_average (plan, optimizer);

@@ -154,16 +154,25 @@ void nn_staging_wait (NnStaging *staging);
 gboolean nn_plan_train_step (NnPlan *plan, const NnStep *step, NnOptimizer *optimizer,
     NnStepResult *result, GError **error);
 
-/* Gives a training plan pictures to make its input of, step by step (NnStep.entries): @bytes has
- * @n_pictures of (form->source_rows, form->source_columns, form->channels), which the device
- * keeps. FALSE with NN_ERROR_UNSUPPORTED where it wants its input from the host, as the CPU does,
- * or NN_ERROR_NO_MEMORY. */
-gboolean nn_plan_set_pictures (NnPlan *plan, const NnAugmentForm *form, const guint8 *bytes,
-    gsize n_pictures, GError **error);
+/* Pictures of (rows, columns, channels) each. */
+typedef struct
+{
+  const guint8 *bytes;
+  gsize n;
+} NnPictures;
+
+/* Gives a training plan pictures to make its input of, step by step (NnStep.entries), numbered
+ * through all @sets, of (form->source_rows, form->source_columns, form->channels). The device
+ * keeps a copy. FALSE with NN_ERROR_UNSUPPORTED where it wants its input from the host, as the CPU
+ * does, or NN_ERROR_NO_MEMORY. */
+gboolean nn_plan_set_pictures (NnPlan *plan, const NnAugmentForm *form, const NnPictures *sets,
+    guint n_sets, GError **error);
 
 /* nn_plan_run() with the averaged parameters of optimizer->ema (NULL: with the present ones)
- * on a training plan, which goes on from the present ones. */
-const float *nn_plan_run_averaged (NnPlan *plan, NnOptimizer *optimizer, guint n, GError **error);
+ * on a training plan, which goes on from the present ones. @entries: NULL, or (n) of the plan's
+ * pictures, of which the input is made. */
+const float *nn_plan_run_averaged (NnPlan *plan, NnOptimizer *optimizer,
+    const NnAugmentEntry *entries, guint n, GError **error);
 
 /* To be called when the host's parameters were changed by something other than
  * the plan: by nn_ema_swap(), say. Training plans only. */

@@ -26,7 +26,8 @@ typedef struct
   /* Of a plan with pictures (nn_plan_set_pictures()): the input is made of them; NULL: it is
    * there. */
   const NnAugmentEntry *entries; /* (n) */
-  const NnMixEntry *mixes;       /* (n / 2): of sample i and n - 1 - i; NULL: none */
+  const NnMixEntry *mixes; /* (n_mixed / 2): of sample i and n_mixed - 1 - i; NULL: none */
+  guint n_mixed;           /* <= n */
 } NnStep;
 
 typedef struct

@@ -74,8 +74,8 @@ gboolean nn_views_are_outputs (const NnViews *views, NnMean *mean);
  * be called once before nn_views_mean(). */
 gboolean nn_views_prepare (NnViews *views, NnBackend *backend, GError **error);
 
-/* @outputs: the network's, of the first @n views (or 1: the mean that a device took over them); @probabilities: n_classes.
- * Allocates nothing; one thread at a time. */
+/* @outputs: the network's, of the first @n views, or 1: the mean that a device took over them.
+ * @probabilities: n_classes. Allocates nothing; one thread at a time. */
 gboolean nn_views_mean (NnViews *views, const float *outputs, guint n, float *probabilities,
     GError **error);
 

@@ -422,10 +422,11 @@ test_augmentation (gconstpointer is_full)
   const gsize size = input_size (models[0]);
   NnPlan *plans[2];
   NnOptimizer *optimizers[2];
-  NnAugment augment;
+  NnAugment augment, other;
   NnAugmentForm form;
   NnPreprocess pre;
   g_autofree guint8 *pictures = NULL;
+  NnPictures sets[2];
   float targets[BATCH];
   GError *error = NULL;
   gsize picture_size;
@@ -435,6 +436,10 @@ test_augmentation (gconstpointer is_full)
   pre.mean[1] = 90;
   pre.scale[0] = pre.scale[1] = pre.scale[2] = 1 / 255.f;
   make_augmentation (is_full != NULL, &augment);
+  other = augment;
+  other.fill_mode = NN_FILL_CONSTANT;
+  other.cval = 200;
+  other.interpolation_order = !augment.interpolation_order;
   nn_augment_form (&augment, &pre, &form);
   picture_size = form.source_rows * form.source_columns * form.channels;
   pictures = g_malloc (N_PICTURES * picture_size);
@@ -445,43 +450,68 @@ test_augmentation (gconstpointer is_full)
     plans[side] = make_plan (device, models[side], NN_PRECISION_FP32, BATCH, TRUE);
     optimizers[side] = nn_optimizer_new (NN_OPTIMIZER_ADAM, models[side], &error);
     g_assert_no_error (error);
+    if (is_full) {
+      optimizers[side]->ema = nn_ema_new (models[side], 0.7, &error);
+      g_assert_no_error (error);
+    }
   }
-  nn_plan_set_pictures (plans[1], &form, pictures, N_PICTURES, &error);
+  sets[0] = (NnPictures) { pictures, 2 };
+  sets[1] = (NnPictures) { pictures + 2 * picture_size, N_PICTURES - 2 };
+  nn_plan_set_pictures (plans[1], &form, sets, 2, &error);
   g_assert_no_error (error);
   for (guint step = 0; step < 12; step++) {
-    const guint n = step % 3 == 2 ? BATCH - 1 : BATCH;
+    const guint n = step % 3 == 2 ? BATCH - 1 : BATCH, n_mixed = step % 4 < 2 ? n : n - 1;
     NnAugmentEntry entries[BATCH];
     NnMixEntry mixes[BATCH / 2] = { 0 };
     float *input = nn_plan_get_input (plans[0]);
+    const float *outputs[2];
     NnStepResult results[2];
 
     for (guint i = 0; i < n; i++) {
       const guint picture = (step * 5 + i) % N_PICTURES;
+      const NnAugment *a = i == n - 1 ? &other : &augment; /* as pictures without labels have */
       NnAugmentParams params;
 
-      nn_augment_draw (&augment, 9, step * BATCH + i, pre.height, pre.width, 3, &params);
-      nn_augment_entry (&form, &params, &entries[i]);
+      nn_augment_draw (a, 9, step * BATCH + i, pre.height, pre.width, 3, &params);
+      nn_augment_entry (a, &form, &params, &entries[i]);
       entries[i].picture = picture;
-      nn_augment_apply (
-          &augment, &params, &pre, pictures + picture * picture_size, input + i * size);
+      nn_augment_apply (a, &params, &pre, pictures + picture * picture_size, input + i * size);
       targets[i] = (float) (picture % 2);
     }
-    for (guint i = 0; i < n / 2; i++) {
+    for (guint i = 0; i < n_mixed / 2; i++) {
       mixes[i] = (NnMixEntry) { step % 2, i == 1, 0.3f, 2, 3, 9, 11 };
-      mix_on_host (&mixes[i], &form, input + i * size, input + (n - 1 - i) * size);
+      mix_on_host (&mixes[i], &form, input + i * size, input + (n_mixed - 1 - i) * size);
     }
     for (guint side = 0; side < 2; side++) {
       const NnStep s = { .n = n,
         .targets = targets,
         .seed = 5,
         .entries = side ? entries : NULL,
-        .mixes = side && step % 2 ? mixes : NULL };
+        .mixes = side && step % 2 ? mixes : NULL,
+        .n_mixed = n_mixed };
 
       nn_plan_train_step (plans[side], &s, optimizers[side], &results[side], &error);
       g_assert_no_error (error);
     }
     g_assert_cmpfloat_with_epsilon (
         results[1].sum_loss, results[0].sum_loss, is_full ? 1e-3 : 1e-5);
+    /* what is said of pictures without labels; mixing has changed the host's input */
+    for (guint i = 0; i < n; i++) {
+      const guint picture = (guint) entries[i].picture;
+      NnAugmentParams params;
+
+      nn_augment_draw (&other, 8, step * BATCH + i, pre.height, pre.width, 3, &params);
+      nn_augment_entry (&other, &form, &params, &entries[i]);
+      entries[i].picture = picture;
+      nn_augment_apply (
+          &other, &params, &pre, pictures + picture * picture_size, input + i * size);
+    }
+    for (guint side = 0; side < 2; side++) {
+      outputs[side] = nn_plan_run_averaged (
+          plans[side], optimizers[side], side ? entries : NULL, n, &error);
+      g_assert_no_error (error);
+    }
+    g_assert_cmpfloat (largest_difference (outputs[0], outputs[1], n), <=, is_full ? 1e-3 : 1e-4);
   }
   for (guint side = 0; side < 2; side++) {
     nn_optimizer_free (optimizers[side]);
@@ -792,7 +822,7 @@ test_average (void)
       }
     }
     fill (model, BATCH, 3, nn_plan_get_input (plan));
-    memcpy (averaged, nn_plan_run_averaged (plan, optimizer, BATCH, &error), sizeof averaged);
+    memcpy (averaged, nn_plan_run_averaged (plan, optimizer, NULL, BATCH, &error), sizeof averaged);
     g_assert_no_error (error);
     memcpy (other->values, ema->values, ema->n_values * sizeof (float));
     cpu = make_plan ("cpu", other, NN_PRECISION_FP32, BATCH, FALSE);
@@ -940,7 +970,7 @@ try_all (NnModel *model, NnPrecision precision, gboolean training)
 
     ok = nn_plan_run (plan, BATCH - i, &error)
         && (!training
-            || (nn_plan_run_averaged (plan, optimizer, BATCH, &error)
+            || (nn_plan_run_averaged (plan, optimizer, NULL, BATCH, &error)
                 && nn_plan_train_step (plan, &step, optimizer, &result, &error)
                 && nn_plan_sync (plan, optimizer, &error)));
     if (training)
@@ -1292,13 +1322,13 @@ time_augmented (NnPlan *plan, NnOptimizer *optimizer, const float *targets)
   nn_preprocess_init (&pre, (guint) shape->dims[1], (guint) shape->dims[0]);
   make_augmentation (FALSE, &augment);
   nn_augment_form (&augment, &pre, &form);
-  nn_plan_set_pictures (plan, &form, pictures, 64, &error);
+  nn_plan_set_pictures (plan, &form, &(NnPictures) { pictures, 64 }, 1, &error);
   g_assert_no_error (error);
   for (guint i = 0; i < 64; i++) {
     NnAugmentParams params;
 
     nn_augment_draw (&augment, 1, i, pre.height, pre.width, 3, &params);
-    nn_augment_entry (&form, &params, &entries[i]);
+    nn_augment_entry (&augment, &form, &params, &entries[i]);
     entries[i].picture = i;
   }
   return time_of (plan, 64, optimizer, targets, entries);

@@ -622,7 +622,7 @@ check_augmentation (const NnAugment *augment, NnPreprocess *pre, double toleranc
     NnAugmentParams params;
 
     nn_augment_draw (augment, 3, i, pre->height, pre->width, form.channels, &params);
-    nn_augment_entry (&form, &params, &entries[i]);
+    nn_augment_entry (augment, &form, &params, &entries[i]);
     entries[i].picture = i * 3 % PICTURES;
     a.needs_wholes |= entries[i].changes & NN_CHANGES_OF_WHOLES;
     nn_augment_apply (augment, &params, pre, pictures + entries[i].picture * in_size,

@@ -181,19 +181,23 @@ test_resume (gconstpointer precision)
   g_assert_cmpmem (first, n_first, second, n_second);
 }
 
-/* The device augments the pictures, or, where they do not fit, the CPU, or the device after it was
- * killed some times: to the same weights. */
+/* The device augments the pictures, with @unlabelled ones beside them or without, or, where they
+ * do not fit, the CPU, or the device after it was killed some times: to the same weights. */
 static void
-test_augmentation (void)
+test_augmentation (gconstpointer unlabelled)
 {
-  static const char text[]
+  static const char alone[]
       = "[network]\nfile=net.json\n[data]\npicture_size=400\n"
         "[augmentation]\nrotation_range=40\nwidth_shift_range=0.2\nzoom_range=0.2\n"
         "horizontal_flip=true\nvertical_flip=true\nfill_mode=reflect\ninterpolation_order=1\n"
         "random_resized_crop=0.4;1\nchannel_shift_range=20\nbrightness=0.3\nsaturation=0.4\n"
         "random_erasing=0.5\n"
         "[optimizer]\nname=adam\n[schedule]\nepochs=2;2\nlearning_rate=1e-2\nsize=8;12\n"
-        "[training]\nbatch_size=7\n[mixing]\nmixup=0.4\ncutmix=0.7\n";
+        "[training]\nbatch_size=7\nema=0.7\n[mixing]\nmixup=0.4\ncutmix=0.7\n";
+  static const char beside[] = "[unlabelled]\nbatch_size=5\nthreshold=0.5\nstart_epoch=1\n"
+                               "[strong_augmentation]\nrotation_range=90\nfill_mode=constant\n"
+                               "cval=120\nbrightness=0.4\nrandom_erasing=1\n";
+  g_autofree char *text = g_strconcat (alone, unlabelled ? beside : "", NULL);
   const char *const fp32[] = { "--device", "cuda", "-p", "fp32", NULL };
   const char *const resumed[] = { "--device", "cuda", "-p", "fp32", "--resume", NULL };
   g_autofree char *path = g_build_filename (dir, "r.ini", NULL);
@@ -205,6 +209,8 @@ test_augmentation (void)
   g_file_set_contents (path, text, -1, NULL);
   g_assert_cmpint (run ("on-device.h5", fp32, &on_device), ==, 0);
   g_assert_null (strstr (on_device, "the CPU augments"));
+  if (unlabelled)
+    g_assert_cmpfloat (last_of ("on-device.h5", 7), >, 0);
   /* 24 pictures of 400x400 take 11.5 MB, everything else less than that */
   g_setenv ("FAKE_CUDA_MEMORY", "5000000", TRUE);
   g_assert_cmpint (run ("on-host.h5", fp32, &on_host), ==, 0);
@@ -361,7 +367,8 @@ main (int argc, char **argv)
   g_test_add_func ("/precision/learns", test_learns);
   g_test_add_data_func ("/precision/resume/fp16", "fp16", test_resume);
   g_test_add_data_func ("/precision/resume/bf16", "bf16", test_resume);
-  g_test_add_func ("/precision/augmentation", test_augmentation);
+  g_test_add_data_func ("/precision/augmentation/alone", NULL, test_augmentation);
+  g_test_add_data_func ("/precision/augmentation/unlabelled", "yes", test_augmentation);
   g_test_add_func ("/precision/refused", test_refused);
   g_test_add_func ("/precision/hopeless", test_hopeless);
   g_test_add_func ("/precision/scale-kept", test_scale_kept);

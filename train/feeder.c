@@ -146,34 +146,39 @@ get_class_weight (const FeederOptions *options, guint sample)
   return (float) weight;
 }
 
+/* Sample @sample under @draw of @augment becomes number @i of @entries or @input. */
 static void
-draw_entry (const Feeder *feeder, Slot *slot, guint i)
+augment_sample (const Feeder *feeder, const NnAugment *augment, guint64 draw, guint sample, guint i,
+    NnAugmentEntry *entries, float *input)
 {
   const FeederOptions *options = &feeder->options;
+  const NnAugmentForm *form = &feeder->form;
   NnAugmentParams params;
 
-  nn_augment_draw (options->augment, options->order.seed, slot->first_draw + i,
-      feeder->form.rows, feeder->form.columns, feeder->form.channels, &params);
-  nn_augment_entry (&feeder->form, &params, &slot->batch.entries[i]);
-  slot->batch.entries[i].picture = slot->samples[i];
+  if (!options->on_device) {
+    feeder_sample (options->pre, augment, options->order.seed, draw,
+        options->data->bytes + sample * options->data->sample_size,
+        input + i * feeder->input_size, NULL);
+    return;
+  }
+  nn_augment_draw (augment, options->order.seed, draw, form->rows, form->columns, form->channels,
+      &params);
+  nn_augment_entry (augment, form, &params, &entries[i]);
+  entries[i].picture = options->first_picture + sample;
 }
 
 static void
 make_sample (const Feeder *feeder, Slot *slot, guint i)
 {
   const FeederOptions *options = &feeder->options;
+  const Batch *batch = &slot->batch;
   const guint sample = slot->samples[i];
-  const guint8 *src = options->data->bytes + sample * options->data->sample_size;
 
-  if (options->on_device)
-    draw_entry (feeder, slot, i);
-  else
-    feeder_sample (options->pre, options->augment, options->order.seed, slot->first_draw + i, src,
-        slot->batch.input + i * feeder->input_size, NULL);
+  augment_sample (feeder, options->augment, slot->first_draw + i, sample, i, batch->entries,
+      batch->input);
   if (options->weak) /* draws of its own */
-    feeder_sample (options->pre, options->weak, options->order.seed,
-        G_GUINT64_CONSTANT (1) << 63 | (slot->first_draw + i), src,
-        slot->batch.weak + i * feeder->input_size, NULL);
+    augment_sample (feeder, options->weak, G_GUINT64_CONSTANT (1) << 63 | (slot->first_draw + i),
+        sample, i, batch->weak_entries, batch->weak);
   make_target (options, sample, slot->batch.targets + (gsize) i * options->n_outputs);
   if (options->class_weights)
     slot->batch.weights[i] = get_class_weight (options, sample);
@@ -330,10 +335,12 @@ slot_init (const Feeder *feeder, Slot *slot)
   slot->batch.targets = g_try_new (float, o->n_outputs * n);
   if (o->class_weights)
     slot->batch.weights = g_new (float, n);
-  if (o->weak)
+  if (o->weak && o->on_device)
+    slot->batch.weak_entries = g_new0 (NnAugmentEntry, n);
+  else if (o->weak)
     slot->batch.weak = g_try_new (float, feeder->input_size * n);
   return (slot->batch.input || o->on_device) && slot->batch.targets
-      && (slot->batch.weak || !o->weak);
+      && (slot->batch.weak || o->on_device || !o->weak);
 }
 
 Feeder *
@@ -379,6 +386,7 @@ feeder_free (Feeder *feeder)
     g_free (feeder->slots[i].batch.targets);
     g_free (feeder->slots[i].batch.weights);
     g_free (feeder->slots[i].batch.weak);
+    g_free (feeder->slots[i].batch.weak_entries);
   }
   g_mutex_clear (&feeder->lock);
   g_cond_clear (&feeder->done);

@@ -57,7 +57,8 @@ typedef struct
   NnMixEntry *mixes;       /* (n / 2); NULL: nothing is mixed */
   float *targets; /* (n, n_outputs) */
   float *weights; /* (n): of the samples' classes; NULL: all 1 */
-  float *weak;    /* (n, H, W, C): the same pictures under the weak augmentation; NULL: none */
+  float *weak;    /* (n, H, W, C): the same pictures under the weak augmentation; NULL: none, or */
+  NnAugmentEntry *weak_entries; /* (n): on a device */
 } Batch;
 
 typedef struct
@@ -71,8 +72,9 @@ typedef struct
   const double *class_weights; /* of each class; NULL: all 1 */
   Order order;
   guint n_outputs;          /* 1 = the class as 0 or 1, else one-hot */
-  gboolean on_device;       /* no pixels are made, only what a device needs for them; not with
-                             * weak */
+  gboolean on_device;       /* no pixels are made, only what a device needs for them, which has
+                             * the data from picture number */
+  gsize first_picture;      /* on */
   guint threads;
 } FeederOptions;
 

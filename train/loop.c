@@ -60,7 +60,9 @@ typedef struct
   Dataset *data, *validation, *unlabelled;
   NnAugment augment, weak, strong; /* the recipe's, from the size of the pictures */
   double *class_weights;
-  float *targets, *weights;        /* of a step that has unlabelled pictures too */
+  /* of a step that has unlabelled pictures too */
+  float *targets, *weights;
+  NnAugmentEntry *entries;
   Order order;
   Position at;
   GString *history;
@@ -337,9 +339,11 @@ guess_labels (Run *run, const Batch *batch, double weight, float *targets, float
   const gsize n_outputs = run->n_outputs;
   const float *outputs;
 
-  memcpy (nn_plan_get_input (run->plan), batch->weak,
-      batch->n * nn_shape_count (nn_model_get_input_shape (run->view)) * sizeof (float));
-  outputs = nn_plan_run_averaged (run->plan, run->optimizer, batch->n, error);
+  if (batch->weak)
+    memcpy (nn_plan_get_input (run->plan), batch->weak,
+        batch->n * nn_shape_count (nn_model_get_input_shape (run->view)) * sizeof (float));
+  outputs = nn_plan_run_averaged (
+      run->plan, run->optimizer, batch->weak_entries, batch->n, error);
   if (!outputs)
     return FALSE;
   for (guint i = 0; i < batch->n; i++, outputs += n_outputs, targets += n_outputs) {
@@ -370,8 +374,13 @@ train_step (Run *run, const Batch *batch, const Batch *more, GError **error)
 {
   const gsize size = nn_shape_count (nn_model_get_input_shape (run->view));
   float *input = nn_plan_get_input (run->plan);
-  NnStep step = { batch->n, batch->targets, batch->weights, 0, run->recipe->seed, batch->entries,
-    batch->mixes };
+  NnStep step = { .n = batch->n,
+    .targets = batch->targets,
+    .weights = batch->weights,
+    .seed = run->recipe->seed,
+    .entries = batch->entries,
+    .mixes = batch->mixes,
+    .n_mixed = batch->n };
   NnStepResult result;
 
   if (more) {
@@ -385,8 +394,17 @@ train_step (Run *run, const Batch *batch, const Batch *more, GError **error)
     memcpy (run->targets, batch->targets, batch->n * run->n_outputs * sizeof (float));
     for (guint i = 0; i < batch->n; i++)
       run->weights[i] = (batch->weights ? batch->weights[i] : 1) * (float) n / (float) batch->n;
-    memcpy (input + batch->n * size, more->input, more->n * size * sizeof (float));
-    step = (NnStep) { n, run->targets, run->weights, batch->n, run->recipe->seed, NULL, NULL };
+    step.n = n;
+    step.targets = run->targets;
+    step.weights = run->weights;
+    step.n_measured = batch->n;
+    if (run->is_on_device) {
+      memcpy (run->entries, batch->entries, batch->n * sizeof (NnAugmentEntry));
+      memcpy (run->entries + batch->n, more->entries, more->n * sizeof (NnAugmentEntry));
+      step.entries = run->entries;
+    } else {
+      memcpy (input + batch->n * size, more->input, more->n * size * sizeof (float));
+    }
   }
   if (batch->input)
     memcpy (input, batch->input, batch->n * size * sizeof (float));
@@ -431,6 +449,7 @@ make_feeder (const Run *run, gboolean unlabelled, GError **error)
     options.augment = &run->strong;
     options.weak = &run->weak;
     options.mixing = (Mixing) { 0 };
+    options.first_picture = run->data->n;
     options.class_weights = NULL;
     /* other draws than the labelled pictures' */
     options.order = (Order) { run->unlabelled->n, recipe->unlabelled_batch, ~recipe->seed };
@@ -547,19 +566,19 @@ end_epoch (Run *run, double seconds, GError **error)
 
 /* --- the run --------------------------------------------------------------------------------- */
 
-/* To a device that augments them itself. With unlabelled ones beside them the host does it. */
+/* To a device that augments them itself. */
 static void
 give_pictures (Run *run)
 {
   g_autoptr (GError) error = NULL;
+  NnPictures sets[2] = { { run->data->bytes, run->data->n } };
   NnAugmentForm form;
 
-  run->is_on_device = FALSE;
   if (run->unlabelled)
-    return;
+    sets[1] = (NnPictures) { run->unlabelled->bytes, run->unlabelled->n };
   nn_augment_form (&run->augment, &run->stage_pre, &form);
   run->is_on_device
-      = nn_plan_set_pictures (run->plan, &form, run->data->bytes, run->data->n, &error);
+      = nn_plan_set_pictures (run->plan, &form, sets, run->unlabelled ? 2 : 1, &error);
   if (!run->is_on_device && !g_error_matches (error, NN_ERROR, NN_ERROR_UNSUPPORTED))
     nn_warning ("%s: the CPU augments the pictures: %s", nn_backend_get_device (run->backend),
         error->message);
@@ -897,6 +916,7 @@ prepare (Run *run, GError **error)
 
     run->targets = g_new (float, n * run->n_outputs);
     run->weights = g_new (float, n);
+    run->entries = g_new (NnAugmentEntry, n);
   }
   if (!make_optimizer (run, error) || (run->options->resume && !load_checkpoint (run, error)))
     return FALSE;
@@ -919,6 +939,7 @@ run_clear (Run *run)
   g_free (run->class_weights);
   g_free (run->targets);
   g_free (run->weights);
+  g_free (run->entries);
   g_array_unref (run->results);
   g_free (run->checkpoint);
   g_string_free (run->history, TRUE);
