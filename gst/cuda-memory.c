@@ -4,6 +4,8 @@
 
 #include <gmodule.h>
 
+#include "gst/frame-copy.h"
+
 /* Of libgstcuda's interface; its headers want NVIDIA's and differ from release to release. */
 #define MEMORY_TYPE "gst.cuda.memory"                           /* GST_CUDA_MEMORY_TYPE_NAME */
 #define MAP_READ_CUDA (GST_MAP_READ | (GST_MAP_FLAG_LAST << 1)) /* GST_MAP_CUDA */
@@ -70,14 +72,14 @@ cuda_memory_map (
     GstVideoFrame *frame, const GstVideoInfo *info, GstBuffer *buffer, gpointer *stream)
 {
   GstMemory *memory = gst_buffer_n_memory (buffer) == 1 ? gst_buffer_peek_memory (buffer, 0) : NULL;
-  GstBuffer *copy;
+  GstBuffer *shared;
   gboolean ok;
 
   if (!memory || !gst_memory_is_type (memory, MEMORY_TYPE))
     return FALSE;
-  copy = gst_buffer_copy (buffer); /* shares the memory; nobody writes into it meanwhile */
-  ok = gst_video_frame_map (frame, info, copy, (GstMapFlags)MAP_READ_CUDA);
-  gst_buffer_unref (copy);
+  shared = frame_share (buffer);
+  ok = gst_video_frame_map (frame, info, shared, (GstMapFlags)MAP_READ_CUDA);
+  gst_buffer_unref (shared);
   *stream = ok ? get_stream (memory) : NULL;
   return ok;
 }

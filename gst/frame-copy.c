@@ -5,6 +5,20 @@
 #include <math.h>
 #include <string.h>
 
+GstBuffer *
+frame_share (GstBuffer *buffer)
+{
+  GstVideoMeta *meta = gst_buffer_get_video_meta (buffer);
+  GstBuffer *shared = gst_buffer_new ();
+
+  for (guint i = 0; i < gst_buffer_n_memory (buffer); i++)
+    gst_buffer_append_memory (shared, gst_buffer_get_memory (buffer, i));
+  if (meta)
+    gst_buffer_add_video_meta_full (shared, meta->flags, meta->format, meta->width, meta->height,
+        meta->n_planes, meta->offset, meta->stride);
+  return shared;
+}
+
 typedef struct {
   guint first, end; /* rows */
   gsize n_bytes;    /* of each */

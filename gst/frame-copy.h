@@ -8,6 +8,11 @@
 
 G_BEGIN_DECLS
 
+/* A buffer to map @buffer's frame by that keeps its memory, but not @buffer itself, to which metas
+ * can go on being added: gst_buffer_copy() of GStreamer 1.24 and later keeps a pool's buffer.
+ * (transfer full) */
+GstBuffer *frame_share (GstBuffer *buffer);
+
 /* The rows of a frame that some regions lie in, kept for another thread to sample: copying
  * them takes less time than several views do. Zeroed: empty. */
 typedef struct {

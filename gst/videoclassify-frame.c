@@ -486,7 +486,7 @@ classify (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings,
   if (self->collector) {
     g_mutex_lock (&self->results_lock);
     if (video_classify_is_collection_due (self, task->pts, settings))
-      task->picture = gst_buffer_copy (buffer); /* shares the memory */
+      task->picture = frame_share (buffer);
     g_mutex_unlock (&self->results_lock);
     task->info = self->info;
   }

@@ -11,12 +11,15 @@
 #                        first call, kept for the next; remove the folder to renew it
 # CLASSIFY_DEBIAN_SUITE  another suite (default trixie)
 # CLASSIFY_SHARED        material of the tests (default: shared beside the tree)
+# CLASSIFY_CUDA          CUDA toolkit with cuDNN's headers, for the root too (default
+#                        /usr/local/cuda; where there is none the CUDA back end is left out)
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 suite=${CLASSIFY_DEBIAN_SUITE:-trixie}
 root=${CLASSIFY_DEBIAN_ROOT:-/var/tmp/classify-debian13}
 shared=${CLASSIFY_SHARED:-$top/../shared}
+cuda=$(readlink -f "${CLASSIFY_CUDA:-/usr/local/cuda}")
 
 die () { echo "debian13.sh: $*" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || die "must be root, to make a root file system and chroot into it"
@@ -45,6 +48,11 @@ mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 if [ -d "$shared" ]; then
   mount --bind "$shared" "$root/srv/shared"
   mount -o remount,ro,bind "$root/srv/shared"
+fi
+if [ -d "$cuda" ]; then
+  mkdir -p "$root/usr/local/cuda"
+  mount --bind "$cuda" "$root/usr/local/cuda"
+  mount -o remount,ro,bind "$root/usr/local/cuda"
 fi
 
 # The tree without what was built here; the builds of the last call stay.

@@ -114,6 +114,43 @@ test_by_label (void)
   g_assert_cmpuint (data->bytes[(3 * 512 + 31) * 3], ==, 0x80); /* the last of red, its right */
 }
 
+/* Frames of a pool, as cameras and decoders have them: they go on with their results, though
+ * their pictures are still to be written. */
+static void
+test_pool (void)
+{
+  g_autofree char *folder = make_folder ("pool");
+  GstBufferPool *pool = gst_buffer_pool_new ();
+  GstStructure *config = gst_buffer_pool_get_config (pool);
+
+  gst_buffer_pool_config_set_params (config, NULL, 32 * 16 * 3, 2, 0);
+  g_assert_true (gst_buffer_pool_set_config (pool, config));
+  gst_buffer_pool_set_active (pool, TRUE);
+  for (guint async = 0; async < 2; async++) {
+    GstHarness *h = harness_new (
+        folder, async ? "collect-rate=0 mode=async" : "collect-rate=0 mode=sync");
+
+    for (guint i = 0; i < 8; i++) {
+      GstBuffer *frame = frame_of (RED, BLUE, i * FRAME), *out;
+      GstMapInfo map;
+
+      g_assert_cmpint (
+          gst_buffer_pool_acquire_buffer (pool, &out, NULL), ==, GST_FLOW_OK);
+      gst_buffer_map (frame, &map, GST_MAP_READ);
+      gst_buffer_fill (out, 0, map.data, map.size);
+      gst_buffer_unmap (frame, &map);
+      GST_BUFFER_PTS (out) = GST_BUFFER_PTS (frame);
+      gst_buffer_unref (frame);
+      out = gst_harness_push_and_pull (h, out); /* criticals are fatal */
+      g_assert_true (gst_buffer_is_writable (out));
+      gst_buffer_unref (out);
+    }
+    gst_harness_teardown (h);
+  }
+  gst_buffer_pool_set_active (pool, FALSE);
+  gst_object_unref (pool);
+}
+
 /* JPEG of a part of the frame, flat: the trainer's other layout */
 static void
 test_flat_crop (void)
@@ -346,6 +383,7 @@ main (int argc, char **argv)
   model_path = g_build_filename (dir, "color.h5", NULL);
   write_color_model (model_path, labels);
   g_test_add_func ("/collect/by-label", test_by_label);
+  g_test_add_func ("/collect/pool", test_pool);
   g_test_add_func ("/collect/flat-crop", test_flat_crop);
   g_test_add_func ("/collect/range", test_range);
   g_test_add_func ("/collect/rate", test_rate);

@@ -272,6 +272,20 @@ run_some (void)
   }
 }
 
+/* Under the lock: all that waits, but for streams of @flags. */
+static void
+run_all (unsigned flags)
+{
+  for (CUstream s = streams; s;) {
+    const Point point = point_of (s);
+    const int is_done = s->flags == flags || s->n_done == s->n_queued;
+
+    if (!is_done)
+      run_until (&point);
+    s = is_done ? s->next : streams; /* others may have changed the list meanwhile */
+  }
+}
+
 void
 fake_cuda_submit (CUstream stream, void (*run) (void *data), const void *data, size_t size)
 {
@@ -293,14 +307,7 @@ fake_cuda_submit (CUstream stream, void (*run) (void *data), const void *data, s
     return;
   }
   /* the default stream waits for all that do not refuse to be waited for */
-  for (CUstream s = streams; s;) {
-    const Point point = point_of (s);
-    const int is_done = s->flags != CU_STREAM_DEFAULT || s->n_done == s->n_queued;
-
-    if (!is_done)
-      run_until (&point);
-    s = is_done ? s->next : streams; /* others may have changed the list meanwhile */
-  }
+  run_all (CU_STREAM_NON_BLOCKING);
   pthread_mutex_unlock (&streams_lock);
   run (node->data);
   free (node);
@@ -859,21 +866,46 @@ FAKE_CUDA_NAMED (cuDeviceCanAccessPeer, int *can, CUdevice device, CUdevice peer
   return CUDA_SUCCESS;
 }
 
-#define REFUSED(name) FAKE_CUDA_NAMED (name, void) { return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult
+cuCtxSynchronize (void)
+{
+  NOT_WHILE_CAPTURING ();
+  pthread_mutex_lock (&streams_lock);
+  run_all (~0u);
+  pthread_mutex_unlock (&streams_lock);
+  return CUDA_SUCCESS;
+}
 
-REFUSED (cuCtxEnablePeerAccess)
-REFUSED (cuCtxDisablePeerAccess)
-REFUSED (cuGLGetDevices_v2)
-REFUSED (cuGraphicsGLRegisterBuffer)
-REFUSED (cuGraphicsGLRegisterImage)
-REFUSED (cuGraphicsMapResources)
-REFUSED (cuGraphicsResourceGetMappedPointer_v2)
-REFUSED (cuGraphicsResourceSetMapFlags_v2)
-REFUSED (cuGraphicsSubResourceGetMappedArray)
-REFUSED (cuGraphicsUnmapResources)
-REFUSED (cuGraphicsUnregisterResource)
-REFUSED (cuTexObjectCreate)
-REFUSED (cuTexObjectDestroy)
+/* what it asks for and does not need for copies of frames */
+#define REFUSED(X) \
+  X (cuCtxDisablePeerAccess) X (cuCtxEnablePeerAccess) X (cuCtxGetLimit) X (cuCtxSetLimit) \
+  X (cuDestroyExternalMemory) X (cuDestroyExternalSemaphore) X (cuExternalMemoryGetMappedBuffer) \
+  X (cuExternalMemoryGetMappedMipmappedArray) X (cuGLGetDevices_v2) \
+  X (cuGraphicsGLRegisterBuffer) X (cuGraphicsGLRegisterImage) X (cuGraphicsMapResources) \
+  X (cuGraphicsResourceGetMappedPointer_v2) X (cuGraphicsResourceSetMapFlags_v2) \
+  X (cuGraphicsSubResourceGetMappedArray) X (cuGraphicsUnmapResources) \
+  X (cuGraphicsUnregisterResource) X (cuImportExternalMemory) X (cuImportExternalSemaphore) \
+  X (cuIpcCloseMemHandle) X (cuIpcGetEventHandle) X (cuIpcGetMemHandle) X (cuIpcOpenEventHandle) \
+  X (cuIpcOpenMemHandle) X (cuMemAddressFree) X (cuMemAddressReserve) X (cuMemAllocAsync) \
+  X (cuMemAllocFromPoolAsync) X (cuMemcpyDtoD_v2) X (cuMemcpyDtoH_v2) X (cuMemcpyHtoD_v2) \
+  X (cuMemCreate) X (cuMemExportToShareableHandle) X (cuMemFreeAsync) X (cuMemGetAccess) \
+  X (cuMemGetAllocationGranularity) X (cuMemGetAllocationPropertiesFromHandle) \
+  X (cuMemImportFromShareableHandle) X (cuMemMap) X (cuMemPoolCreate) X (cuMemPoolDestroy) \
+  X (cuMemPoolGetAttribute) X (cuMemPoolSetAttribute) X (cuMemRelease) \
+  X (cuMemRetainAllocationHandle) X (cuMemSetAccess) X (cuMemsetD2D16_v2) X (cuMemsetD2D16Async) \
+  X (cuMemsetD2D32_v2) X (cuMemsetD2D32Async) X (cuMemsetD2D8_v2) X (cuMemsetD2D8Async) \
+  X (cuMemUnmap) X (cuSignalExternalSemaphoresAsync) X (cuTexObjectCreate) \
+  X (cuTexObjectDestroy) X (cuWaitExternalSemaphoresAsync)
+
+/* not FAKE_CUDA_NAMED(): names that are macros would be the macros' */
+#define X(name) \
+  CUresult fake_##name (void) __asm__ (#name); \
+  CUresult fake_##name (void) \
+  { \
+    return CUDA_ERROR_NOT_SUPPORTED; \
+  }
+REFUSED (X)
+#undef X
 
 CUresult
 cuEventCreate (CUevent *event, unsigned flags)
