@@ -595,13 +595,14 @@ record (gpointer data, GError **error)
   const NnCudaInferOptions *options = &infer->options;
   const guint n = infer->sizes[infer->size];
   const gsize in = nn_cuda_count (&infer->params->model->layers[0].out_shape);
-  const gboolean has_means = infer->way == NN_CUDA_MEANS_FROM_PACKS;
+  const gboolean has_means = infer->way >= NN_CUDA_MEANS_FROM_PACKS;
 
   if (infer->way == NN_CUDA_FROM_HOST
       && !nn_cuda_upload (
           infer->c, options->input, options->host_input, n * in * sizeof (float), error))
     return FALSE;
-  if (infer->way >= NN_CUDA_FROM_PACKS && !nn_cuda_packs_record (options->packs, n, error))
+  if (infer->way >= NN_CUDA_FROM_PACKS
+      && !nn_cuda_packs_record (options->packs, infer->way, n, error))
     return FALSE;
   for (guint i = 0; i < infer->stages->len; i++)
     if (!run_stage (infer, infer->stages->pdata[i], infer->size, error))

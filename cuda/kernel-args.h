@@ -146,6 +146,15 @@ typedef struct
   float *dst;
 } NnSampleArgs;
 
+/* The pictures that a batch's draws are of, in bytes, one after the other. */
+typedef struct
+{
+  uint32_t count; /* pictures * pixels */
+  uint32_t columns, pixels, channels; /* of a picture */
+  const NnSampleEntry *entries;
+  uint8_t *dst;
+} NnPictureArgs;
+
 /* Outputs of which a mean is wanted: those of @n samples from @first on; 0: no group. */
 typedef struct
 {
@@ -435,6 +444,7 @@ typedef struct
   X (nn_k_affine, NnAffineArgs) \
   X (nn_k_mean, NnMeanArgs) \
   X (nn_k_sample, NnSampleArgs) \
+  X (nn_k_picture, NnPictureArgs) \
   X (nn_k_mean_backward, NnMeanArgs) \
   X (nn_k_shift, NnShiftArgs) \
   X (nn_k_conv, NnConvArgs) \

@@ -54,6 +54,22 @@ nn_k_sample_at (const NnSampleArgs *a, uint32_t i)
 }
 
 static inline NN_HOST_DEVICE void
+nn_k_picture_at (const NnPictureArgs *a, uint32_t i)
+{
+  const NnSampleEntry *entry = &a->entries[i / a->pixels];
+  const uint8_t *pack = (const uint8_t *) entry->pack;
+  const uint32_t pixel = i % a->pixels;
+  unsigned char bytes[3] = { 0 };
+
+  if (!pack)
+    return;
+  nn_pack_bytes (pack, nn_pack_get_sample (pack, entry->sample), pixel % a->columns,
+      pixel / a->columns, bytes);
+  for (uint32_t ch = 0; ch < a->channels; ch++)
+    a->dst[(uint64_t) i * a->channels + ch] = bytes[ch];
+}
+
+static inline NN_HOST_DEVICE void
 nn_k_affine_at (const NnAffineArgs *a, uint32_t i)
 {
   const double s = (a->gamma ? a->gamma[i] : 1) / sqrt ((double) a->variance[i] + a->epsilon);

@@ -3,30 +3,86 @@
 #include <string.h>
 
 #include "cuda/plan.h"
+#include "nn/error.h"
+#include "nn/pack-math.h"
 
 gboolean
 nn_cuda_packs_init (NnCudaPacks *packs, NnCudaContext *c, guint batch, const NnShape *shape,
     float *input, GError **error)
 {
-  const gsize entries = batch * sizeof (NnSampleEntry), groups = batch * sizeof (NnViewGroup);
+  const gsize draws = batch * sizeof (NnAugmentEntry), entries = batch * sizeof (NnSampleEntry);
 
   packs->c = c;
   packs->batch = batch;
-  packs->table_size = entries + groups;
+  packs->table_size = draws + entries + batch * sizeof (NnViewGroup);
   packs->table = nn_cuda_new_pinned (c, packs->table_size, "the list of samples", error);
   packs->device = packs->table
       ? nn_cuda_new (c, packs->table_size, "the list of samples", error)
       : NULL;
   if (!packs->device)
     return FALSE;
-  packs->entries = (NnSampleEntry *) (gpointer) packs->table;
-  packs->groups = (NnViewGroup *) (gpointer) (packs->table + entries);
-  packs->device_groups = (const NnViewGroup *) (gpointer) (packs->device + entries);
+  packs->draws = (NnAugmentEntry *) (gpointer) packs->table;
+  packs->entries = (NnSampleEntry *) (gpointer) (packs->table + draws);
+  packs->groups = (NnViewGroup *) (gpointer) (packs->table + draws + entries);
+  packs->device_groups = (const NnViewGroup *) (gpointer) (packs->device + draws + entries);
   packs->sample = (NnSampleArgs) { .columns = (guint32) shape->dims[1],
     .pixels = (guint32) (shape->dims[0] * shape->dims[1]),
     .channels = (guint32) shape->dims[2],
-    .entries = (const NnSampleEntry *) (gpointer) packs->device,
+    .entries = (const NnSampleEntry *) (gpointer) (packs->device + draws),
     .dst = input };
+  return TRUE;
+}
+
+static gsize
+picture_size (const NnAugmentForm *form)
+{
+  return (gsize) form->source_rows * form->source_columns * form->channels;
+}
+
+/* A plan is of one model, which has one augmentation. */
+static gboolean
+prepare_draws (NnCudaPacks *packs, const NnAugmentForm *form, GError **error)
+{
+  const gsize sample = (gsize) form->rows * form->columns * form->channels;
+
+  if (packs->pictures && memcmp (&packs->augment.form, form, sizeof *form) == 0)
+    return TRUE;
+  if (packs->pictures) {
+    g_set_error (error, packs->c->device->host->error_domain, NN_ERROR_UNSUPPORTED,
+        "draws of two augmentations in one plan");
+    return FALSE;
+  }
+  /* entries that are not used show the beginning of it */
+  packs->pictures = nn_cuda_new (
+      packs->c, MAX (packs->batch * picture_size (form), sample), "pictures to draw from", error);
+  packs->augment = (NnAugmentArgs) { .needs_wholes = 1,
+    .form = *form,
+    .pictures = packs->pictures,
+    .entries = (const NnAugmentEntry *) (gpointer) packs->device,
+    .dst = packs->sample.dst };
+  return packs->pictures != NULL;
+}
+
+/* @n_pictures: that the packs before have */
+static gboolean
+put_draws (NnCudaPacks *packs, const NnPack *pack, guint n, guint *n_pictures, GError **error)
+{
+  const NnCudaStaging *staging = pack->staging->handle;
+  const NnPackHeader *header = (const NnPackHeader *) (gconstpointer) staging->host;
+  const NnPackDraws *draws
+      = (const NnPackDraws *) (gconstpointer) (staging->host + header->draws);
+  const NnAugmentEntry *entries
+      = (const NnAugmentEntry *) (gconstpointer) (staging->host + draws->entries) + pack->first;
+  const guint64 first = entries[0].picture, end = entries[pack->n - 1].picture + 1;
+
+  if (!prepare_draws (packs, &draws->form, error))
+    return FALSE;
+  for (guint s = 0; s < pack->n; s++) {
+    packs->draws[n + s] = entries[s];
+    packs->draws[n + s].picture += *n_pictures - first;
+  }
+  for (guint64 p = first; p < end; p++)
+    packs->entries[(*n_pictures)++] = (NnSampleEntry) { staging->memory, (guint32) p };
   return TRUE;
 }
 
@@ -34,7 +90,7 @@ gboolean
 nn_cuda_packs_put (NnCudaPacks *packs, const NnPack *list, guint n_packs, guint *n,
     NnCudaWay *way, GError **error)
 {
-  guint n_groups = 0;
+  guint n_groups = 0, n_pictures = 0;
 
   memset (packs->table, 0, packs->table_size);
   *n = 0;
@@ -49,20 +105,48 @@ nn_cuda_packs_put (NnCudaPacks *packs, const NnPack *list, guint n_packs, guint 
     for (guint s = 0; s < pack->n; s += views)
       packs->groups[n_groups++] = (NnViewGroup) { *n + s, views,
         views > 1 && pack->mean == NN_MEAN_LOGITS };
-    for (guint s = 0; s < pack->n; s++)
-      packs->entries[(*n)++] = (NnSampleEntry) { staging->memory, pack->first + s };
-    if (views > 1)
-      *way = NN_CUDA_MEANS_FROM_PACKS;
+    if (pack->is_drawn) {
+      if (!put_draws (packs, pack, *n, &n_pictures, error))
+        return FALSE;
+      *way = NN_CUDA_DRAWS_FROM_PACKS;
+    } else {
+      for (guint s = 0; s < pack->n; s++)
+        packs->entries[*n + s] = (NnSampleEntry) { staging->memory, pack->first + s };
+      if (views > 1)
+        *way = NN_CUDA_MEANS_FROM_PACKS;
+    }
+    *n += pack->n;
   }
   return TRUE;
 }
 
+/* With a picture for each sample: those without a pack stay as they are. */
+static gboolean
+record_draws (const NnCudaPacks *packs, guint n, GError **error)
+{
+  const NnAugmentForm *form = &packs->augment.form;
+  const NnPictureArgs pictures = { .count = n * form->source_rows * form->source_columns,
+    .columns = form->source_columns,
+    .pixels = form->source_rows * form->source_columns,
+    .channels = form->channels,
+    .entries = packs->sample.entries,
+    .dst = packs->pictures };
+  NnAugmentArgs augment = packs->augment;
+
+  augment.count = n * form->rows * form->columns;
+  augment.blocks = n;
+  return nn_k_picture_launch (packs->c, &pictures, error)
+      && nn_k_augment_launch (packs->c, &augment, error)
+      && nn_k_augment_wholes_launch (packs->c, &augment, error);
+}
+
 gboolean
-nn_cuda_packs_record (const NnCudaPacks *packs, guint n, GError **error)
+nn_cuda_packs_record (const NnCudaPacks *packs, NnCudaWay way, guint n, GError **error)
 {
   NnSampleArgs sample = packs->sample;
 
   sample.count = n * sample.pixels;
   return nn_cuda_upload (packs->c, packs->device, packs->table, packs->table_size, error)
-      && nn_k_sample_launch (packs->c, &sample, error);
+      && (way == NN_CUDA_DRAWS_FROM_PACKS ? record_draws (packs, n, error)
+                                          : nn_k_sample_launch (packs->c, &sample, error));
 }

@@ -43,6 +43,7 @@ typedef enum
   NN_CUDA_FROM_DEVICE, /* it is there */
   NN_CUDA_FROM_PACKS,
   NN_CUDA_MEANS_FROM_PACKS,
+  NN_CUDA_DRAWS_FROM_PACKS, /* means of them */
   NN_CUDA_N_WAYS
 } NnCudaWay;
 
@@ -52,22 +53,26 @@ typedef struct
   NnCudaContext *c;
   guint batch;
   NnSampleArgs sample;    /* but for the count */
-  guint8 *table, *device; /* the entries, behind them the groups; table is pinned */
+  guint8 *table, *device; /* the three lists below; table is pinned */
   gsize table_size;
-  NnSampleEntry *entries; /* in the table: batch of each */
+  NnSampleEntry *entries; /* in the table: batch of each. Of draws: the pictures */
   NnViewGroup *groups;
+  NnAugmentEntry *draws;
   const NnViewGroup *device_groups;
+  NnAugmentArgs augment; /* from the first drawn pack on, but for the counts */
+  guint8 *pictures;      /* room for the batch's */
 } NnCudaPacks;
 
 /* @input: on the device, (batch, rows, columns, channels) of @shape */
 gboolean nn_cuda_packs_init (NnCudaPacks *packs, NnCudaContext *c, guint batch,
     const NnShape *shape, float *input, GError **error);
 /* Has the stream wait for the packs of @list and fills the table. *@n: how many samples they have,
- * at most the batch; *@way: whether means are wanted. */
+ * at most the batch; *@way: whether means are wanted. Allocates at the first drawn pack. */
 gboolean nn_cuda_packs_put (NnCudaPacks *packs, const NnPack *list, guint n_packs, guint *n,
     NnCudaWay *way, GError **error);
-/* Puts the table's upload and one launch for @n samples into the stream. */
-gboolean nn_cuda_packs_record (const NnCudaPacks *packs, guint n, GError **error);
+/* Puts the table's upload and one launch for @n samples, three for draws, into the stream. */
+gboolean nn_cuda_packs_record (
+    const NnCudaPacks *packs, NnCudaWay way, guint n, GError **error);
 
 /* Inference: the layers fused into stages, captured as a graph for each of a few batch
  * sizes (the whole batch and its halves). Reads parameters in nn_cuda_infer_refresh(). */

@@ -285,14 +285,26 @@ typedef struct {
   guint first, n;
 } Piece;
 
-/* The pieces of a run all have packs, or none has. */
+/* Jobs of one kind share a run. */
+typedef enum {
+  KIND_INPUT,
+  KIND_PACK,
+  KIND_DRAWN,
+} Kind;
+
+static Kind
+get_kind (const EngineJob *job)
+{
+  return job->pack.size == 0 ? KIND_INPUT : job->pack.is_drawn ? KIND_DRAWN : KIND_PACK;
+}
+
 static const float *
 run_pieces (Engine *engine, const Piece *pieces, guint n_pieces, GError **error)
 {
   float *input = nn_plan_get_input (engine->plan);
   guint n = 0;
 
-  if (pieces[0].job->pack.size > 0) {
+  if (get_kind (pieces[0].job) != KIND_INPUT) {
     NnPack *packs = g_newa (NnPack, n_pieces);
 
     for (guint i = 0; i < n_pieces; i++) {
@@ -333,8 +345,7 @@ take_pieces (Engine *engine, GPtrArray *jobs, guint *j, guint *k, Piece *pieces)
     guint take = MIN (job->n - *k, batch - n);
 
     take -= take % get_n_views (job);
-    if (take == 0
-        || (n_pieces > 0 && (job->pack.size > 0) != (pieces[n_pieces - 1].job->pack.size > 0)))
+    if (take == 0 || (n_pieces > 0 && get_kind (job) != get_kind (pieces[n_pieces - 1].job)))
       break;
     pieces[n_pieces++] = (Piece){ job, *k, take };
     n += take;

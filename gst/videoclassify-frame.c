@@ -138,6 +138,7 @@ finish_pack (GstVideoClassify *self, Task *task)
 {
   EngineJob *job = task->job;
 
+  job->pack.is_drawn = nn_packer_is_drawn (self->packer);
   if (task->n_views > 1 && nn_views_are_outputs (task->runtime->views, &job->pack.mean)
       && engine_job_takes_views (job, task->n_views))
     job->pack.n_views = task->n_views;

@@ -117,6 +117,7 @@ typedef struct
   guint n_views;             /* of each so many samples one output comes back, their mean;
                               * 0: of each sample its own */
   NnMean mean;
+  gboolean is_drawn; /* the samples are draws of an augmentation: in no run with others */
   const NnPackPlane *planes; /* NULL: the host's memory has all */
   guint n_planes;
   gsize tables_size; /* with planes: what the host's memory has, the tables in front of them */

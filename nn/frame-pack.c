@@ -23,6 +23,7 @@ typedef struct
 struct _NnPacker
 {
   NnPackLayout layout;
+  gboolean is_drawn;
   guint sample_size;
   guint8 *tables;
   gsize n_tables, size;
@@ -214,6 +215,25 @@ append_component (GByteArray *block, const NnPacker *packer, const NnSampler *s,
   return dst;
 }
 
+/* What is drawn of each of @n_rects pictures, picture by picture. */
+static guint32
+append_draws (GByteArray *block, const NnPackDraws *draws, const NnAugmentEntry *entries,
+    guint n_rects, guint n_views)
+{
+  const guint32 at = append (block, draws, sizeof *draws);
+  const guint32 first = reserve (block, n_rects * n_views * sizeof *entries);
+  NnPackDraws *header = (NnPackDraws *) (gpointer) (block->data + at);
+  NnAugmentEntry *dst = (NnAugmentEntry *) (gpointer) (block->data + first);
+
+  header->n = n_rects * n_views;
+  header->entries = first;
+  for (guint i = 0; i < header->n; i++) {
+    dst[i] = entries[i % n_views];
+    dst[i].picture = i / n_views;
+  }
+  return at;
+}
+
 static guint32
 append_geometry (GByteArray *block, const NnPacker *packer, const NnSampler *s)
 {
@@ -264,20 +284,25 @@ place_planes (NnPacker *packer, guint8 *block, const guint32 *geometries, guint 
 }
 
 static void
-build (NnPacker *packer, NnViewSampler *const *samplers, guint n_rects, guint n_views)
+build (NnPacker *packer, const NnViews *views, NnViewSampler *const *samplers, guint n_rects,
+    guint n_views)
 {
-  const guint n = n_rects * n_views;
+  g_autofree NnAugmentEntry *entries = g_new0 (NnAugmentEntry, n_views);
+  NnPackDraws draws = { .n = 0 };
+  const gboolean is_drawn = nn_views_get_draws (views, &draws.form, entries, n_views);
+  const guint per_rect = is_drawn ? 1 : n_views, n = n_rects * per_rect;
+  NnPackHeader header = { .n_samples = n };
   g_autoptr (GByteArray) block = g_byte_array_new ();
   g_autofree const NnSampler **unique = g_new (const NnSampler *, n);
   g_autofree guint32 *geometries = g_new (guint32, n);
-  guint32 samples;
   guint n_unique = 0;
 
+  packer->is_drawn = is_drawn;
   reserve (block, sizeof (NnPackHeader));
-  samples = reserve (block, n * sizeof (NnPackSample));
+  header.samples = reserve (block, n * sizeof (NnPackSample));
   for (guint i = 0; i < n; i++) {
     gboolean flip;
-    const NnSampler *s = nn_view_sampler_get (samplers[i / n_views], i % n_views, &flip);
+    const NnSampler *s = nn_view_sampler_get (samplers[i / per_rect], i % per_rect, &flip);
 
     use (packer, s);
     packer->sample_size = s->format->sample_size;
@@ -291,7 +316,7 @@ build (NnPacker *packer, NnViewSampler *const *samplers, guint n_rects, guint n_
   }
   for (guint i = 0; i < n; i++) {
     gboolean flip;
-    const NnSampler *s = nn_view_sampler_get (samplers[i / n_views], i % n_views, &flip);
+    const NnSampler *s = nn_view_sampler_get (samplers[i / per_rect], i % per_rect, &flip);
     NnPackSample sample = { .flip = (guint32) flip };
     guint k = 0;
 
@@ -307,9 +332,11 @@ build (NnPacker *packer, NnViewSampler *const *samplers, guint n_rects, guint n_
         g->components[c].pixels = s->format->components[c].plane;
     }
     sample.geometry = geometries[k];
-    memcpy (block->data + samples + i * sizeof sample, &sample, sizeof sample);
+    memcpy (block->data + header.samples + i * sizeof sample, &sample, sizeof sample);
   }
-  *(NnPackHeader *) (gpointer) block->data = (NnPackHeader) { n, samples };
+  if (is_drawn)
+    header.draws = append_draws (block, &draws, entries, n_rects, n_views);
+  memcpy (block->data, &header, sizeof header);
   packer->n_tables = block->len;
   place_planes (packer, block->data, geometries, n_unique);
   packer->tables = g_byte_array_free (g_steal_pointer (&block), FALSE);
@@ -321,21 +348,16 @@ nn_packer_new (const NnViews *views, const NnImageInfo *info, const NnRect *rect
 {
   NnViewSampler **samplers = g_new0 (NnViewSampler *, n_rects);
   NnPacker *packer = NULL;
-  gboolean ok = TRUE, flip;
+  gboolean ok = TRUE;
 
   for (guint r = 0; r < n_rects && ok; r++) {
     samplers[r] = nn_view_sampler_new (views, info, &rects[r], error);
     ok = samplers[r] != NULL;
   }
-  if (ok && !nn_view_sampler_get (samplers[0], 0, &flip)) {
-    g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
-        "draws of the augmentation are made by the host");
-    ok = FALSE;
-  }
   if (ok) {
     packer = g_new0 (NnPacker, 1);
     packer->layout = layout;
-    build (packer, samplers, n_rects, n_views);
+    build (packer, views, samplers, n_rects, n_views);
     if (packer->size > G_MAXINT32) {
       g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
           "a frame of %ux%u pixels is more than a pack holds", info->width, info->height);
@@ -367,6 +389,12 @@ gsize
 nn_packer_get_size (const NnPacker *packer)
 {
   return packer->size;
+}
+
+gboolean
+nn_packer_is_drawn (const NnPacker *packer)
+{
+  return packer->is_drawn;
 }
 
 gsize

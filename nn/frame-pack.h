@@ -23,8 +23,8 @@ typedef enum
 } NnPackLayout;
 
 /* The first @n_views views of each of @n_rects rectangles, in this order: as many samples as
- * nn_view_sampler_run() makes for each of them. NN_ERROR_UNSUPPORTED for views that only the
- * host makes (draws of an augmentation), else the errors of nn_view_sampler_new(). */
+ * nn_view_sampler_run() makes for each of them. NN_ERROR_UNSUPPORTED for more than 2 GiB, and the
+ * errors of nn_view_sampler_new(). */
 NnPacker *nn_packer_new (const NnViews *views, const NnImageInfo *info, const NnRect *rects,
     guint n_rects, guint n_views, NnPackLayout layout, GError **error);
 void nn_packer_free (NnPacker *packer);
@@ -32,6 +32,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (NnPacker, nn_packer_free)
 
 gsize nn_packer_get_size (const NnPacker *packer); /* bytes of a pack */
 gsize nn_packer_get_tables_size (const NnPacker *packer); /* in front: the tables alone */
+gboolean nn_packer_is_drawn (const NnPacker *packer);     /* NnPack.is_drawn */
 /* @dst: nn_packer_get_size() bytes, aligned to 8. Allocates nothing. */
 void nn_packer_run (const NnPacker *packer, const NnImagePlanes *src, guint8 *dst);
 

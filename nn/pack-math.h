@@ -8,12 +8,20 @@
 
 #include <stdint.h>
 
+#include "nn/augment-math.h"
 #include "nn/pixel-math.h"
 
 typedef struct
 {
   uint32_t n_samples, samples; /* NnPackSample, n_samples of them */
+  uint32_t draws; /* 0, or NnPackDraws: the samples are pictures in bytes, to be drawn from */
 } NnPackHeader;
+
+typedef struct
+{
+  NnAugmentForm form;
+  uint32_t n, entries; /* NnAugmentEntry, n of them; their picture: a sample of the pack */
+} NnPackDraws;
 
 typedef struct
 {
@@ -168,14 +176,18 @@ nn_pack_component (const uint8_t *pack, const NnPackGeometry *g, const NnPackCom
       ((const uint32_t *) (pack + c->columns))[x] * c->step + c->offset);
 }
 
-/* All channels of pixel (@x, @y) of the input of sample @sample. */
-static inline NN_HOST_DEVICE void
-nn_pack_pixel (const uint8_t *pack, uint32_t sample, uint32_t x, uint32_t y, float *dst)
+static inline NN_HOST_DEVICE const NnPackSample *
+nn_pack_get_sample (const uint8_t *pack, uint32_t sample)
 {
-  const NnPackHeader *header = (const NnPackHeader *) pack;
-  const NnPackSample *s = (const NnPackSample *) (pack + header->samples) + sample;
+  return (const NnPackSample *) (pack + ((const NnPackHeader *) pack)->samples) + sample;
+}
+
+/* All channels of pixel (@x, @y) of sample @s. */
+static inline NN_HOST_DEVICE void
+nn_pack_bytes (const uint8_t *pack, const NnPackSample *s, uint32_t x, uint32_t y,
+    unsigned char bytes[3])
+{
   const NnPackGeometry *g = (const NnPackGeometry *) (pack + s->geometry);
-  unsigned char bytes[3];
 
   if (s->flip)
     x = g->width - 1 - x;
@@ -204,6 +216,17 @@ nn_pack_pixel (const uint8_t *pack, uint32_t sample, uint32_t x, uint32_t y, flo
     if (g->is_gray)
       bytes[0] = nn_gray (bytes[0], bytes[1], bytes[2]);
   }
+}
+
+/* As the network's input has them, of sample @sample. */
+static inline NN_HOST_DEVICE void
+nn_pack_pixel (const uint8_t *pack, uint32_t sample, uint32_t x, uint32_t y, float *dst)
+{
+  const NnPackSample *s = nn_pack_get_sample (pack, sample);
+  const NnPackGeometry *g = (const NnPackGeometry *) (pack + s->geometry);
+  unsigned char bytes[3];
+
+  nn_pack_bytes (pack, s, x, y, bytes);
   for (uint32_t c = 0; c < g->channels; c++)
     dst[c] = nn_pack_product ((float) bytes[c] - g->mean[c], g->scale[c]);
 }

@@ -74,8 +74,11 @@ struct _NnSampler
   float mean[NN_SCALE_PERIOD], scale[NN_SCALE_PERIOD];
 };
 
-/* (transfer none): what makes view @i, and whether its mirror image is wanted; NULL: a draw of
- * an augmentation. */
+/* (transfer none): what makes view @i, and whether its mirror image is wanted; of draws: what
+ * makes the picture, in bytes, that they are of. */
 const NnSampler *nn_view_sampler_get (const NnViewSampler *sampler, guint i, gboolean *flip);
+/* FALSE: the views are not draws of an augmentation. @entries: of the first @n, of picture 0. */
+gboolean nn_views_get_draws (
+    const NnViews *views, NnAugmentForm *form, NnAugmentEntry *entries, guint n);
 
 G_END_DECLS

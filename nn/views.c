@@ -499,6 +499,17 @@ nn_view_sampler_get (const NnViewSampler *s, guint i, gboolean *flip)
 {
   const View *view = &s->views->views[i];
 
-  *flip = view->flip;
-  return s->bytes ? NULL : s->samplers[view->geometry];
+  *flip = view->flip && !s->bytes;
+  return s->samplers[s->bytes ? 0 : view->geometry];
+}
+
+gboolean
+nn_views_get_draws (const NnViews *v, NnAugmentForm *form, NnAugmentEntry *entries, guint n)
+{
+  if (!v->params)
+    return FALSE;
+  nn_augment_form (&v->augment, &v->pre, form);
+  for (guint i = 0; i < n; i++)
+    nn_augment_entry (&v->augment, form, &v->params[i], &entries[i]);
+  return TRUE;
 }

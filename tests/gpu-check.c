@@ -1232,6 +1232,88 @@ test_views (void)
   nn_model_unref (model);
 }
 
+/* Draws of the training's augmentation, of several frames and regions in a run, whole packs and
+ * parts of them. */
+static void
+test_draws (void)
+{
+  enum { VIEWS = 3, REGIONS = 3, N = REGIONS * VIEWS }; /* two regions of one frame */
+  static const NnRect rects[REGIONS]
+      = { { 0, 0, 322, 180 }, { 30, 20, 101, 77 }, { 8, 3, 40, 90 } };
+  NnModel *model = open_model (quick ? NULL : "train/networks/dogs-vs-cats.json");
+  const NnShape *shape = nn_model_get_input_shape (model);
+  const gsize outputs = nn_model_get_n_outputs (model), in_size = nn_shape_count (shape);
+  NnPlan *plan = make_plan (device, model, NN_PRECISION_FP32, N, FALSE);
+  NnBackend *backend = nn_backend_open (device, NULL);
+  g_autofree float *apart = g_new (float, N * outputs);
+  NnPack packs[2] = { { .is_drawn = TRUE, .n = 2 * VIEWS, .n_views = VIEWS },
+    { .is_drawn = TRUE, .n = VIEWS, .n_views = VIEWS } };
+  NnPacker *packers[2];
+  NnAugment augment;
+  NnViews *views;
+  const float *got;
+  GError *error = NULL;
+  Frame frame;
+
+  make_augmentation (TRUE, &augment);
+  augment.source_height = (guint) shape->dims[0] + 4;
+  augment.source_width = (guint) shape->dims[1] + 2;
+  g_hash_table_replace (
+      model->extra, g_strdup (NN_AUGMENT_ATTRIBUTE), nn_augment_to_json (&augment));
+  views = make_views (model, "random:3");
+  frame_init (&frame, NN_PIXEL_NV12, 322, 180);
+  for (guint r = 0; r < REGIONS; r++) {
+    NnViewSampler *sampler = nn_view_sampler_new (views, &frame.info, &rects[r], &error);
+
+    g_assert_no_error (error);
+    nn_view_sampler_run (
+        sampler, &frame.planes, VIEWS, nn_plan_get_input (plan) + r * VIEWS * in_size);
+    nn_view_sampler_free (sampler);
+  }
+  memcpy (apart, nn_plan_run (plan, N, &error), N * outputs * sizeof (float));
+  for (guint i = 0; i < 2; i++) {
+    packers[i] = nn_packer_new (
+        views, &frame.info, rects + 2 * i, 2 - i, VIEWS, NN_PACK_ROWS, &error);
+    g_assert_no_error (error);
+    g_assert_true (nn_packer_is_drawn (packers[i]));
+    packs[i].staging = nn_staging_new (backend);
+    packs[i].size = nn_packer_get_size (packers[i]);
+    nn_packer_run (packers[i], &frame.planes,
+        nn_staging_reserve (packs[i].staging, packs[i].size, packs[i].size, &error));
+    g_assert_no_error (error);
+  }
+  got = nn_plan_run_packs (plan, packs, 2, &error);
+  g_assert_no_error (error);
+  for (guint r = 0; r < REGIONS; r++) {
+    for (gsize k = 0; k < outputs; k++) {
+      double mean = 0;
+
+      for (guint v = 0; v < VIEWS; v++)
+        mean += apart[(r * VIEWS + v) * outputs + k] / VIEWS;
+      g_assert_cmpfloat_with_epsilon (got[r * outputs + k], mean, 1e-5);
+    }
+  }
+  packs[0].first = 4;
+  packs[0].n = 2;
+  packs[1].first = 1;
+  packs[1].n = 2;
+  packs[0].n_views = packs[1].n_views = 0;
+  got = nn_plan_run_packs (plan, packs, 2, &error);
+  g_assert_no_error (error);
+  g_assert_cmpfloat (largest_difference (got, apart + 4 * outputs, 2 * outputs), <=, 1e-5);
+  g_assert_cmpfloat (
+      largest_difference (got + 2 * outputs, apart + 7 * outputs, 2 * outputs), <=, 1e-5);
+  for (guint i = 0; i < 2; i++) {
+    nn_staging_free (packs[i].staging);
+    nn_packer_free (packers[i]);
+  }
+  nn_views_free (views);
+  g_free (frame.bytes);
+  nn_plan_free (plan);
+  nn_backend_unref (backend);
+  nn_model_unref (model);
+}
+
 /* median microseconds from a 1080p NV12 frame in the host's memory to its probability,
  * pre-processed by the device or by one thread of the host */
 static double
@@ -1400,6 +1482,7 @@ main (int argc, char **argv)
   g_test_add_func ("/gpu/replays", test_replays);
   g_test_add_func ("/gpu/frames", test_frames);
   g_test_add_func ("/gpu/views", test_views);
+  g_test_add_func ("/gpu/draws", test_draws);
   g_test_add_func ("/gpu/threads", test_threads);
   g_test_add_func ("/gpu/second-start", test_second_start);
   for (guint i = 0; i < G_N_ELEMENTS (trainings); i++)

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "nn/augment.h"
 #include "nn/error.h"
 #include "nn/frame-pack.h"
 #include "nn/pack-math.h"
@@ -35,7 +36,8 @@ static const Geometry geometries[] = {
   { 9, 540, { { 0 } }, 2, 2 },
 };
 
-static const char *const views[] = { "none", "flip", "crops10:0.8", "scales:1,1.25,0.85+flip" };
+static const char *const views[]
+    = { "none", "flip", "crops10:0.8", "scales:1,1.25,0.85+flip", "random:3" };
 
 static NnModel *
 make_model (const NnPreprocess *pre)
@@ -44,9 +46,20 @@ make_model (const NnPreprocess *pre)
       network, pre->height, pre->width, nn_preprocess_get_n_channels (pre));
   g_autoptr (GError) error = NULL;
   NnModel *model = nn_model_new_from_json (json, -1, NULL, &error);
+  NnAugment augment;
 
   g_assert_no_error (error);
   model->preprocess = *pre;
+  nn_augment_init (&augment);
+  augment.rotation_range = 30;
+  augment.horizontal_flip = TRUE;
+  augment.zoom_range[0] = 0.6;
+  augment.brightness = 0.3;
+  augment.erasing = 0.5;
+  augment.source_height = pre->height + 5;
+  augment.source_width = pre->width + 3;
+  g_hash_table_replace (
+      model->extra, g_strdup (NN_AUGMENT_ATTRIBUTE), nn_augment_to_json (&augment));
   return model;
 }
 
@@ -68,17 +81,51 @@ fetch_spans (const NnPacker *packer, const NnImagePlanes *planes)
   return dst;
 }
 
-/* And its arithmetic: the first @n samples. */
+/* And its arithmetic, of draws that need nothing of the whole picture. */
+static void
+draw_all (const guint8 *pack, const NnPackDraws *draws, guint n, float *dst)
+{
+  const NnAugmentEntry *entries
+      = (const NnAugmentEntry *) (gconstpointer) (pack + draws->entries);
+  const NnAugmentForm *f = &draws->form;
+  g_autofree guint8 *bytes = g_malloc ((gsize) f->source_rows * f->source_columns * f->channels);
+
+  g_assert_cmpuint (draws->n, ==, n);
+  for (guint i = 0; i < n; i++) {
+    const NnPackSample *s = nn_pack_get_sample (pack, (guint) entries[i].picture);
+
+    for (guint y = 0; y < f->source_rows; y++) {
+      for (guint x = 0; x < f->source_columns; x++) {
+        guint8 pixel[3];
+
+        nn_pack_bytes (pack, s, x, y, pixel);
+        memcpy (bytes + (y * f->source_columns + x) * f->channels, pixel, f->channels);
+      }
+    }
+    for (guint y = 0; y < f->rows; y++) {
+      for (guint x = 0; x < f->columns; x++, dst += f->channels) {
+        nn_augment_source_pixel (f, &entries[i], bytes, y, x, dst);
+        nn_augment_light (f, &entries[i], 0, 0, dst);
+        nn_augment_finish (f, &entries[i], 0, y, x, dst);
+      }
+    }
+  }
+}
+
+/* The first @n samples. */
 static void
 sample_all (const guint8 *pack, guint n, float *dst)
 {
   const NnPackHeader *header = (const NnPackHeader *) (gconstpointer) pack;
-  const NnPackSample *samples
-      = (const NnPackSample *) (gconstpointer) (pack + header->samples);
 
+  if (header->draws) {
+    draw_all (
+        pack, (const NnPackDraws *) (gconstpointer) (pack + header->draws), n, dst);
+    return;
+  }
   for (guint s = 0; s < n; s++) {
-    const NnPackGeometry *g
-        = (const NnPackGeometry *) (gconstpointer) (pack + samples[s].geometry);
+    const NnPackGeometry *g = (const NnPackGeometry *) (gconstpointer) (
+        pack + nn_pack_get_sample (pack, s)->geometry);
 
     for (guint y = 0; y < g->height; y++)
       for (guint x = 0; x < g->width; x++, dst += g->channels)

@@ -43,6 +43,8 @@ write_model (NnResize resize, NnAspect aspect)
   nn_augment_init (&augment);
   augment.rotation_range = 40;
   augment.zoom_range[0] = 0.7;
+  augment.channel_shift_range = 20;
+  augment.contrast = augment.saturation = 0.4;
   g_hash_table_replace (
       model->extra, g_strdup (NN_AUGMENT_ATTRIBUTE), nn_augment_to_json (&augment));
   nn_model_save (model, model_path, NULL, NULL, &error);
@@ -186,7 +188,8 @@ test_properties (void)
 {
   static const char *const properties[] = { "tta=crops10:0.8", "tta=scales:1,0.8+flip+logits",
     "crop=5,3,20,17", "batch-size=4 batch-timeout=0", "batch-size=4 batch-timeout=0 tta=crops10",
-    "explain=none inference-interval=1" };
+    "explain=none inference-interval=1", "tta=random:4", "tta=random:5,3+logits crop=5,3,20,17",
+    "batch-size=3 batch-timeout=0 tta=random:4" };
 
   write_model (NN_RESIZE_AREA, NN_ASPECT_LETTERBOX);
   for (guint i = 0; i < G_N_ELEMENTS (properties); i++)
@@ -419,7 +422,7 @@ static void
 test_memory_properties (void)
 {
   static const char *const properties[] = { "tta=crops10:0.8", "tta=scales:1,0.8+flip+logits",
-    "crop=\"5,3,20,17\"", "batch-size=4 batch-timeout=0 tta=crops10" };
+    "crop=\"5,3,20,17\"", "batch-size=4 batch-timeout=0 tta=crops10", "tta=random:4" };
 
   write_model (NN_RESIZE_AREA, NN_ASPECT_LETTERBOX);
   for (guint i = 0; i < G_N_ELEMENTS (properties); i++)
@@ -437,7 +440,7 @@ test_memory_properties (void)
 static void
 test_memory_downloads (void)
 {
-  static const char *const properties[] = { "tta=random:4", "change-threshold=0.001" };
+  static const char *const properties[] = { "change-threshold=0.001" };
   const int n_downloads = count_downloads ();
 
   write_model (NN_RESIZE_BILINEAR, NN_ASPECT_STRETCH);
