@@ -5,12 +5,13 @@
  * one run with the sides interleaved. One JSON object a line:
  *
  *   bench-plan [NETWORK.json [WEIGHTS.h5]] [--threads N] [--batch N] [--seconds S]
- *              [--busy] [--serve]
+ *              [--busy] [--serve] [--device D] [--precision P] [--save FILE.h5]
  *
  * --busy   one process that never sleeps runs beside it meanwhile
  * --serve  for rivals.py: reads "run N" lines, answers with N times in
  *          microseconds; the input is the file input.f32 in this folder, the outputs
- *          go to output.f32 */
+ *          go to output.f32. On any device (default: cpu), in any of its precisions
+ * --save   only writes the network, with weights drawn where it has none */
 
 #include <signal.h>
 #include <stdio.h>
@@ -205,12 +206,14 @@ run_server (NnPlan *plan, gsize n_input, gsize n_output)
 int
 main (int argc, char **argv)
 {
-  char *precision = NULL;
+  char *precision = NULL, *device = NULL, *save = NULL;
   const GOptionEntry entries[] = {
     { "threads", 0, 0, G_OPTION_ARG_INT, &threads, "", "" },
     { "batch", 0, 0, G_OPTION_ARG_INT, &batch, "", "" },
     { "seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, "", "" },
     { "precision", 0, 0, G_OPTION_ARG_STRING, &precision, "", "" },
+    { "device", 0, 0, G_OPTION_ARG_STRING, &device, "", "" },
+    { "save", 0, 0, G_OPTION_ARG_FILENAME, &save, "", "" },
     { "busy", 0, 0, G_OPTION_ARG_NONE, &busy, "", "" },
     { "serve", 0, 0, G_OPTION_ARG_NONE, &serve, "", "" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -233,18 +236,25 @@ main (int argc, char **argv)
   fail_on (error);
   if (!model->has_weights && !nn_model_init_params (model, 1, &error))
     fail_on (error);
-  backend = nn_backend_open ("cpu", &error);
+  if (save) {
+    nn_model_save (model, save, NULL, NULL, &error);
+    fail_on (error);
+    return 0;
+  }
+  backend = nn_backend_open (device ? device : "cpu", &error);
   fail_on (error);
-  fp32 = make_plan (backend, model, NN_PRECISION_FP32);
   if (serve) {
     NnPrecision wanted = NN_PRECISION_FP32;
 
-    nn_precision_from_string (precision, &wanted);
-    if (wanted == NN_PRECISION_BF16)
-      fp32 = make_plan (backend, model, wanted);
-    return run_server (fp32, nn_shape_count (nn_model_get_input_shape (model)) * (gsize) batch,
+    if (precision && !nn_precision_from_string (precision, &wanted)) {
+      fprintf (stderr, "bench-plan: no precision \"%s\"\n", precision);
+      return 1;
+    }
+    return run_server (make_plan (backend, model, wanted),
+        nn_shape_count (nn_model_get_input_shape (model)) * (gsize) batch,
         nn_model_get_n_outputs (model) * (gsize) batch);
   }
+  fp32 = make_plan (backend, model, NN_PRECISION_FP32);
   bf16 = make_plan (backend, model, NN_PRECISION_BF16);
   dnnl = nn_dnnl_new (1, &error);
   fail_on (error);

@@ -23,7 +23,8 @@ trap 'rm -rf "$work"' EXIT
 dir=$work/gpu-bundle
 mkdir -p "$dir/bin" "$dir/lib" "$dir/module" "$dir/gst"
 
-for program in tests/test-layers tests/gpu-check tests/test-frames train/classify; do
+for program in tests/test-layers tests/gpu-check tests/test-frames tests/bench-plan \
+  tests/bench-train train/classify; do
   [ -x "$build/$program" ] || continue
   cp "$build/$program" "$dir/bin/"
 done
@@ -64,6 +65,8 @@ strip --strip-unneeded "$dir"/bin/* "$dir"/lib/* "$dir"/gst/*.so 2>/dev/null || 
 mkdir -p "$dir/data/train" "$dir/data/pipelines"
 cp -r "$top/train/networks" "$dir/data/train/"
 cp -r "$top/pipelines/models" "$dir/data/pipelines/"
+mkdir -p "$dir/bench"
+cp "$top/tests/bench/rivals.py" "$top/tests/bench/gpu-rivals.py" "$dir/bench/"
 cp "$top/tests/gpu-run.sh" "$dir/run.sh"
 cp "$top/LICENSE" "$dir/"
 chmod +x "$dir/run.sh"

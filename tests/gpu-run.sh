@@ -8,6 +8,8 @@
 # system has its libraries, in /usr/local/cuda*, or in Python's site-packages (nvidia/*/lib).
 #
 #   ./run.sh [FOLDER]
+#   ./run.sh --rivals [OPTION...]     only the times beside PyTorch's (bench/gpu-rivals.py),
+#                                     which takes minutes to compile and needs h5py
 #
 # FOLDER: for the logs and table.txt, the times (default: results beside this file).
 # CLASSIFY_TEST_DEVICE: cuda (default) or cuda:N. The last line is
@@ -15,6 +17,13 @@
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
+rivals=
+if [ "${1-}" = --rivals ]; then
+  rivals=yes
+  shift
+  options=$*
+  set --
+fi
 results=${1:-$here/results}
 mkdir -p "$results" && results=$(cd "$results" && pwd) || exit 1
 : "${CLASSIFY_TEST_DEVICE:=cuda}"
@@ -36,6 +45,15 @@ CLASSIFY_BACKEND_PATH=$here/module
 CLASSIFY_TEST_ROOT=$here/data
 CLASSIFY_CUDA_CACHE=$results/cache
 export CLASSIFY_TEST_ROOT CLASSIFY_CUDA_CACHE LD_LIBRARY_PATH CLASSIFY_BACKEND_PATH
+
+if [ -n "$rivals" ]; then
+  # shellcheck disable=SC2086
+  python3 "$here/bench/gpu-rivals.py" "$here/bin" "$here/data/train/networks/dogs-vs-cats.json" \
+    --device "$CLASSIFY_TEST_DEVICE" $options >"$results/rivals.md"
+  status=$?
+  cat "$results/rivals.md"
+  exit $status
+fi
 
 passed=0
 failed=0

@@ -267,4 +267,5 @@ def main():
                        env={**os.environ, "OMP_NUM_THREADS": threads})
 
 
-main()
+if __name__ == "__main__":
+    main()
