@@ -156,7 +156,7 @@ cublasLtMatrixLayoutDestroy (cublasLtMatrixLayout_t layout)
 cublasStatus_t
 cublasLtMatmulPreferenceCreate (cublasLtMatmulPreference_t *preference)
 {
-  *preference = malloc (1);
+  *preference = malloc (sizeof **preference);
   return CUBLAS_STATUS_SUCCESS;
 }
 
