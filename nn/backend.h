@@ -127,7 +127,7 @@ typedef struct
 /* FALSE: the host must make the input. */
 gboolean nn_plan_takes_packs (const NnPlan *plan);
 /* Inference on the samples of all @packs one after the other, at most the batch, in place of
- * the input; otherwise as nn_plan_run(). Allocates nothing. */
+ * the input; otherwise as nn_plan_run(). Allocates for the first drawn ones, then nothing. */
 const float *nn_plan_run_packs (
     NnPlan *plan, const NnPack *packs, guint n_packs, GError **error);
 

@@ -9,6 +9,7 @@
  * cuda:N. With $CLASSIFY_TEST_QUICK only a small network of its own, few runs, no times: for
  * tests/fake-cuda. With $CLASSIFY_TEST_FAKE also what only that can do: calls that fail. */
 
+#include <dlfcn.h>
 #include <glib/gstdio.h>
 #include <math.h>
 #include <stdio.h>
@@ -1058,6 +1059,7 @@ typedef struct
 {
   NnImageInfo info;
   guint8 *bytes;
+  gsize size;
   NnImagePlanes planes;
 } Frame;
 
@@ -1069,7 +1071,8 @@ frame_init (Frame *frame, NnPixelFormat format, guint width, guint height)
 
   frame->info = (NnImageInfo) { .format = format, .width = width, .height = height,
     .matrix = NN_MATRIX_BT709 };
-  frame->bytes = g_malloc (size * 3);
+  frame->size = 3 * size;
+  frame->bytes = g_malloc (frame->size);
   nn_rng_init (&rng, 9, NN_STREAM_USER, format);
   for (gsize i = 0; i < size * 3; i++)
     frame->bytes[i] = (guint8) (nn_rng_double (&rng) * 256);
@@ -1096,6 +1099,60 @@ make_views (NnModel *model, const char *tta)
   return views;
 }
 
+/* The driver that the back end has loaded, for memory of a frame on the device. */
+static gpointer
+driver_function (const char *name)
+{
+  void *library = dlopen ("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
+  gpointer function = library ? dlsym (library, name) : NULL;
+
+  g_assert_nonnull (function);
+  dlclose (library);
+  return function;
+}
+
+/* @planes: of the copy of @frame, to be freed with free_on_device() */
+static guint64
+copy_to_device (const Frame *frame, gsize size, NnImagePlanes *planes)
+{
+  int (*get) (int *, int) = (int (*) (int *, int)) driver_function ("cuDeviceGet");
+  int (*retain) (void **, int)
+      = (int (*) (void **, int)) driver_function ("cuDevicePrimaryCtxRetain");
+  int (*push) (void *) = (int (*) (void *)) driver_function ("cuCtxPushCurrent_v2");
+  int (*allocate) (guint64 *, gsize)
+      = (int (*) (guint64 *, gsize)) driver_function ("cuMemAlloc_v2");
+  int (*copy) (guint64, const void *, gsize)
+      = (int (*) (guint64, const void *, gsize)) driver_function ("cuMemcpyHtoD_v2");
+  int (*wait) (void) = (int (*) (void)) driver_function ("cuCtxSynchronize");
+  const char *number = strchr (device, ':');
+  void *context;
+  guint64 memory;
+  int handle;
+
+  g_assert_cmpint (get (&handle, number ? atoi (number + 1) : 0), ==, 0);
+  g_assert_cmpint (retain (&context, handle), ==, 0);
+  g_assert_cmpint (push (context), ==, 0);
+  g_assert_cmpint (allocate (&memory, size), ==, 0);
+  g_assert_cmpint (copy (memory, frame->bytes, size), ==, 0);
+  g_assert_cmpint (wait (), ==, 0); /* the back end's streams do not wait for the default one */
+  *planes = frame->planes;
+  for (guint p = 0; p < 3 && planes->planes[p]; p++)
+    planes->planes[p] = (const guint8 *) (guintptr) (
+        memory + (guint64) (frame->planes.planes[p] - frame->bytes));
+  return memory;
+}
+
+static void
+free_on_device (guint64 memory)
+{
+  int (*release) (guint64) = (int (*) (guint64)) driver_function ("cuMemFree_v2");
+  int (*pop) (void **) = (int (*) (void **)) driver_function ("cuCtxPopCurrent_v2");
+  void *context;
+
+  g_assert_cmpint (release (memory), ==, 0);
+  g_assert_cmpint (pop (&context), ==, 0); /* the back end retains it too */
+}
+
 /* The device's pre-processing against the host's: what a plan makes of both is the same. */
 static void
 test_frames (void)
@@ -1111,8 +1168,11 @@ test_frames (void)
   g_assert_true (nn_plan_takes_packs (plan));
   for (guint f = 0; f < G_N_ELEMENTS (formats); f++) {
     Frame frame;
+    NnImagePlanes on_device = { 0 };
+    guint64 memory;
 
     frame_init (&frame, formats[f], quick ? 322 : 1920, quick ? 180 : 1080);
+    memory = copy_to_device (&frame, frame.size, &on_device);
     for (guint t = 0; t < G_N_ELEMENTS (tta); t++) {
       const NnRect rect = { 0, 0, frame.info.width, frame.info.height };
       GError *error = NULL;
@@ -1122,6 +1182,7 @@ test_frames (void)
       NnPacker *packer = nn_packer_new (views, &frame.info, &rect, 1, n, NN_PACK_ROWS, &error);
       g_autofree float *expected = g_new (float, n * outputs);
       const float *got;
+      NnPackPlane planes[3];
       NnStaging *staging = nn_staging_new (backend);
       NnPack pack = { .staging = staging, .n = n };
 
@@ -1136,11 +1197,23 @@ test_frames (void)
       g_assert_no_error (error);
       /* the inputs have the same bits; a library may add up in another order */
       g_assert_cmpfloat (largest_difference (got, expected, n * outputs), <=, 1e-6);
+      nn_packer_free (packer);
+      packer = nn_packer_new (views, &frame.info, &rect, 1, n, NN_PACK_SPANS, &error);
+      g_assert_no_error (error);
+      nn_packer_describe (packer, &on_device,
+          nn_staging_reserve (
+              staging, nn_packer_get_tables_size (packer), nn_packer_get_size (packer), &error),
+          planes, &pack);
+      g_assert_no_error (error);
+      got = nn_plan_run_packs (plan, &pack, 1, &error);
+      g_assert_no_error (error);
+      g_assert_cmpfloat (largest_difference (got, expected, n * outputs), <=, 1e-6);
       nn_staging_free (staging);
       nn_packer_free (packer);
       nn_view_sampler_free (sampler);
       nn_views_free (views);
     }
+    free_on_device (memory);
     g_free (frame.bytes);
   }
   nn_plan_free (plan);
@@ -1314,10 +1387,23 @@ test_draws (void)
   nn_model_unref (model);
 }
 
-/* median microseconds from a 1080p NV12 frame in the host's memory to its probability,
- * pre-processed by the device or by one thread of the host */
+/* How a 1080p NV12 frame becomes a probability. */
+typedef enum
+{
+  FRAME_SAMPLED, /* in the host's memory, by one thread of the host */
+  FRAME_PACKED,  /* in the host's memory, by the device */
+  FRAME_SENT,    /* no further than to the device */
+  FRAME_FETCHED, /* in the device's memory */
+  N_WAYS
+} FrameWay;
+
+static const char *const way_words[N_WAYS] = { "in host memory, pre-processed on the host",
+  "in host memory, pre-processed on the device", "packed and uploaded, no more",
+  "in device memory" };
+
+/* median microseconds */
 static double
-time_of_frame (NnModel *model, NnPrecision precision, gboolean on_device)
+time_of_frame (NnModel *model, NnPrecision precision, FrameWay way)
 {
   const NnRect rect = { 0, 0, 1920, 1080 };
   NnPlan *plan = make_plan (device, model, precision, 1, FALSE);
@@ -1328,23 +1414,39 @@ time_of_frame (NnModel *model, NnPrecision precision, gboolean on_device)
   NnPacker *packer;
   double times[100];
   Frame frame;
+  NnImagePlanes on_device = { 0 };
+  NnPackPlane planes[3];
   NnStaging *staging = nn_staging_new (backend);
   NnPack pack = { .staging = staging, .n = 1 };
+  guint64 memory;
+  gsize host_size;
 
   frame_init (&frame, NN_PIXEL_NV12, 1920, 1080);
   sampler = nn_view_sampler_new (views, &frame.info, &rect, &error);
-  packer = nn_packer_new (views, &frame.info, &rect, 1, 1, NN_PACK_ROWS, &error);
+  memory = copy_to_device (&frame, frame.size, &on_device);
+  packer = nn_packer_new (views, &frame.info, &rect, 1, 1,
+      way == FRAME_FETCHED ? NN_PACK_SPANS : NN_PACK_ROWS, &error);
   pack.size = nn_packer_get_size (packer);
+  host_size = way == FRAME_FETCHED ? nn_packer_get_tables_size (packer) : pack.size;
   for (guint i = 0; i < G_N_ELEMENTS (times) + 10; i++) {
     const gint64 start = g_get_monotonic_time ();
 
-    if (on_device) {
-      nn_packer_run (
-          packer, &frame.planes, nn_staging_reserve (staging, pack.size, pack.size, &error));
-      nn_plan_run_packs (plan, &pack, 1, &error);
-    } else {
+    if (way == FRAME_SAMPLED) {
       nn_view_sampler_run (sampler, &frame.planes, 1, nn_plan_get_input (plan));
       nn_plan_run (plan, 1, &error);
+    } else {
+      guint8 *bytes = nn_staging_reserve (staging, host_size, pack.size, &error);
+
+      if (way == FRAME_FETCHED)
+        nn_packer_describe (packer, &on_device, bytes, planes, &pack);
+      else
+        nn_packer_run (packer, &frame.planes, bytes);
+      if (way == FRAME_SENT) {
+        nn_staging_send (staging, &pack, &error);
+        nn_staging_wait (staging);
+      } else {
+        nn_plan_run_packs (plan, &pack, 1, &error);
+      }
     }
     g_assert_no_error (error);
     if (i >= 10)
@@ -1356,6 +1458,7 @@ time_of_frame (NnModel *model, NnPrecision precision, gboolean on_device)
   nn_views_free (views);
   nn_plan_free (plan);
   nn_backend_unref (backend);
+  free_on_device (memory);
   g_free (frame.bytes);
   qsort (times, G_N_ELEMENTS (times), sizeof *times, compare_doubles);
   return times[G_N_ELEMENTS (times) / 2];
@@ -1435,10 +1538,14 @@ test_times (void)
       nn_plan_free (plan);
     }
   }
-  for (guint i = 0; i < 2; i++)
-    printf ("# time dogs-vs-cats tf32, a 1080p NV12 frame in host memory, pre-processed on the "
-            "%s: %.0f us\n",
-        i ? "device" : "host", time_of_frame (model, NN_PRECISION_TF32, i == 1));
+  for (guint p = 0; p < G_N_ELEMENTS (precisions); p++) {
+    if (precisions[p].precision == NN_PRECISION_BF16 && !has_bf16 ())
+      continue;
+    for (guint way = 0; way < N_WAYS; way++)
+      printf ("# time dogs-vs-cats %s, a 1080p NV12 frame %s: %.0f us\n",
+          nn_precision_to_string (precisions[p].precision), way_words[way],
+          time_of_frame (model, precisions[p].precision, way));
+  }
   for (guint p = 0; p < G_N_ELEMENTS (precisions); p++) {
     GError *error = NULL;
     NnPlan *plan;

@@ -866,6 +866,11 @@ FAKE_CUDA_NAMED (cuDeviceCanAccessPeer, int *can, CUdevice device, CUdevice peer
   return CUDA_SUCCESS;
 }
 
+FAKE_CUDA_NAMED (cuMemcpyHtoD_v2, CUdeviceptr to, const void *from, size_t bytes)
+{
+  return submit_copy (NULL, (void *) to, from, bytes, 0);
+}
+
 CUresult
 cuCtxSynchronize (void)
 {
@@ -887,7 +892,7 @@ cuCtxSynchronize (void)
   X (cuGraphicsUnregisterResource) X (cuImportExternalMemory) X (cuImportExternalSemaphore) \
   X (cuIpcCloseMemHandle) X (cuIpcGetEventHandle) X (cuIpcGetMemHandle) X (cuIpcOpenEventHandle) \
   X (cuIpcOpenMemHandle) X (cuMemAddressFree) X (cuMemAddressReserve) X (cuMemAllocAsync) \
-  X (cuMemAllocFromPoolAsync) X (cuMemcpyDtoD_v2) X (cuMemcpyDtoH_v2) X (cuMemcpyHtoD_v2) \
+  X (cuMemAllocFromPoolAsync) X (cuMemcpyDtoD_v2) X (cuMemcpyDtoH_v2) \
   X (cuMemCreate) X (cuMemExportToShareableHandle) X (cuMemFreeAsync) X (cuMemGetAccess) \
   X (cuMemGetAllocationGranularity) X (cuMemGetAllocationPropertiesFromHandle) \
   X (cuMemImportFromShareableHandle) X (cuMemMap) X (cuMemPoolCreate) X (cuMemPoolDestroy) \
