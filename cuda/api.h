@@ -20,7 +20,7 @@ G_BEGIN_DECLS
   X (cuEventDestroy) X (cuEventElapsedTime) X (cuEventRecord) X (cuEventSynchronize) \
   X (cuGetErrorName) X (cuGetErrorString) X (cuGraphDestroy) X (cuGraphExecDestroy) \
   X (cuGraphInstantiate) X (cuGraphLaunch) X (cuLaunchKernel) X (cuMemAlloc) X (cuMemAllocHost) \
-  X (cuMemFree) X (cuMemFreeHost) X (cuMemGetInfo) X (cuMemcpy3DPeerAsync) \
+  X (cuMemFree) X (cuMemFreeHost) X (cuMemGetInfo) X (cuMemcpy2DAsync) X (cuMemcpy3DPeerAsync) \
   X (cuMemcpyDtoDAsync) X (cuMemcpyDtoHAsync) X (cuMemcpyHtoDAsync) X (cuMemsetD8Async) \
   X (cuModuleGetFunction) X (cuModuleLoadData) X (cuModuleUnload) X (cuPointerGetAttribute) \
   X (cuStreamBeginCapture) X (cuStreamCreate) X (cuStreamDestroy) X (cuStreamEndCapture) \

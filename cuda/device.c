@@ -44,16 +44,19 @@ load_kernels (NnCudaDevice *device, GError **error)
 }
 
 NnCudaDevice *
-nn_cuda_device_new (const NnHost *host, guint index, GError **error)
+nn_cuda_device_new (const NnHost *host, guint index, CUcontext context, GError **error)
 {
   NnCudaDevice *device = g_new0 (NnCudaDevice, 1);
   gboolean ok;
 
   device->host = host;
   device->index = index;
+  device->context = context;
+  device->is_primary = context == NULL;
   if (!NN_CU (cuDeviceGet, NN_ERROR_BACKEND, error, &device->device, (int) index)
-      || !NN_CU (cuDevicePrimaryCtxRetain, NN_ERROR_BACKEND, error, &device->context,
-          device->device)) {
+      || (!context
+          && !NN_CU (cuDevicePrimaryCtxRetain, NN_ERROR_BACKEND, error, &device->context,
+              device->device))) {
     g_prefix_error (error, "device %u cannot be opened: ", index);
     g_free (device);
     return NULL;
@@ -80,7 +83,8 @@ nn_cuda_device_free (NnCudaDevice *device)
       nn_api.cuModuleUnload (device->module);
     nn_cuda_leave ();
   }
-  nn_api.cuDevicePrimaryCtxRelease (device->device);
+  if (device->is_primary)
+    nn_api.cuDevicePrimaryCtxRelease (device->device);
   nn_cuda_choices_free (device->choices);
   g_free (device);
 }

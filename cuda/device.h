@@ -8,8 +8,7 @@
 
 G_BEGIN_DECLS
 
-/* A device opened: its primary context, which PyTorch and other users of the process
- * share, and our kernels. Immutable, used by any thread. */
+/* A device opened: a context on it, and our kernels there. Immutable, used by any thread. */
 
 typedef enum
 {
@@ -26,13 +25,17 @@ typedef struct
   CUdevice device;
   int arch; /* 90: compute capability 9.0 */
   CUcontext context;
+  gboolean is_primary; /* the context, which we hold */
   CUmodule module;
   CUfunction kernels[NN_N_KERNELS];
   cublasLtHandle_t blas;
   NnCudaChoices *choices; /* or NULL. Owned */
 } NnCudaDevice;
 
-NnCudaDevice *nn_cuda_device_new (const NnHost *host, guint index, GError **error);
+/* @context: somebody's, who keeps it until nn_cuda_device_free(), or NULL: the device's primary
+ * one, which PyTorch and other users of the process share. */
+NnCudaDevice *nn_cuda_device_new (
+    const NnHost *host, guint index, CUcontext context, GError **error);
 void nn_cuda_device_free (NnCudaDevice *device);
 
 /* Makes the device's context the calling thread's, until left. */

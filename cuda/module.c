@@ -35,7 +35,7 @@ describe_device (guint index)
 #ifdef NN_CUDA_TOOLKIT
 
 static gpointer
-open_device (guint index, GError **error)
+open_device (guint index, gpointer context, GError **error)
 {
   static GMutex lock;
   static gboolean loaded;
@@ -48,7 +48,7 @@ open_device (guint index, GError **error)
   g_mutex_lock (&lock);
   loaded = loaded || nn_api_load (the_host, libraries, error);
   g_mutex_unlock (&lock);
-  device = loaded ? nn_cuda_device_new (the_host, index, error) : NULL;
+  device = loaded ? nn_cuda_device_new (the_host, index, context, error) : NULL;
   if (!device)
     return NULL;
   name = nn_cuda_describe_device (libraries, index);
@@ -63,10 +63,16 @@ close_device (gpointer device)
   nn_cuda_device_free (device);
 }
 
+static gpointer
+get_context (gpointer device)
+{
+  return ((NnCudaDevice *) device)->context;
+}
+
 #else
 
 static gpointer
-open_device (guint index, GError **error)
+open_device (guint index, gpointer context, GError **error)
 {
   const NnCudaLibraries *libraries = nn_cuda_libraries_get (the_host, error);
 
@@ -93,6 +99,7 @@ static const NnBackendClass klass = {
   .open = open_device,
   .close = close_device,
 #ifdef NN_CUDA_TOOLKIT /* else open() gives no device, and none of these can be reached */
+  .get_context = get_context,
   .plan_new = nn_cuda_plan_new,
   .plan_free = nn_cuda_plan_free,
   .plan_get_threads = nn_cuda_plan_get_threads,

@@ -109,33 +109,44 @@ follow (CUstream stream, CUstream other, GError **error)
   return ok;
 }
 
-/* A frame's decoder has a context of its own, perhaps on another device. */
 static gboolean
 fetch_plane (
     const NnCudaStaging *staging, const NnPackPlane *plane, CUstream stream, GError **error)
 {
-  const CUdeviceptr from = address (plane->rows);
-  CUDA_MEMCPY3D_PEER copy = {
+  const CUcontext here = staging->device->context;
+  CUcontext there = NULL;
+  CUDA_MEMCPY2D copy = {
     .srcMemoryType = CU_MEMORYTYPE_DEVICE,
-    .srcDevice = from,
+    .srcDevice = address (plane->rows),
     .srcPitch = plane->pitch,
-    .srcHeight = plane->n_rows,
     .dstMemoryType = CU_MEMORYTYPE_DEVICE,
     .dstDevice = address (staging->memory + plane->at),
-    .dstContext = staging->device->context,
     .dstPitch = plane->stride,
-    .dstHeight = plane->n_rows,
     .WidthInBytes = plane->n_bytes,
     .Height = plane->n_rows,
+  };
+  CUDA_MEMCPY3D_PEER across = {
+    .srcMemoryType = copy.srcMemoryType,
+    .srcDevice = copy.srcDevice,
+    .srcPitch = copy.srcPitch,
+    .srcHeight = copy.Height,
+    .dstMemoryType = copy.dstMemoryType,
+    .dstDevice = copy.dstDevice,
+    .dstContext = here,
+    .dstPitch = copy.dstPitch,
+    .dstHeight = copy.Height,
+    .WidthInBytes = copy.WidthInBytes,
+    .Height = copy.Height,
     .Depth = 1,
   };
 
   /* memory of a pool belongs to a device but to no context */
-  if (nn_api.cuPointerGetAttribute (&copy.srcContext, CU_POINTER_ATTRIBUTE_CONTEXT, from)
+  if (nn_api.cuPointerGetAttribute (&there, CU_POINTER_ATTRIBUTE_CONTEXT, copy.srcDevice)
           != CUDA_SUCCESS
-      || !copy.srcContext)
-    copy.srcContext = copy.dstContext;
-  return NN_CU (cuMemcpy3DPeerAsync, NN_ERROR_RUN, error, &copy, stream);
+      || !there || there == here)
+    return NN_CU (cuMemcpy2DAsync, NN_ERROR_RUN, error, &copy, stream);
+  across.srcContext = there;
+  return NN_CU (cuMemcpy3DPeerAsync, NN_ERROR_RUN, error, &across, stream);
 }
 
 static gboolean

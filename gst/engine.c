@@ -26,8 +26,7 @@ struct _Engine {
   NnModel *model;
   NnBackend *backend;
   NnPlan *plan;
-  char *device;
-  EngineOptions options;
+  EngineOptions options;   /* without the strings */
   gsize in_size, out_size; /* floats a sample */
 
   GThread *thread;
@@ -86,26 +85,26 @@ engine_pool_get_default (void)
 
 static gpointer engine_main (gpointer user_data);
 
+/* @backend: (transfer full) */
 static Engine *
-engine_new (NnModel *model, const EngineOptions *options, GError **error)
+engine_new (NnBackend *backend, NnModel *model, const EngineOptions *options, GError **error)
 {
   Engine *engine = g_new0 (Engine, 1);
   NnPlanOptions plan_options
       = { .precision = options->precision, .batch = options->batch, .threads = options->threads };
 
   engine->n_users = 1;
-  engine->device = g_strdup (options->device);
+  engine->backend = backend;
   engine->options = *options;
-  engine->options.device = engine->device;
+  engine->options.device = NULL;
+  engine->options.context = NULL;
   engine->model = nn_model_ref (model);
   engine->in_size = nn_shape_count (nn_model_get_input_shape (model));
   engine->out_size = nn_model_get_n_outputs (model);
   g_mutex_init (&engine->lock);
   g_cond_init (&engine->work);
   g_cond_init (&engine->idle);
-  engine->backend = nn_backend_open (options->device, error);
-  if (engine->backend)
-    engine->plan = nn_plan_new (engine->backend, model, &plan_options, error);
+  engine->plan = nn_plan_new (engine->backend, model, &plan_options, error);
   if (engine->plan && options->kind != ENGINE_DIRECT)
     engine->thread = g_thread_try_new ("classify", engine_main, engine, error);
   return engine;
@@ -128,7 +127,6 @@ engine_free (Engine *engine)
   g_mutex_clear (&engine->lock);
   g_cond_clear (&engine->work);
   g_cond_clear (&engine->idle);
-  g_free (engine->device);
   g_clear_object (&engine->pool);
   g_free (engine);
 }
@@ -157,9 +155,10 @@ is_same_network (const NnModel *a, const NnModel *b)
 }
 
 static gboolean
-is_match (const Engine *engine, const NnModel *model, const EngineOptions *options)
+is_match (const Engine *engine, const NnBackend *backend, const NnModel *model,
+    const EngineOptions *options)
 {
-  return is_same_network (engine->model, model) && g_strcmp0 (engine->device, options->device) == 0
+  return is_same_network (engine->model, model) && engine->backend == backend
          && engine->options.precision == options->precision
          && engine->options.threads == options->threads && engine->options.batch == options->batch;
 }
@@ -168,20 +167,23 @@ static Engine *
 engine_get (EnginePool *pool, NnModel *model, const EngineOptions *options, GError **error)
 {
   g_autoptr (GMutexLocker) locker = NULL;
+  g_autoptr (NnBackend) backend = nn_backend_open_in (options->device, options->context, error);
   Engine *engine;
 
+  if (!backend)
+    return NULL;
   if (options->kind == ENGINE_SHARED) {
     /* held while the plan is made, so that the next client finds it */
     locker = g_mutex_locker_new (&pool->lock);
     for (GList *l = pool->engines; l; l = l->next) {
       engine = l->data;
-      if (is_match (engine, model, options)) {
+      if (is_match (engine, backend, model, options)) {
         engine->n_users++;
         return engine;
       }
     }
   }
-  engine = engine_new (model, options, error);
+  engine = engine_new (g_steal_pointer (&backend), model, options, error);
   if (!is_usable (engine)) {
     engine_free (engine);
     return NULL;

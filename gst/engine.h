@@ -29,7 +29,8 @@ typedef enum {
 
 typedef struct {
   EngineKind kind;
-  const char *device; /* as nn_backend_open() */
+  const char *device;       /* this and the next as nn_backend_open_in() */
+  const NnContext *context; /* or NULL */
   NnPrecision precision;
   guint threads;
   guint batch;          /* samples that a run may have */

@@ -133,68 +133,10 @@ gst_video_classify_stop (GstBaseTransform *trans)
   g_clear_pointer (&self->dump_dir, g_free);
   g_clear_pointer (&self->roi_label_list, g_strfreev);
   g_free ((char *)g_steal_pointer (&self->options.device));
+  g_clear_object (&self->options.context.owner);
+  self->options.context.handle = NULL;
   g_clear_object (&self->pool);
   return TRUE;
-}
-
-/* Whose engines are shared: those of a context that the application, a bin or a
- * neighbour has, else the process's, told to the others. */
-static EnginePool *
-find_pool (GstVideoClassify *self)
-{
-  GstQuery *query;
-  EnginePool *pool;
-  GstContext *context;
-
-  GST_OBJECT_LOCK (self);
-  pool = self->context_pool ? g_object_ref (self->context_pool) : NULL;
-  GST_OBJECT_UNLOCK (self);
-  if (pool)
-    return pool;
-  query = gst_query_new_context (ENGINE_POOL_CONTEXT);
-  if (gst_pad_peer_query (GST_BASE_TRANSFORM_SRC_PAD (self), query)
-      || gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (self), query)) {
-    gst_query_parse_context (query, &context);
-    gst_element_set_context (GST_ELEMENT (self), context);
-  } else {
-    gst_element_post_message (
-        GST_ELEMENT (self), gst_message_new_need_context (GST_OBJECT (self), ENGINE_POOL_CONTEXT));
-  }
-  gst_query_unref (query);
-  GST_OBJECT_LOCK (self);
-  pool = self->context_pool ? g_object_ref (self->context_pool) : NULL;
-  GST_OBJECT_UNLOCK (self);
-  if (pool)
-    return pool;
-
-  pool = engine_pool_get_default ();
-  context = gst_context_new (ENGINE_POOL_CONTEXT, TRUE);
-  gst_structure_set (
-      gst_context_writable_structure (context), "pool", ENGINE_TYPE_POOL, pool, NULL);
-  gst_element_set_context (GST_ELEMENT (self), context);
-  gst_element_post_message (
-      GST_ELEMENT (self), gst_message_new_have_context (GST_OBJECT (self), context));
-  return pool;
-}
-
-static void
-gst_video_classify_set_context (GstElement *element, GstContext *context)
-{
-  GstVideoClassify *self = GST_VIDEO_CLASSIFY (element);
-
-  if (context && gst_context_has_context_type (context, ENGINE_POOL_CONTEXT)) {
-    EnginePool *pool = NULL, *old;
-
-    gst_structure_get (gst_context_get_structure (context), "pool", ENGINE_TYPE_POOL, &pool, NULL);
-    if (pool) {
-      GST_OBJECT_LOCK (self);
-      old = self->context_pool;
-      self->context_pool = pool;
-      GST_OBJECT_UNLOCK (self);
-      g_clear_object (&old);
-    }
-  }
-  GST_ELEMENT_CLASS (gst_video_classify_parent_class)->set_context (element, context);
 }
 
 static void
@@ -281,7 +223,12 @@ gst_video_classify_start (GstBaseTransform *trans)
   self->frame = 0;
   self->has_failed = FALSE;
 
-  self->pool = self->options.batch > 1 ? find_pool (self) : engine_pool_get_default ();
+  self->pool
+      = self->options.batch > 1 ? video_classify_find_pool (self) : engine_pool_get_default ();
+  video_classify_find_cuda_context (self, &self->options.context);
+  if (self->options.context.handle)
+    GST_INFO_OBJECT (
+        self, "in the pipeline's CUDA context, on device %u", self->options.context.index);
   if (!video_classify_load (self, &error)) {
     video_classify_post_error (self, error);
     gst_video_classify_stop (trans);
@@ -293,6 +240,23 @@ gst_video_classify_start (GstBaseTransform *trans)
   forget_stream (self);
   video_classify_start_loader (self);
   return TRUE;
+}
+
+static void
+gst_video_classify_set_context (GstElement *element, GstContext *context)
+{
+  if (context)
+    video_classify_take_context (GST_VIDEO_CLASSIFY (element), context);
+  GST_ELEMENT_CLASS (gst_video_classify_parent_class)->set_context (element, context);
+}
+
+static GstStateChangeReturn
+gst_video_classify_change_state (GstElement *element, GstStateChange transition)
+{
+  /* before the elements upstream look for one: states change from the sinks on */
+  if (transition == GST_STATE_CHANGE_NULL_TO_READY)
+    video_classify_share_cuda_context (GST_VIDEO_CLASSIFY (element));
+  return GST_ELEMENT_CLASS (gst_video_classify_parent_class)->change_state (element, transition);
 }
 
 /* --- negotiation ----------------------------------------------------------------- */
@@ -411,30 +375,13 @@ gst_video_classify_src_event (GstBaseTransform *trans, GstEvent *event)
 }
 
 static gboolean
-answer_context (GstVideoClassify *self, GstQuery *query)
-{
-  const char *type;
-  GstContext *context;
-
-  gst_query_parse_context_type (query, &type);
-  if (!g_str_equal (type, ENGINE_POOL_CONTEXT))
-    return FALSE;
-  context = gst_element_get_context (GST_ELEMENT (self), ENGINE_POOL_CONTEXT);
-  if (!context)
-    return FALSE;
-  gst_query_set_context (query, context);
-  gst_context_unref (context);
-  return TRUE;
-}
-
-static gboolean
 gst_video_classify_query (GstBaseTransform *trans, GstPadDirection direction, GstQuery *query)
 {
   GstVideoClassify *self = GST_VIDEO_CLASSIFY (trans);
   gboolean is_live, ok;
   GstClockTime min, max, own;
 
-  if (GST_QUERY_TYPE (query) == GST_QUERY_CONTEXT && answer_context (self, query))
+  if (GST_QUERY_TYPE (query) == GST_QUERY_CONTEXT && video_classify_answer_context (self, query))
     return TRUE;
   ok = GST_BASE_TRANSFORM_CLASS (gst_video_classify_parent_class)->query (trans, direction, query);
   if (!ok || direction != GST_PAD_SRC || GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
@@ -547,6 +494,7 @@ gst_video_classify_class_init (GstVideoClassifyClass *klass)
       element_class, gst_pad_template_new ("text", GST_PAD_SRC, GST_PAD_REQUEST, caps));
   gst_caps_unref (caps);
 
+  element_class->change_state = GST_DEBUG_FUNCPTR (gst_video_classify_change_state);
   element_class->set_context = GST_DEBUG_FUNCPTR (gst_video_classify_set_context);
   element_class->request_new_pad = GST_DEBUG_FUNCPTR (gst_video_classify_request_new_pad);
   element_class->release_pad = GST_DEBUG_FUNCPTR (gst_video_classify_release_pad);

@@ -13,6 +13,7 @@ fill (Runtime *self, EnginePool *pool, const RuntimeOptions *options, GError **e
 {
   g_autofree char *name = NULL;
   EngineOptions engine = { .device = options->device,
+    .context = options->context.handle ? &options->context : NULL,
     .precision = options->precision,
     .threads = options->threads,
     .timeout = options->batch_timeout };

@@ -18,6 +18,7 @@ G_BEGIN_DECLS
 typedef struct {
   const char *model, *weights, *labels_file; /* paths; the latter two may be NULL */
   const char *device;
+  NnContext context; /* of the pipeline; handle NULL: none */
   NnPrecision precision;
   guint threads;
   NnTta tta;         /* the views of each region */

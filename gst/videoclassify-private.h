@@ -189,6 +189,22 @@ void video_classify_install_properties (GObjectClass *klass);
 void video_classify_init_properties (GstVideoClassify *self);
 void video_classify_clear_properties (GstVideoClassify *self);
 
+/* --- videoclassify-contexts.c -------------------------------------------------------- */
+
+/* What is shared with other elements, by GstContexts. */
+
+/* Of one that the element was given. */
+void video_classify_take_context (GstVideoClassify *self, const GstContext *context);
+/* TRUE where the query is for a context that the element has. */
+gboolean video_classify_answer_context (GstVideoClassify *self, GstQuery *query);
+/* Whose engines are shared: those of a context that the application, a bin or a
+ * neighbour has, else the process's, told to the others. (transfer full) */
+EnginePool *video_classify_find_pool (GstVideoClassify *self);
+/* Where "device" may be a GPU: the pipeline gets a GstCudaContext if it has none. */
+void video_classify_share_cuda_context (GstVideoClassify *self);
+/* The pipeline's, with its owner a reference; handle NULL: it has none for "device". */
+void video_classify_find_cuda_context (GstVideoClassify *self, NnContext *native);
+
 /* --- videoclassify-models.c ---------------------------------------------------------- */
 
 /* Posts @error in the domain that fits it. Never with a lock held. */

@@ -376,7 +376,8 @@ install_model_properties (void)
       "Load the model's files again when they have changed, as if \"model\" had been set", FALSE,
       PLAYING);
   properties[PROP_DEVICE] = g_param_spec_string ("device", "Device",
-      "What to run on: auto (the first CUDA device that works, else the CPU), cpu, cuda or cuda:N. "
+      "What to run on: auto (the device of the pipeline's CUDA context, else the first CUDA device "
+      "that works, else the CPU), cpu, cuda or cuda:N. "
       "Once started, the message fields and the meta tell which it is",
       "auto", READY);
   properties[PROP_PRECISION] = g_param_spec_enum ("precision", "Precision",

@@ -12,7 +12,7 @@ G_BEGIN_DECLS
  * $libdir/classify, or in $CLASSIFY_BACKEND_PATH) and asks for the one symbol
  * below. A module calls nn/ through NnHost only. */
 
-#define NN_BACKEND_ABI 7
+#define NN_BACKEND_ABI 8
 
 /* What the host offers to a module. */
 typedef struct
@@ -47,8 +47,10 @@ struct _NnBackendClass
   /* (transfer full): words for people about device @index */
   char *(*describe_device) (guint index);
 
-  /* Returns: (transfer full): the opened device, or NULL */
-  gpointer (*open) (guint index, GError **error);
+  /* Returns: (transfer full): the opened device, or NULL. @context: the driver's, which stays
+   * until close(), or NULL for the one that the process shares. */
+  gpointer (*open) (guint index, gpointer context, GError **error);
+  gpointer (*get_context) (gpointer device); /* the driver's; NULL in a back end without */
   void (*close) (gpointer device);
 
   /* Returns: (transfer full): a plan, or NULL. @options are complete: batch

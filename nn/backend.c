@@ -19,7 +19,13 @@ struct _NnBackend
   char *device;
   char *description;
   gpointer handle;
+  guint index;
+  gpointer context;  /* the driver's, or NULL */
+  NnContext foreign; /* handle NULL: the context is the back end's own */
 };
+
+static GMutex open_lock;
+static GList *open_backends; /* not owned */
 
 struct _NnPlan
 {
@@ -142,17 +148,42 @@ out:
 /* --- devices -------------------------------------------------------------------- */
 
 static NnBackend *
-open_device (const NnBackendClass *klass, guint index, GError **error)
+find_open (const NnBackendClass *klass, guint index, const NnContext *context)
 {
-  NnBackend *backend;
-  gpointer handle = klass->open (index, error);
+  for (GList *l = open_backends; l; l = l->next) {
+    NnBackend *backend = l->data;
 
+    if (backend->klass == klass && backend->index == index
+        && (context ? backend->context == context->handle : !backend->foreign.handle))
+      return backend;
+  }
+  return NULL;
+}
+
+static NnBackend *
+open_device (
+    const NnBackendClass *klass, guint index, const NnContext *context, GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&open_lock);
+  NnBackend *backend = find_open (klass, index, context);
+  gpointer handle;
+
+  if (backend)
+    return nn_backend_ref (backend);
+  handle = klass->open (index, context ? context->handle : NULL, error);
   if (!handle)
     return NULL;
   backend = g_new0 (NnBackend, 1);
   backend->ref_count = 1;
   backend->klass = klass;
+  backend->index = index;
   backend->handle = handle;
+  backend->context = klass->get_context ? klass->get_context (handle) : NULL;
+  if (context) {
+    backend->foreign = *context;
+    backend->foreign.owner = context->owner_ref (context->owner);
+  }
+  open_backends = g_list_prepend (open_backends, backend);
   backend->device = klass == &nn_backend_cpu_class
       ? g_strdup ("cpu")
       : g_strdup_printf ("%s:%u", klass->name, index);
@@ -172,31 +203,54 @@ count_devices (const NnBackendClass *klass, GError **error)
   return n;
 }
 
-static NnBackend *
-open_by_name (const char *device, GError **error)
+/* "cuda:1" into "cuda" and 1; "cuda" into "cuda" and -1: whichever. NULL: no GPU's name. */
+static const char *
+parse_device (const char *device, gint *index)
 {
-  const char *colon = strchr (device, ':');
-  g_autofree char *name = g_strndup (device, colon ? (gsize) (colon - device) : strlen (device));
+  for (guint i = 0; i < G_N_ELEMENTS (module_names); i++) {
+    const char *name = module_names[i];
+    const gsize length = strlen (name);
+    guint64 number;
+
+    *index = -1;
+    if (strcmp (device, name) == 0)
+      return name;
+    if (strncmp (device, name, length) == 0 && device[length] == ':'
+        && g_ascii_string_to_unsigned (device + length + 1, 10, 0, 1023, &number, NULL)) {
+      *index = (gint) number;
+      return name;
+    }
+  }
+  return NULL;
+}
+
+static NnBackend *
+open_by_name (const char *device, const NnContext *context, GError **error)
+{
   const NnBackendClass *klass;
-  guint64 index = 0;
-  guint n;
+  const char *name;
+  gint wanted;
+  guint index, n;
 
   if (strcmp (device, "cpu") == 0)
-    return open_device (&nn_backend_cpu_class, 0, error);
-  if (!g_strv_contains ((const char *const[]) { "cuda", NULL }, name)
-      || (colon && !g_ascii_string_to_unsigned (colon + 1, 10, 0, 1023, &index, NULL))) {
+    return open_device (&nn_backend_cpu_class, 0, NULL, error);
+  name = parse_device (device, &wanted);
+  if (!name) {
     g_set_error (error, NN_ERROR, NN_ERROR_BACKEND,
         "there is no device \"%s\": use auto, cpu, cuda or cuda:N", device);
     return NULL;
   }
   klass = open_module (name, error);
   n = klass ? count_devices (klass, error) : 0;
+  if (context && wanted >= 0 && (guint) wanted != context->index)
+    context = NULL;
+  index = context ? context->index : (guint) MAX (wanted, 0);
   if (n > 0 && index >= n)
     g_set_error (error, NN_ERROR, NN_ERROR_BACKEND,
         "this machine has %u such device%s: %s:0 to %s:%u", n, n == 1 ? "" : "s", name, name,
         n - 1);
   else if (n > 0) {
-    NnBackend *backend = open_device (klass, (guint) index, error);
+    NnBackend *backend = open_device (klass, index, context, error);
 
     if (backend)
       return backend;
@@ -208,14 +262,20 @@ open_by_name (const char *device, GError **error)
 NnBackend *
 nn_backend_open (const char *device, GError **error)
 {
+  return nn_backend_open_in (device, NULL, error);
+}
+
+NnBackend *
+nn_backend_open_in (const char *device, const NnContext *context, GError **error)
+{
   static gint warned;
   g_autoptr (GString) reasons = g_string_new (NULL);
 
   if (g_strcmp0 (device, "auto") != 0)
-    return open_by_name (device ? device : "", error);
+    return open_by_name (device ? device : "", context, error);
   for (guint i = 0; i < G_N_ELEMENTS (module_names); i++) {
     g_autoptr (GError) reason = NULL;
-    NnBackend *backend = open_by_name (module_names[i], &reason);
+    NnBackend *backend = open_by_name (module_names[i], context, &reason);
 
     if (backend)
       return backend;
@@ -223,7 +283,26 @@ nn_backend_open (const char *device, GError **error)
   }
   if (g_atomic_int_compare_and_exchange (&warned, 0, 1))
     nn_warning ("using the CPU: %s", reasons->str);
-  return open_by_name ("cpu", error);
+  return open_by_name ("cpu", NULL, error);
+}
+
+gboolean
+nn_backend_has_gpu (const char *device)
+{
+  const gboolean is_auto = g_strcmp0 (device, "auto") == 0;
+  gint index = -1;
+  const char *name = is_auto ? NULL : parse_device (device ? device : "", &index);
+
+  for (guint i = 0; i < G_N_ELEMENTS (module_names); i++) {
+    const NnBackendClass *klass;
+
+    if (!is_auto && name != module_names[i])
+      continue;
+    klass = open_module (module_names[i], NULL);
+    if (klass && count_devices (klass, NULL) > (guint) MAX (index, 0))
+      return TRUE;
+  }
+  return FALSE;
 }
 
 NnBackend *
@@ -236,9 +315,20 @@ nn_backend_ref (NnBackend *backend)
 void
 nn_backend_unref (NnBackend *backend)
 {
-  if (!backend || !g_atomic_int_dec_and_test (&backend->ref_count))
+  gboolean is_last;
+
+  if (!backend)
+    return;
+  g_mutex_lock (&open_lock); /* nobody finds it on its way out */
+  is_last = g_atomic_int_dec_and_test (&backend->ref_count);
+  if (is_last)
+    open_backends = g_list_remove (open_backends, backend);
+  g_mutex_unlock (&open_lock);
+  if (!is_last)
     return;
   backend->klass->close (backend->handle);
+  if (backend->foreign.handle)
+    backend->foreign.owner_unref (backend->foreign.owner);
   g_free (backend->device);
   g_free (backend->description);
   g_free (backend);
@@ -248,6 +338,13 @@ const char *
 nn_backend_get_device (const NnBackend *backend)
 {
   return backend->device;
+}
+
+gpointer
+nn_backend_get_context (const NnBackend *backend, guint *index)
+{
+  *index = backend->index;
+  return backend->context;
 }
 
 const char *
@@ -289,7 +386,7 @@ nn_backend_list_devices (void)
 
     for (guint d = 0; d < n; d++) {
       g_autoptr (GError) reason = NULL;
-      gpointer handle = klass->open (d, &reason);
+      gpointer handle = klass->open (d, NULL, &reason);
 
       if (handle)
         klass->close (handle);

@@ -31,12 +31,36 @@ gboolean nn_precision_from_string (const char *string, NnPrecision *precision);
  * works, else the CPU with one warning that says why).
  * (transfer full): or NULL with NN_ERROR_BACKEND and the reason. */
 NnBackend *nn_backend_open (const char *device, GError **error);
+
+/* What the driver calls a context (CUDA: a CUcontext), made by somebody else. */
+typedef struct
+{
+  gpointer handle;
+  guint index; /* of its device: "cuda:0" has 0 */
+  /* what keeps it alive */
+  gpointer owner;
+  gpointer (*owner_ref) (gpointer owner);
+  void (*owner_unref) (gpointer owner);
+} NnContext;
+
+/* nn_backend_open() with all that the back end has on the device in @context, where that is of a
+ * device that @device allows ("auto" and "cuda" allow each) and not NULL; else in a context that
+ * the process shares (CUDA: the device's primary one). Opened twice in one context it is the same
+ * back end. */
+NnBackend *nn_backend_open_in (const char *device, const NnContext *context, GError **error);
+
+/* Whether @device may be a GPU: this machine has such a one; nothing is opened. */
+gboolean nn_backend_has_gpu (const char *device);
+
 NnBackend *nn_backend_ref (NnBackend *backend);
 void nn_backend_unref (NnBackend *backend);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NnBackend, nn_backend_unref)
 
 /* "cpu", "cuda:0". (transfer none) */
 const char *nn_backend_get_device (const NnBackend *backend);
+/* The driver's context, which lives as long as the back end does, and its device's index; NULL:
+ * it has none, as the CPU. */
+gpointer nn_backend_get_context (const NnBackend *backend, guint *index);
 /* For people: "oneDNN 2.6.3, AVX-512". (transfer none) */
 const char *nn_backend_get_description (const NnBackend *backend);
 

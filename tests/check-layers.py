@@ -30,7 +30,7 @@ CUDA_FROM_NN = {'nn/' + name + '.h' for name in (
 LIBRARIES = [
     (r'hdf5|H5', r'nn/hdf5-[a-z-]+\.[ch]|tests/.*'),
     (r'oneapi/|dnnl|mkl', r'nn/cpu/dnnl\.[ch]|tests/.*'),
-    (r'gmodule', r'nn/backend\.c|cuda/module\.c|gst/cuda-memory\.c|tests/.*'),
+    (r'gmodule', r'nn/backend\.c|cuda/module\.c|gst/cuda-library\.c|tests/.*'),
     (r'orc/|.*-orc\.h', r'nn/sampler-kernels\.c|tests/.*'),
     (r'gst/.*', r'(gst|pipelines|tests)/.*'),
     # where gst/classify/ is installed there may be no more than GStreamer's core

@@ -111,6 +111,79 @@ test_good (void)
   check_refused ("cuda:1", (const char *const[]) { "cuda:1", "1 such device", NULL });
 }
 
+static gpointer
+ref_count (gpointer count)
+{
+  ++*(guint *) count;
+  return count;
+}
+
+static void
+unref_count (gpointer count)
+{
+  --*(guint *) count;
+}
+
+/* What is open in one context is one back end, and keeps a context that is somebody's. */
+static void
+test_contexts (void)
+{
+  g_autoptr (NnBackend) own = NULL, cpu = NULL;
+  NnBackend *other, *again;
+  int somebodys;
+  guint n_owners = 0, index;
+  NnContext context = { .handle = &somebodys,
+    .owner = &n_owners,
+    .owner_ref = ref_count,
+    .owner_unref = unref_count };
+
+  use_module ("good");
+  own = nn_backend_open ("cuda", NULL);
+  cpu = nn_backend_open ("cpu", NULL);
+  other = nn_backend_open_in ("auto", &context, NULL);
+  g_assert_true (nn_backend_get_context (other, &index) == &somebodys);
+  g_assert_cmpuint (index, ==, 0);
+  g_assert_null (nn_backend_get_context (cpu, &index));
+  g_assert_cmpuint (n_owners, ==, 1);
+  again = nn_backend_open_in ("cuda:0", &context, NULL);
+  g_assert_true (again == other);
+  g_assert_cmpuint (n_owners, ==, 1);
+  nn_backend_unref (other);
+  g_assert_cmpuint (n_owners, ==, 1);
+  nn_backend_unref (again);
+  g_assert_cmpuint (n_owners, ==, 0);
+  for (guint i = 0; i < 3; i++) {
+    again = nn_backend_open (i == 0 ? "auto" : i == 1 ? "cuda:0" : "cpu", NULL);
+    g_assert_true (again == (i < 2 ? own : cpu));
+    nn_backend_unref (again);
+  }
+  context.index = 1; /* of another device */
+  again = nn_backend_open_in ("cuda:0", &context, NULL);
+  g_assert_true (again == own);
+  nn_backend_unref (again);
+  context.index = 0; /* the back end's own */
+  context.handle = nn_backend_get_context (own, &index);
+  again = nn_backend_open_in ("cuda", &context, NULL);
+  g_assert_true (again == own);
+  nn_backend_unref (again);
+  g_assert_cmpuint (n_owners, ==, 0);
+}
+
+static void
+test_has_gpu (void)
+{
+  use_module ("good");
+  g_assert_true (nn_backend_has_gpu ("auto"));
+  g_assert_true (nn_backend_has_gpu ("cuda"));
+  g_assert_true (nn_backend_has_gpu ("cuda:0"));
+  g_assert_false (nn_backend_has_gpu ("cuda:1"));
+  g_assert_false (nn_backend_has_gpu ("cpu"));
+  g_assert_false (nn_backend_has_gpu ("toaster"));
+  g_assert_false (nn_backend_has_gpu (NULL));
+  use_module ("no-device");
+  g_assert_false (nn_backend_has_gpu ("auto"));
+}
+
 static void
 test_refusals (void)
 {
@@ -366,6 +439,8 @@ main (int argc, char **argv)
   lay_out_mocks (TRUE);
   g_test_add_func ("/backend/thread-count", test_thread_count);
   g_test_add_func ("/backend/good", test_good);
+  g_test_add_func ("/backend/contexts", test_contexts);
+  g_test_add_func ("/backend/has-gpu", test_has_gpu);
   g_test_add_func ("/backend/refusals", test_refusals);
   g_test_add_func ("/backend/device-names", test_device_names);
   g_test_add_func ("/backend/auto-falls-back", test_auto_falls_back);

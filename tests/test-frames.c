@@ -118,6 +118,8 @@ stat_of (GstElement *element, const char *name)
 
 #define UPLOAD "cudaupload ! video/x-raw(memory:CUDAMemory) ! "
 
+static GstContext *app_context; /* what the application gives the pipelines, or NULL */
+
 /* of frames of @format, @width x @height, that come through @front; returns how many were made by
  * the device */
 static guint64
@@ -135,6 +137,11 @@ run_behind (const char *front, const char *device, const char *properties, GstVi
   GstVideoInfo info;
   guint64 n;
 
+  if (app_context) {
+    gst_element_set_state (h->element, GST_STATE_NULL);
+    gst_element_set_context (h->element, app_context);
+    gst_harness_play (h);
+  }
   gst_video_info_set_format (&info, format, width, height);
   gst_harness_set_src_caps_str (h, caps);
   for (guint i = 0; i < N_FRAMES; i++) {
@@ -432,8 +439,6 @@ test_memory_properties (void)
   g_setenv ("FAKE_CUDA_POOL", "1", TRUE);
   compare_uploaded ("cuda", "", GST_VIDEO_FORMAT_NV12, 64, 48, TRUE);
   g_unsetenv ("FAKE_CUDA_POOL");
-  if (count_downloads () >= 0) /* the stand-in has two devices */
-    compare_uploaded ("cuda:1", "", GST_VIDEO_FORMAT_NV12, 64, 48, TRUE);
 }
 
 /* Where the host must look at the frame. */
@@ -455,6 +460,114 @@ static void
 test_memory_mixed (void)
 {
   check_mixed (UPLOAD);
+}
+
+/* copies between contexts, of frames behind @front */
+static int
+count_peer_copies (const char *front, const char *device)
+{
+  const int n = count ("fake_cuda_count_peer_copies");
+  double expected[N_FRAMES][4], got[N_FRAMES][4];
+
+  run ("cpu", "", GST_VIDEO_FORMAT_NV12, 64, 48, expected);
+  g_assert_cmpuint (
+      run_behind (front, device, "", GST_VIDEO_FORMAT_NV12, 64, 48, got), ==, N_FRAMES);
+  for (guint i = 0; i < N_FRAMES; i++)
+    for (guint k = 0; k < 4; k++)
+      g_assert_cmpfloat_with_epsilon (got[i][k], expected[i][k], 2e-6);
+  return count ("fake_cuda_count_peer_copies") - n;
+}
+
+/* One that GStreamer itself makes, as its elements do where they find none. (transfer full) */
+static GstContext *
+make_context (guint device)
+{
+  void *library = dlopen ("libgstcuda-1.0.so.0", RTLD_LAZY);
+  gpointer (*new_context) (guint device);
+  GstContext *(*wrap) (gpointer context);
+  gpointer cuda_context;
+  GstContext *context;
+  void *symbol;
+
+  g_assert_nonnull (library);
+  symbol = dlsym (library, "gst_cuda_context_new");
+  memcpy (&new_context, &symbol, sizeof symbol);
+  symbol = dlsym (library, "gst_context_new_cuda_context");
+  memcpy (&wrap, &symbol, sizeof symbol);
+  cuda_context = new_context (device);
+  g_assert_nonnull (cuda_context);
+  context = wrap (cuda_context);
+  gst_object_unref (cuda_context);
+  dlclose (library); /* the element has made it stay */
+  return context;
+}
+
+/* Frames and model lie in one context, whoever made it. */
+static void
+test_memory_context (void)
+{
+  write_model (NN_RESIZE_BILINEAR, NN_ASPECT_STRETCH);
+  g_assert_cmpint (count_peer_copies (UPLOAD, "cuda"), ==, 0);
+  g_assert_cmpint (count_peer_copies (UPLOAD, "auto"), ==, 0);
+  app_context = make_context (0);
+  g_assert_cmpint (count_peer_copies (UPLOAD, "cuda"), ==, 0);
+  g_assert_cmpint (count_peer_copies (UPLOAD, "cuda:0"), ==, 0);
+  g_clear_pointer (&app_context, gst_context_unref);
+  if (count_downloads () < 0) /* the stand-in has two devices */
+    return;
+  g_assert_cmpint (count_peer_copies (UPLOAD, "cuda:1"), ==, 0);
+  app_context = make_context (1);
+  g_assert_cmpint (count_peer_copies (UPLOAD, "auto"), ==, 0);
+  g_assert_cmpint (count_peer_copies ("cudaupload cuda-device-id=1 ! video/x-raw(memory:CUDAMemory)"
+                                      " ! ",
+                       "cuda:0"),
+      ==, 2 * N_FRAMES);
+  g_clear_pointer (&app_context, gst_context_unref);
+}
+
+static gpointer
+get_context (GstHarness *h)
+{
+  GstElement *element = get_element (h);
+  GstContext *context = gst_element_get_context (element, "gst.cuda.context");
+  const GstStructure *fields = context ? gst_context_get_structure (context) : NULL;
+  gpointer object
+      = fields ? g_value_get_object (gst_structure_get_value (fields, "gst.cuda.context")) : NULL;
+
+  gst_object_unref (element);
+  if (context)
+    gst_context_unref (context);
+  return object;
+}
+
+/* The context that the element makes is one for all pipelines and stays as long as it is used. */
+static void
+test_memory_shared (void)
+{
+  g_autofree char *classify = NULL, *line = NULL, *on_cpu = NULL;
+  GstHarness *h[3];
+  GstVideoInfo info;
+  GstBuffer *out;
+  gpointer context;
+
+  write_model (NN_RESIZE_BILINEAR, NN_ASPECT_STRETCH);
+  classify = g_strdup_printf ("videoclassify name=c model=\"%s\"", model_path);
+  line = g_strdup_printf (UPLOAD "%s device=cuda", classify);
+  on_cpu = g_strdup_printf ("%s device=cpu", classify);
+  h[0] = gst_harness_new_parse (line);
+  h[1] = gst_harness_new_parse (line);
+  h[2] = gst_harness_new_parse (on_cpu);
+  context = get_context (h[0]);
+  g_assert_nonnull (context);
+  g_assert_true (get_context (h[1]) == context);
+  g_assert_null (get_context (h[2]));
+  gst_harness_teardown (h[2]);
+  gst_harness_teardown (h[1]);
+  gst_video_info_set_format (&info, GST_VIDEO_FORMAT_NV12, 64, 48);
+  gst_harness_set_src_caps_str (h[0], "video/x-raw,format=NV12,width=64,height=48,framerate=25/1");
+  out = gst_harness_push_and_pull (h[0], noise (&info, 0));
+  gst_harness_teardown (h[0]);
+  gst_buffer_unref (out); /* in that context */
 }
 
 /* A device that GStreamer's elements can use as well. */
@@ -501,6 +614,8 @@ main (int argc, char **argv)
       g_test_add_func ("/frames/memory/properties", test_memory_properties);
       g_test_add_func ("/frames/memory/downloads", test_memory_downloads);
       g_test_add_func ("/frames/memory/mixed", test_memory_mixed);
+      g_test_add_func ("/frames/memory/context", test_memory_context);
+      g_test_add_func ("/frames/memory/shared", test_memory_shared);
     } else {
       g_test_add_func ("/frames/memory", skip_memory);
     }

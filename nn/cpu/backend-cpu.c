@@ -37,7 +37,7 @@ cpu_describe_device (guint index)
 }
 
 static gpointer
-cpu_open (guint index, GError **error)
+cpu_open (guint index, gpointer context, GError **error)
 {
   return (gpointer) &nn_backend_cpu_class; /* nothing to hold */
 }

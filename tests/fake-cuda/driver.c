@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,7 @@ struct CUgraphExec_st
 struct CUctx_st
 {
   CUdevice device;
+  atomic_int n_holders; /* of a primary one */
 };
 
 /* all that was in the stream when it was recorded */
@@ -85,10 +87,10 @@ static _Thread_local CUcontext contexts[256]; /* a stack */
 static _Thread_local int depth;              /* of it */
 static _Thread_local int capturing; /* streams of this thread */
 static _Thread_local double now;  /* milliseconds */
-static struct CUctx_st primary[2];
+static struct CUctx_st primary[2] = { { .device = 0 }, { .device = 1 } };
 static char the_module;
 static atomic_size_t allocated;
-static atomic_int measured, downloads, overlaps;
+static atomic_int measured, downloads, overlaps, peer_copies;
 static pthread_mutex_t streams_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t streams_changed = PTHREAD_COND_INITIALIZER;
 static CUstream streams;
@@ -661,7 +663,7 @@ is_in_block (CUdeviceptr p, size_t pitch, size_t bytes, size_t rows, CUcontext c
 {
   CUcontext owner = owner_of (p, (rows - 1) * pitch + bytes);
 
-  return owner && pitch >= bytes && (!context || context == owner || getenv ("FAKE_CUDA_POOL"));
+  return owner && pitch >= bytes && (context == owner || getenv ("FAKE_CUDA_POOL"));
 }
 
 CUresult
@@ -671,6 +673,7 @@ cuMemcpy3DPeerAsync (const CUDA_MEMCPY3D_PEER *c, CUstream stream)
     c->srcPitch, c->WidthInBytes, c->Height };
 
   NEED_CONTEXT ();
+  peer_copies++;
   if (c->srcMemoryType != CU_MEMORYTYPE_DEVICE || c->dstMemoryType != CU_MEMORYTYPE_DEVICE
       || c->Depth != 1 || c->Height == 0 || c->srcHeight < c->Height || c->dstHeight < c->Height
       || !c->srcContext || !c->dstContext
@@ -689,11 +692,12 @@ cuMemcpy2DAsync (const CUDA_MEMCPY2D *c, CUstream stream)
   const RowCopy copy = { to_host ? c->dstHost : (char *) c->dstDevice,
     from_host ? c->srcHost : (const char *) c->srcDevice, c->dstPitch, c->srcPitch, c->WidthInBytes,
     c->Height };
+  const CUcontext here = depth ? contexts[depth - 1] : NULL;
 
   NEED_CONTEXT ();
   if (c->srcXInBytes || c->srcY || c->dstXInBytes || c->dstY
-      || (!from_host && !is_in_block (c->srcDevice, c->srcPitch, c->WidthInBytes, c->Height, NULL))
-      || (!to_host && !is_in_block (c->dstDevice, c->dstPitch, c->WidthInBytes, c->Height, NULL)))
+      || (!from_host && !is_in_block (c->srcDevice, c->srcPitch, c->WidthInBytes, c->Height, here))
+      || (!to_host && !is_in_block (c->dstDevice, c->dstPitch, c->WidthInBytes, c->Height, here)))
     return CUDA_ERROR_INVALID_VALUE;
   downloads += to_host;
   fake_cuda_submit (stream, run_row_copy, &copy, sizeof copy);
@@ -810,7 +814,7 @@ cuDeviceTotalMem (size_t *bytes, CUdevice device)
 CUresult
 cuDevicePrimaryCtxRetain (CUcontext *context, CUdevice device)
 {
-  primary[device].device = device;
+  primary[device].n_holders++;
   *context = &primary[device];
   return CUDA_SUCCESS;
 }
@@ -818,6 +822,7 @@ cuDevicePrimaryCtxRetain (CUcontext *context, CUdevice device)
 CUresult
 cuDevicePrimaryCtxRelease (CUdevice device)
 {
+  primary[device].n_holders--;
   return CUDA_SUCCESS;
 }
 
@@ -826,6 +831,11 @@ cuCtxPushCurrent (CUcontext context)
 {
   if (depth == sizeof contexts / sizeof *contexts)
     return CUDA_ERROR_INVALID_VALUE;
+  for (size_t i = 0; i < sizeof primary / sizeof *primary; i++)
+    if (context == &primary[i] && !context->n_holders) {
+      fputs ("fake-cuda: a primary context is used that nobody holds\n", stderr);
+      abort (); /* the real one is gone with all its memory */
+    }
   contexts[depth++] = context;
   return CUDA_SUCCESS;
 }
@@ -973,6 +983,12 @@ int
 fake_cuda_count_downloads (void)
 {
   return downloads;
+}
+
+int
+fake_cuda_count_peer_copies (void)
+{
+  return peer_copies;
 }
 
 int

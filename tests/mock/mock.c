@@ -38,16 +38,30 @@ describe_device (guint index)
   return g_strdup_printf ("mock device %u", index);
 }
 
+typedef struct
+{
+  gpointer context;
+} Device;
+
 static gpointer
-open_device (guint index, GError **error)
+get_context (gpointer device)
+{
+  return ((Device *) device)->context;
+}
+
+static gpointer
+open_device (guint index, gpointer context, GError **error)
 {
 #if MOCK == MOCK_FAILS
   g_set_error (error, the_host->error_domain, NN_ERROR_BACKEND, "the mock cannot open device %u",
       index);
   return NULL;
 #else
+  Device *device = g_new0 (Device, 1);
+
   the_host->log (NN_LOG_INFO, "the mock was opened");
-  return g_new0 (int, 1);
+  device->context = context ? context : device;
+  return device;
 #endif
 }
 
@@ -123,6 +137,7 @@ static const NnBackendClass klass = {
   .describe_device = describe_device,
   .open = open_device,
   .close = close_device,
+  .get_context = get_context,
   .plan_new = plan_new,
   .plan_free = plan_free,
   .plan_get_threads = plan_get_threads,
