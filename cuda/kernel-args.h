@@ -34,6 +34,25 @@ typedef enum
   NN_FN_TANH,
 } NnFunction;
 
+/* What nn_divide() needs to divide by `by`. */
+typedef struct
+{
+  uint32_t by, magic, shift;
+} NnDivisor;
+
+/* q = x * (2^(31 + l) / by + 1) / 2^(31 + l), l = ceil (log2 (by)): exact below 2^31, since the
+ * factor is too large by 1 at most, 2^-31 of it. @by: 1 to 2^31. Granlund and Montgomery 1994. */
+static inline NnDivisor
+nn_divisor (uint32_t by)
+{
+  NnDivisor d = { by, 0, 0 };
+
+  while ((uint64_t) 1 << d.shift < by)
+    d.shift++;
+  d.magic = (uint32_t) (((uint64_t) 1 << (31 + d.shift)) / by + 1);
+  return d;
+}
+
 /* A window over rows and columns; 1x1 where there is none. */
 typedef struct
 {

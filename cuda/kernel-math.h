@@ -38,11 +38,18 @@ nn_bf16_to_float (uint16_t h)
 static inline NN_HOST_DEVICE uint16_t
 nn_float_to_bf16 (float x)
 {
+#if defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 800
+  uint16_t h;
+
+  asm ("cvt.rn.bf16.f32 %0, %1;" : "=h"(h) : "f"(x));
+  return h;
+#else
   const uint32_t b = nn_float_bits (x);
 
   if ((b & 0x7fffffffu) > 0x7f800000u)
     return (uint16_t) (b >> 16 | 0x40);
   return (uint16_t) ((b + 0x7fff + (b >> 16 & 1)) >> 16);
+#endif
 }
 
 static inline NN_HOST_DEVICE float

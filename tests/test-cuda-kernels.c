@@ -116,6 +116,58 @@ test_bf16 (void)
   }
 }
 
+/* --- several values side by side ------------------ */
+
+static void
+test_divide (void)
+{
+  NnRng rng;
+
+  nn_rng_init (&rng, 3, NN_STREAM_USER, 1);
+  for (guint i = 0; i < 100000; i++) {
+    const guint bits = i % 32; /* small and large numbers, powers of two and what is beside */
+    const guint by = i < 3000 ? i + 1
+        : i % 3 == 0          ? MAX (nn_rng_u32 (&rng) >> bits, 1) / 2 + 1
+                              : MAX ((1u << bits % 31) + i % 3 - 1, 1);
+    const NnDivisor d = nn_divisor (by);
+    const guint x = nn_rng_u32 (&rng) >> 1, last = (1u << 31) - 1;
+    const guint values[] = { x, x - x % by, x - x % by + by - 1, last, last - last % by,
+      last - last % by - 1, 0 };
+
+    for (guint k = 0; k < G_N_ELEMENTS (values); k++) {
+      guint rest = values[k];
+
+      if (values[k] > last)
+        continue;
+      g_assert_cmpuint (nn_divide (&d, values[k]), ==, values[k] / by);
+      g_assert_cmpuint (nn_divide_off (&d, &rest), ==, values[k] / by);
+      g_assert_cmpuint (rest, ==, values[k] % by);
+    }
+  }
+}
+
+static void
+test_lanes (void)
+{
+  static const NnType types[] = { NN_TYPE_F32, NN_TYPE_F16, NN_TYPE_BF16 };
+  g_autofree float *x = random_floats (24, 1);
+
+  for (guint t = 0; t < G_N_ELEMENTS (types); t++) {
+    float stored[24], lanes[24];
+
+    nn_store_lanes (stored, types[t], 8, 8, x);
+    nn_store_lanes (stored, types[t], 16, 4, x + 8);
+    nn_store_lanes (stored, types[t], 20, 1, x + 12);
+    nn_load_lanes (stored, types[t], 8, 8, lanes);
+    nn_load_lanes (stored, types[t], 16, 4, lanes + 8);
+    nn_load_lanes (stored, types[t], 20, 1, lanes + 12);
+    for (guint i = 0; i < 13; i++) {
+      check ("lanes", i, lanes[i], x[i], types[t] == NN_TYPE_F32 ? 0 : 4e-3);
+      g_assert_true (lanes[i] == nn_load (stored, types[t], 8 + i));
+    }
+  }
+}
+
 /* --- inference ------------------ */
 
 /* padded strides, all parts at once, an overlapping window that pads */
@@ -697,6 +749,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/cuda/kernels/half", test_half);
   g_test_add_func ("/cuda/kernels/bf16", test_bf16);
+  g_test_add_func ("/cuda/kernels/divide", test_divide);
+  g_test_add_func ("/cuda/kernels/lanes", test_lanes);
   g_test_add_func ("/cuda/kernels/finish", test_finish);
   g_test_add_func ("/cuda/kernels/softmax", test_softmax);
   g_test_add_func ("/cuda/kernels/views", test_views);
