@@ -88,7 +88,7 @@ CUgraphExec nn_cuda_capture (
 gboolean nn_cuda_launch (NnCudaContext *c, NnKernel kernel, guint blocks, const void *args,
     GError **error);
 
-/* nn_k_finish_launch (context, &args, error) and so on */
+/* nn_k_affine_launch (context, &args, error) and so on */
 #define X(name, Args) \
   static inline gboolean name##_launch (NnCudaContext *c, const Args *args, GError **error) \
   { \
@@ -104,5 +104,15 @@ NN_ELEMENT_KERNELS (X)
   }
 NN_BLOCK_KERNELS (X)
 #undef X
+
+/* @args: not prepared */
+static inline gboolean
+nn_k_finish_launch (NnCudaContext *c, const NnFinishArgs *args, GError **error)
+{
+  NnFinishArgs prepared = *args;
+
+  nn_finish_prepare (&prepared);
+  return nn_k_finish_lanes_launch (c, &prepared, error);
+}
 
 G_END_DECLS

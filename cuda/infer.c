@@ -46,7 +46,7 @@ typedef struct
   NnFinishArgs finish;
   NnShiftArgs shift;
   NnSoftmaxArgs softmax;
-  NnMeanArgs mean;
+  NnPixelMeanArgs mean;
 } Stage;
 
 /* weights as a stage wants them */
@@ -71,7 +71,6 @@ struct _NnCudaInfer
   NnCudaWay way; /* that is being captured, and the index of its size */
   guint size;
   NnViewEnd end; /* what the network ends in */
-  float *means;  /* (batch, outputs) */
 
   /* while building */
   Tensor now;      /* what the last stage left */
@@ -484,15 +483,15 @@ add_mean (NnCudaInfer *infer, const NnLayer *layer, GError **error)
       || !tensor_new (infer, out, in.channels, NN_TYPE_F32, layer, &dst, error))
     return FALSE;
   stage = stage_new (infer, STAGE_MEAN, layer, "mean");
-  stage->mean = (NnMeanArgs) {
-    .count = (uint32_t) in.channels,
+  stage->mean = (NnPixelMeanArgs) {
+    .blocks = (uint32_t) (in.channels + 31) / 32,
+    .groups = (uint32_t) (in.channels + 31) / 32,
     .pixels = (uint32_t) (in.rows * in.cols),
     .channels = (uint32_t) in.channels,
     .stride = (uint32_t) infer->now.stride,
     .src = infer->now.data,
     .src_type = infer->now.type,
     .dst = dst.data,
-    .dst_type = NN_TYPE_F32,
   };
   infer->now = dst;
   return TRUE;
@@ -540,14 +539,15 @@ add_layer (NnCudaInfer *infer, guint index, GError **error)
 
 /* --- running ------------------ */
 
+/* @dst: NULL, or where the result goes instead: a kernel's */
 static gboolean
-run_stage (NnCudaInfer *infer, const Stage *stage, guint size, GError **error)
+run_stage (NnCudaInfer *infer, const Stage *stage, guint size, float *dst, GError **error)
 {
   const guint n = infer->sizes[size];
   NnFinishArgs finish;
   NnShiftArgs shift;
   NnSoftmaxArgs softmax;
-  NnMeanArgs mean;
+  NnPixelMeanArgs mean;
 
   switch (stage->kind) {
     case STAGE_CONV:
@@ -559,6 +559,7 @@ run_stage (NnCudaInfer *infer, const Stage *stage, guint size, GError **error)
     case STAGE_FINISH:
       finish = stage->finish;
       finish.count *= n;
+      finish.dst = dst ? dst : finish.dst;
       return nn_k_finish_launch (infer->c, &finish, error);
     case STAGE_SHIFT:
       shift = stage->shift;
@@ -567,12 +568,28 @@ run_stage (NnCudaInfer *infer, const Stage *stage, guint size, GError **error)
     case STAGE_SOFTMAX:
       softmax = stage->softmax;
       softmax.blocks *= n;
+      softmax.dst = dst ? dst : softmax.dst;
       return nn_k_softmax_launch (infer->c, &softmax, error);
     default:
       mean = stage->mean;
-      mean.count *= n;
-      return nn_k_mean_launch (infer->c, &mean, error);
+      mean.blocks *= n;
+      mean.dst = dst ? dst : mean.dst;
+      return nn_k_pixel_mean_launch (infer->c, &mean, error);
   }
+}
+
+/* What the first stage does to the input, where the kernel that makes samples can do it. */
+static const NnFinishArgs *
+first_finish (const NnCudaInfer *infer)
+{
+  const Stage *stage = infer->stages->len ? infer->stages->pdata[0] : NULL;
+  const NnFinishArgs *f = stage ? &stage->finish : NULL;
+
+  return stage && stage->kind == STAGE_FINISH && f->src == infer->options.input && !f->bias
+          && f->f1 == NN_FN_LINEAR && f->f2 == NN_FN_LINEAR
+          && f->window.size[0] * f->window.size[1] == 1
+      ? f
+      : NULL;
 }
 
 static gboolean
@@ -583,34 +600,48 @@ record_means (NnCudaInfer *infer, GError **error)
     .end = infer->end,
     .groups = infer->options.packs->device_groups,
     .src = infer->now.data,
-    .dst = infer->means };
+    .dst = infer->options.host_output };
 
   return nn_k_views_launch (infer->c, &args, error);
 }
 
+/* A kernel's results, which are few, are written into the host's memory by the kernel itself:
+ * a copy behind it would take longer. */
 static gboolean
 record (gpointer data, GError **error)
 {
   NnCudaInfer *infer = data;
   const NnCudaInferOptions *options = &infer->options;
-  const guint n = infer->sizes[infer->size];
+  const guint n = infer->sizes[infer->size], n_stages = infer->stages->len;
   const gsize in = nn_cuda_count (&infer->params->model->layers[0].out_shape);
   const gboolean has_means = infer->way >= NN_CUDA_MEANS_FROM_PACKS;
+  const NnFinishArgs *first
+      = infer->way == NN_CUDA_FROM_PACKS || infer->way == NN_CUDA_MEANS_FROM_PACKS
+      ? first_finish (infer)
+      : NULL;
+  gboolean is_there = FALSE;
 
   if (infer->way == NN_CUDA_FROM_HOST
       && !nn_cuda_upload (
           infer->c, options->input, options->host_input, n * in * sizeof (float), error))
     return FALSE;
   if (infer->way >= NN_CUDA_FROM_PACKS
-      && !nn_cuda_packs_record (options->packs, infer->way, n, error))
+      && !nn_cuda_packs_record (options->packs, infer->way, n, first, error))
     return FALSE;
-  for (guint i = 0; i < infer->stages->len; i++)
-    if (!run_stage (infer, infer->stages->pdata[i], infer->size, error))
+  for (guint i = first ? 1 : 0; i < n_stages; i++) {
+    const Stage *stage = infer->stages->pdata[i];
+    const gboolean is_last = i + 1 == n_stages && !has_means && stage->kind != STAGE_CONV
+        && stage->kind != STAGE_DENSE && stage->kind != STAGE_SHIFT;
+
+    if (!run_stage (infer, stage, infer->size, is_last ? options->host_output : NULL, error))
       return FALSE;
-  return (!has_means || record_means (infer, error))
-      && nn_cuda_download (infer->c, options->host_output,
-          has_means ? infer->means : infer->now.data, n * infer->output_size * sizeof (float),
-          error);
+    is_there |= is_last;
+  }
+  if (has_means)
+    return record_means (infer, error);
+  return is_there
+      || nn_cuda_download (infer->c, options->host_output, infer->now.data,
+          n * infer->output_size * sizeof (float), error);
 }
 
 /* Each size runs once, so that the libraries have loaded what they need; where they have, the
@@ -694,10 +725,6 @@ build (NnCudaInfer *infer, GError **error)
           &model->layers[model->output], error))
     return FALSE;
   infer->output_size = extent_count (infer->now.extent);
-  if (infer->options.packs
-      && !(infer->means = nn_cuda_new (infer->c,
-               infer->options.batch * infer->output_size * sizeof (float), "means", error)))
-    return FALSE;
   for (guint s = 0; s < infer->stages->len; s++) {
     const Stage *stage = infer->stages->pdata[s];
 

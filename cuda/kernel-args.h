@@ -68,10 +68,11 @@ typedef struct
   uint32_t n, inner;
 } NnNorm;
 
-/* dst = max over the window of f2 (norm (f1 (src + bias))) */
+/* dst = max over the window of f2 (norm (f1 (src + bias))): a thread `lanes` channels. All
+ * addresses are such as the driver allocates. */
 typedef struct
 {
-  uint32_t count; /* of dst: samples * out_rows * out_cols * channels */
+  uint32_t count; /* values of dst, samples * out_rows * out_cols * channels; prepared: threads */
   const void *src;
   void *dst; /* may be src where the window is 1x1 and types and strides are equal */
   NnType src_type, dst_type;
@@ -80,7 +81,36 @@ typedef struct
   const float *bias; /* a value a channel, or NULL */
   NnFunction f1, f2;
   NnNorm norm;
+  /* of nn_finish_prepare() */
+  uint32_t lanes;
+  uint32_t pairs; /* windows of 2x2 side by side, no padding; functions linear or relu */
+  NnDivisor groups, cols, rows, inner, n;
 } NnFinishArgs;
+
+/* The most channels that a thread can take at a time, 16 bytes of the narrower type. */
+static inline void
+nn_finish_prepare (NnFinishArgs *a)
+{
+  const uint32_t inner = a->norm.scale ? a->norm.inner : 1, n = a->norm.scale ? a->norm.n : 8;
+  const int wide = a->src_type == NN_TYPE_F32;
+
+  a->lanes = wide && a->dst_type == NN_TYPE_F32 ? 4 : 8;
+  while (a->lanes > 1
+         && (a->channels % a->lanes || a->src_stride % a->lanes || a->dst_stride % a->lanes
+             || (inner == 1 ? n : inner) % a->lanes))
+    a->lanes = a->lanes == 8 && wide ? 4 : 1;
+  a->count /= a->lanes;
+  a->pairs = a->window.size[0] == 2 && a->window.size[1] == 2 && a->window.strides[0] == 2
+      && a->window.strides[1] == 2 && a->window.pad[0] == 0 && a->window.pad[1] == 0
+      && a->window.out_rows * 2 <= a->window.in_rows
+      && a->window.out_cols * 2 <= a->window.in_cols && a->f1 <= NN_FN_RELU
+      && a->f2 <= NN_FN_RELU;
+  a->groups = nn_divisor (a->channels / a->lanes);
+  a->cols = nn_divisor (a->window.out_cols);
+  a->rows = nn_divisor (a->window.out_rows);
+  a->inner = nn_divisor (inner);
+  a->n = nn_divisor (n);
+}
 
 /* gamma (x - mean) / sqrt (variance + epsilon) + beta as x * scale + shift */
 typedef struct
@@ -112,10 +142,21 @@ typedef struct
   NnType dst_type;
 } NnSoftmaxBackwardArgs;
 
-/* Mean over the pixels of a sample, and its gradient. */
+/* Mean over the pixels of a sample: a block 32 channels of it. */
 typedef struct
 {
-  uint32_t count; /* forward: samples * channels; backward: that times pixels */
+  uint32_t blocks; /* samples * groups */
+  uint32_t groups; /* ceil (channels / 32) */
+  uint32_t pixels, channels, stride;
+  const void *src;
+  NnType src_type;
+  float *dst; /* (samples, channels) */
+} NnPixelMeanArgs;
+
+/* ... and its gradient. */
+typedef struct
+{
+  uint32_t count; /* samples * channels * pixels */
   uint32_t pixels, channels, stride;
   const void *src;
   NnType src_type;
@@ -156,13 +197,17 @@ typedef struct
   uint32_t sample; /* of the pack's */
 } NnSampleEntry;
 
-/* All samples of a batch: a thread a pixel. Samples without a pack stay as they are. */
+/* All samples of a batch, normalised: a thread a pixel. Samples without a pack stay as they are.
+ * Channels beyond `channels`, up to `stride`, are 0 before and after. */
 typedef struct
 {
   uint32_t count; /* samples * pixels */
-  uint32_t columns, pixels, channels; /* of the input; pixels: rows * columns */
+  uint32_t channels, stride;
+  NnDivisor columns, pixels; /* of the input; pixels: rows * columns */
   const NnSampleEntry *entries;
-  float *dst;
+  NnNorm norm;
+  void *dst;
+  NnType dst_type;
 } NnSampleArgs;
 
 /* The pictures that a batch's draws are of, in bytes, one after the other. */
@@ -459,9 +504,8 @@ typedef struct
 
 /* X (name, arguments): a thread an element */
 #define NN_ELEMENT_KERNELS(X) \
-  X (nn_k_finish, NnFinishArgs) \
+  X (nn_k_finish_lanes, NnFinishArgs) \
   X (nn_k_affine, NnAffineArgs) \
-  X (nn_k_mean, NnMeanArgs) \
   X (nn_k_sample, NnSampleArgs) \
   X (nn_k_picture, NnPictureArgs) \
   X (nn_k_mean_backward, NnMeanArgs) \
@@ -489,6 +533,7 @@ typedef struct
 /* X (name, arguments, rounds of reduction): a block of NN_BLOCK threads an item */
 #define NN_BLOCK_KERNELS(X) \
   X (nn_k_softmax, NnSoftmaxArgs, 2) \
+  X (nn_k_pixel_mean, NnPixelMeanArgs, 1) \
   X (nn_k_views, NnViewsArgs, 2) \
   X (nn_k_softmax_backward, NnSoftmaxBackwardArgs, 1) \
   X (nn_k_sums, NnSumsArgs, 1) \

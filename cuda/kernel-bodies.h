@@ -8,49 +8,141 @@
 #include "cuda/kernel-vector.h"
 #include "nn/pack-math.h"
 
+/* @lanes values of element @element of a sample and those behind it. */
 static inline NN_HOST_DEVICE void
-nn_k_finish_at (const NnFinishArgs *a, uint32_t i)
+nn_finish_normalize (const NnFinishArgs *a, uint32_t element, const int lanes, float *x)
+{
+  const uint32_t run = nn_divide (&a->inner, element);
+  const uint32_t i = run - nn_divide (&a->n, run) * a->n.by;
+
+  if (!a->norm.scale)
+    return;
+  if (a->inner.by == 1) { /* an index a value */
+    float scale[NN_MAX_LANES], shift[NN_MAX_LANES];
+
+    nn_load_lanes (a->norm.scale, NN_TYPE_F32, i, lanes, scale);
+    nn_load_lanes (a->norm.shift, NN_TYPE_F32, i, lanes, shift);
+    NN_EACH_LANE (k, lanes)
+      x[k] = x[k] * scale[k] + shift[k];
+  } else {
+    const float scale = a->norm.scale[i], shift = a->norm.shift[i];
+
+    NN_EACH_LANE (k, lanes)
+      x[k] = x[k] * scale + shift;
+  }
+}
+
+/* @simple: functions are linear or relu. A constant, as @lanes */
+static inline NN_HOST_DEVICE void
+nn_finish_values (const NnFinishArgs *a, uint32_t at, uint32_t channel, const float *bias,
+    const int lanes, const int simple, float *x)
+{
+  NN_EACH_LANE (k, lanes)
+    x[k] += bias[k];
+  nn_function_lanes (simple && a->f1 != NN_FN_LINEAR ? NN_FN_RELU : a->f1, lanes, x);
+  nn_finish_normalize (a, at * a->channels + channel, lanes, x);
+  nn_function_lanes (simple && a->f2 != NN_FN_LINEAR ? NN_FN_RELU : a->f2, lanes, x);
+}
+
+/* @lanes, @wide (src is float32) and @pairs are constants. Where windows are pairs all values of
+ * one are on their way before the first is looked at. */
+static inline NN_HOST_DEVICE void
+nn_finish_by (const NnFinishArgs *a, uint32_t i, const int lanes, const int wide, const int pairs)
 {
   const NnWindow *w = &a->window;
-  const uint32_t channel = i % a->channels, pixel = i / a->channels;
-  const uint32_t col = pixel % w->out_cols, row = pixel / w->out_cols % w->out_rows;
-  const uint32_t sample = pixel / w->out_cols / w->out_rows;
-  const float bias = a->bias ? a->bias[channel] : 0;
-  float best = 0;
+  const NnType type = wide      ? NN_TYPE_F32
+      : a->src_type == NN_TYPE_F16 ? NN_TYPE_F16
+                                   : NN_TYPE_BF16;
+  const uint32_t pixel = nn_divide_off (&a->groups, &i), channel = i * lanes;
+  uint32_t col = pixel, row = nn_divide_off (&a->cols, &col);
+  const uint32_t sample = nn_divide_off (&a->rows, &row), base = sample * w->in_rows * w->in_cols;
+  float bias[NN_MAX_LANES] = { 0 }, best[NN_MAX_LANES] = { 0 };
   int found = 0;
 
+  if (a->bias)
+    nn_load_lanes (a->bias, NN_TYPE_F32, channel, lanes, bias);
+  if (pairs) {
+    float values[4][NN_MAX_LANES];
+
+    NN_EACH_LANE (q, 4)
+      nn_load_lanes (a->src, type,
+          (uint64_t) (base + (2 * row + q / 2) * w->in_cols + 2 * col + q % 2) * a->src_stride
+              + channel,
+          lanes, values[q]);
+    NN_EACH_LANE (q, 4)
+    {
+      nn_finish_values (
+          a, (2 * row + q / 2) * w->in_cols + 2 * col + q % 2, channel, bias, lanes, 1, values[q]);
+      NN_EACH_LANE (k, lanes)
+        best[k] = q == 0 || values[q][k] > best[k] ? values[q][k] : best[k];
+    }
+    nn_store_lanes (a->dst, a->dst_type, (uint64_t) pixel * a->dst_stride + channel, lanes, best);
+    return;
+  }
   for (uint32_t r = 0; r < w->size[0]; r++) {
     const uint32_t y = row * w->strides[0] + r - w->pad[0]; /* wraps where above the first */
 
     for (uint32_t c = 0; c < w->size[1]; c++) {
       const uint32_t x = col * w->strides[1] + c - w->pad[1];
-      uint32_t at;
-      float value;
+      const uint32_t at = y * w->in_cols + x;
+      float value[NN_MAX_LANES];
 
       if (y >= w->in_rows || x >= w->in_cols)
         continue;
-      at = y * w->in_cols + x;
-      value = nn_load (a->src, a->src_type,
-          (uint64_t) (sample * w->in_rows * w->in_cols + at) * a->src_stride + channel);
-      value = nn_function (a->f1, value + bias);
-      value = nn_function (a->f2, nn_normalize (&a->norm, at * a->channels + channel, value));
-      if (!found || value > best)
-        best = value;
+      nn_load_lanes (a->src, type, (uint64_t) (base + at) * a->src_stride + channel, lanes, value);
+      nn_finish_values (a, at, channel, bias, lanes, 0, value);
+      NN_EACH_LANE (k, lanes)
+        best[k] = !found || value[k] > best[k] ? value[k] : best[k];
       found = 1;
     }
   }
-  nn_store (a->dst, a->dst_type, (uint64_t) pixel * a->dst_stride + channel, best);
+  nn_store_lanes (a->dst, a->dst_type, (uint64_t) pixel * a->dst_stride + channel, lanes, best);
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_finish_lanes_at (const NnFinishArgs *a, uint32_t i)
+{
+  const int wide = a->src_type == NN_TYPE_F32;
+
+  if (a->lanes == 8 && !wide && a->pairs)
+    nn_finish_by (a, i, 8, 0, 1);
+  else if (a->lanes == 8 && !wide)
+    nn_finish_by (a, i, 8, 0, 0);
+  else if (a->lanes == 8)
+    nn_finish_by (a, i, 8, 1, 0);
+  else if (a->lanes == 4 && wide && a->pairs)
+    nn_finish_by (a, i, 4, 1, 1);
+  else if (a->lanes == 4 && wide)
+    nn_finish_by (a, i, 4, 1, 0);
+  else if (wide)
+    nn_finish_by (a, i, 1, 1, 0);
+  else
+    nn_finish_by (a, i, 1, 0, 0);
 }
 
 static inline NN_HOST_DEVICE void
 nn_k_sample_at (const NnSampleArgs *a, uint32_t i)
 {
-  const NnSampleEntry *entry = &a->entries[i / a->pixels];
-  const uint32_t pixel = i % a->pixels;
+  uint32_t pixel = i, column;
+  const NnSampleEntry *entry = &a->entries[nn_divide_off (&a->pixels, &pixel)];
+  const uint32_t element = pixel * a->channels;
+  float x[NN_MAX_LANES] = { 0 };
 
-  if (entry->pack)
-    nn_pack_pixel ((const uint8_t *) entry->pack, entry->sample, pixel % a->columns,
-        pixel / a->columns, a->dst + (uint64_t) i * a->channels);
+  if (!entry->pack)
+    return;
+  column = pixel;
+  pixel = nn_divide_off (&a->columns, &column); /* the row */
+  nn_pack_pixel ((const uint8_t *) entry->pack, entry->sample, column, pixel, x);
+  for (uint32_t ch = 0; ch < 3; ch++)
+    if (ch < a->channels)
+      x[ch] = nn_normalize (&a->norm, element + ch, x[ch]);
+  if (a->stride == 8) {
+    nn_store_lanes (a->dst, a->dst_type, (uint64_t) i * 8, 8, x);
+    return;
+  }
+  for (uint32_t ch = 0; ch < 3; ch++)
+    if (ch < a->channels)
+      nn_store (a->dst, a->dst_type, (uint64_t) i * a->stride + ch, x[ch]);
 }
 
 static inline NN_HOST_DEVICE void
@@ -76,18 +168,6 @@ nn_k_affine_at (const NnAffineArgs *a, uint32_t i)
 
   a->scale[i] = (float) s;
   a->shift[i] = (float) ((a->beta ? a->beta[i] : 0) - a->mean[i] * s);
-}
-
-static inline NN_HOST_DEVICE void
-nn_k_mean_at (const NnMeanArgs *a, uint32_t i)
-{
-  const uint32_t channel = i % a->channels, sample = i / a->channels;
-  float sum = 0;
-
-  for (uint32_t p = 0; p < a->pixels; p++)
-    sum += nn_load (
-        a->src, a->src_type, ((uint64_t) sample * a->pixels + p) * a->stride + channel);
-  nn_store (a->dst, a->dst_type, i, sum / (float) a->pixels);
 }
 
 static inline NN_HOST_DEVICE void
@@ -160,6 +240,44 @@ nn_shared_combine (NnShared *s, uint32_t thread, uint32_t step, int is_max)
   }
   s->a[thread] += s->a[thread + step];
   s->b[thread] += s->b[thread + step];
+}
+
+static inline NN_HOST_DEVICE uint32_t
+nn_k_pixel_mean_width (const NnPixelMeanArgs *a)
+{
+  return 32;
+}
+
+static inline NN_HOST_DEVICE int
+nn_k_pixel_mean_is_max (uint32_t round)
+{
+  return 0;
+}
+
+/* thread: one of 32 channels, and one of eight to share the pixels */
+static inline NN_HOST_DEVICE void
+nn_k_pixel_mean_part (
+    const NnPixelMeanArgs *a, uint32_t block, uint32_t thread, uint32_t round, NnShared *s)
+{
+  const uint32_t channel = block % a->groups * 32 + thread % 32;
+  const uint64_t first = (uint64_t) (block / a->groups) * a->pixels;
+  float sum = 0;
+
+  for (uint32_t p = thread / 32; p < a->pixels && channel < a->channels; p += NN_BLOCK / 32)
+    sum += nn_load (a->src, a->src_type, (first + p) * a->stride + channel);
+  s->a[thread] = sum;
+  s->b[thread] = 0;
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_pixel_mean_last (
+    const NnPixelMeanArgs *a, uint32_t block, uint32_t thread, const NnShared *s)
+{
+  const uint32_t channel = block % a->groups * 32 + thread;
+
+  if (thread < 32 && channel < a->channels)
+    a->dst[(uint64_t) (block / a->groups) * a->channels + channel]
+        = (float) (s->a[thread] / a->pixels);
 }
 
 static inline NN_HOST_DEVICE uint32_t

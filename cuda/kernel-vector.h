@@ -11,11 +11,7 @@
 #define NN_MAX_LANES 8
 
 /* A thread's loop over its lanes, whose number is a constant where it is inlined. */
-#ifdef __CUDACC__
-#define NN_EACH_LANE(k, lanes) _Pragma ("unroll") for (int k = 0; k < (lanes); k++)
-#else
-#define NN_EACH_LANE(k, lanes) for (int k = 0; k < (lanes); k++)
-#endif
+#define NN_EACH_LANE(k, lanes) NN_UNROLL for (int k = 0; k < (lanes); k++)
 
 /* x / by, rounded down, for x below 2^31 */
 static inline NN_HOST_DEVICE uint32_t

@@ -25,10 +25,12 @@ nn_cuda_packs_init (NnCudaPacks *packs, NnCudaContext *c, guint batch, const NnS
   packs->entries = (NnSampleEntry *) (gpointer) (packs->table + draws);
   packs->groups = (NnViewGroup *) (gpointer) (packs->table + draws + entries);
   packs->device_groups = (const NnViewGroup *) (gpointer) (packs->device + draws + entries);
-  packs->sample = (NnSampleArgs) { .columns = (guint32) shape->dims[1],
-    .pixels = (guint32) (shape->dims[0] * shape->dims[1]),
-    .channels = (guint32) shape->dims[2],
+  packs->sample = (NnSampleArgs) { .channels = (guint32) shape->dims[2],
+    .stride = (guint32) shape->dims[2],
+    .columns = nn_divisor ((guint32) shape->dims[1]),
+    .pixels = nn_divisor ((guint32) (shape->dims[0] * shape->dims[1])),
     .entries = (const NnSampleEntry *) (gpointer) (packs->device + draws),
+    .norm = { NULL, NULL, 1, 1 },
     .dst = input };
   return TRUE;
 }
@@ -141,11 +143,18 @@ record_draws (const NnCudaPacks *packs, guint n, GError **error)
 }
 
 gboolean
-nn_cuda_packs_record (const NnCudaPacks *packs, NnCudaWay way, guint n, GError **error)
+nn_cuda_packs_record (const NnCudaPacks *packs, NnCudaWay way, guint n,
+    const NnFinishArgs *finish, GError **error)
 {
   NnSampleArgs sample = packs->sample;
 
-  sample.count = n * sample.pixels;
+  sample.count = n * sample.pixels.by;
+  if (finish) {
+    sample.norm = finish->norm;
+    sample.stride = finish->dst_stride;
+    sample.dst = finish->dst;
+    sample.dst_type = finish->dst_type;
+  }
   return nn_cuda_upload (packs->c, packs->device, packs->table, packs->table_size, error)
       && (way == NN_CUDA_DRAWS_FROM_PACKS ? record_draws (packs, n, error)
                                           : nn_k_sample_launch (packs->c, &sample, error));

@@ -70,9 +70,11 @@ gboolean nn_cuda_packs_init (NnCudaPacks *packs, NnCudaContext *c, guint batch,
  * at most the batch; *@way: whether means are wanted. Allocates at the first drawn pack. */
 gboolean nn_cuda_packs_put (NnCudaPacks *packs, const NnPack *list, guint n_packs, guint *n,
     NnCudaWay *way, GError **error);
-/* Puts the table's upload and one launch for @n samples, three for draws, into the stream. */
-gboolean nn_cuda_packs_record (
-    const NnCudaPacks *packs, NnCudaWay way, guint n, GError **error);
+/* Puts the table's upload and one launch for @n samples, three for draws, into the stream.
+ * @finish: NULL, or what is done to the samples (but not to draws) on their way, a
+ * normalisation and a cast alone, in place of the input then. */
+gboolean nn_cuda_packs_record (const NnCudaPacks *packs, NnCudaWay way, guint n,
+    const NnFinishArgs *finish, GError **error);
 
 /* Inference: the layers fused into stages, captured as a graph for each of a few batch
  * sizes (the whole batch and its halves). Reads parameters in nn_cuda_infer_refresh(). */
@@ -84,7 +86,7 @@ typedef struct
   guint batch;
   gboolean halves;  /* graphs for smaller batches too */
   float *input;     /* on the device: (batch, H, W, C) */
-  const float *host_input; /* both pinned */
+  const float *host_input; /* both pinned, which a device can write into */
   float *host_output;
   const NnCudaPacks *packs; /* NULL: all comes from the host */
 } NnCudaInferOptions;

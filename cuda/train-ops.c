@@ -607,21 +607,38 @@ pool_backward (NnTrainOp *op, GError **error)
 }
 
 static gboolean
-mean_run (NnTrainOp *op, gboolean backward, GError **error)
+mean_forward (NnTrainOp *op, GError **error)
 {
-  const NnMeanArgs args = {
-    .count = (uint32_t) (op->batch * (backward ? op->in_size : op->out_size)),
+  const guint groups = (guint) (op->in.channels + 31) / 32;
+  const NnPixelMeanArgs args = {
+    .blocks = op->batch * groups,
+    .groups = groups,
     .pixels = (uint32_t) (op->in.rows * op->in.cols),
     .channels = (uint32_t) op->in.channels,
     .stride = (uint32_t) op->in.channels,
-    .src = backward ? op->dy : op->x,
-    .src_type = backward ? op->y_type : op->x_type,
-    .dst = backward ? op->dx : op->y,
-    .dst_type = backward ? op->x_type : op->y_type,
+    .src = op->x,
+    .src_type = op->x_type,
+    .dst = op->y,
   };
 
-  return backward ? nn_k_mean_backward_launch (op->c, &args, error)
-                  : nn_k_mean_launch (op->c, &args, error);
+  return nn_k_pixel_mean_launch (op->c, &args, error);
+}
+
+static gboolean
+mean_backward (NnTrainOp *op, GError **error)
+{
+  const NnMeanArgs args = {
+    .count = (uint32_t) (op->batch * op->in_size),
+    .pixels = (uint32_t) (op->in.rows * op->in.cols),
+    .channels = (uint32_t) op->in.channels,
+    .stride = (uint32_t) op->in.channels,
+    .src = op->dy,
+    .src_type = op->y_type,
+    .dst = op->dx,
+    .dst_type = op->x_type,
+  };
+
+  return nn_k_mean_backward_launch (op->c, &args, error);
 }
 
 static gboolean
@@ -703,7 +720,7 @@ nn_train_op_forward (NnTrainOp *op, GError **error)
     case NN_LAYER_MAX_POOLING2D:
       return pool_forward (op, error);
     case NN_LAYER_GLOBAL_AVERAGE_POOLING2D:
-      return mean_run (op, FALSE, error);
+      return mean_forward (op, error);
     case NN_LAYER_ACTIVATION:
       return activate (
           op, op->x, op->x_type, op->out.channels, NULL, op->activation, error);
@@ -725,7 +742,7 @@ nn_train_op_backward (NnTrainOp *op, GError **error)
     case NN_LAYER_MAX_POOLING2D:
       return !op->dx || pool_backward (op, error);
     case NN_LAYER_GLOBAL_AVERAGE_POOLING2D:
-      return !op->dx || mean_run (op, TRUE, error);
+      return !op->dx || mean_backward (op, error);
     case NN_LAYER_ACTIVATION:
       return !op->dx || activation_backward (op, op->activation, op->dx, op->x_type, error);
     default:

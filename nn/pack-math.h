@@ -198,8 +198,8 @@ nn_pack_bytes (const uint8_t *pack, const NnPackSample *s, uint32_t x, uint32_t 
 
     x = x < g->x ? 0 : x >= g->x + g->columns ? g->columns - 1 : x - g->x;
     y = y < g->y ? 0 : y >= g->y + g->rows ? g->rows - 1 : y - g->y;
-    for (uint32_t c = 0; c < g->n_components; c++)
-      v[c] = nn_pack_component (pack, g, &g->components[c], x, y);
+    NN_UNROLL for (uint32_t c = 0; c < 3; c++) /* else v is no set of registers */
+      v[c] = c < g->n_components ? nn_pack_component (pack, g, &g->components[c], x, y) : 0;
     if (g->n_components == 1) {
       v[0] = nn_pack_product (v[0] - g->matrix.y_offset, g->matrix.y_scale);
       v[1] = v[2] = v[0];
@@ -212,7 +212,7 @@ nn_pack_bytes (const uint8_t *pack, const NnPackSample *s, uint32_t x, uint32_t 
       v[2] = luma + nn_pack_product (g->matrix.bu, cb);
     }
     for (uint32_t c = 0; c < 3; c++)
-      bytes[c] = nn_round_byte (v[g->is_bgr ? 2 - c : c]);
+      bytes[c] = nn_round_byte (g->is_bgr ? v[2 - c] : v[c]);
     if (g->is_gray)
       bytes[0] = nn_gray (bytes[0], bytes[1], bytes[2]);
   }
@@ -227,6 +227,6 @@ nn_pack_pixel (const uint8_t *pack, uint32_t sample, uint32_t x, uint32_t y, flo
   unsigned char bytes[3];
 
   nn_pack_bytes (pack, s, x, y, bytes);
-  for (uint32_t c = 0; c < g->channels; c++)
+  NN_EACH_CHANNEL (g, c)
     dst[c] = nn_pack_product ((float) bytes[c] - g->mean[c], g->scale[c]);
 }

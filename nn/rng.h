@@ -13,8 +13,10 @@
 
 #ifdef __CUDACC__
 #define NN_HOST_DEVICE __host__ __device__
+#define NN_UNROLL _Pragma ("unroll")
 #else
 #define NN_HOST_DEVICE
+#define NN_UNROLL
 #endif
 
 /* What a stream is for; combined with an index by nn_rng_init(). */

@@ -195,7 +195,9 @@ test_finish (void)
   };
 
   memset (dst, 0x11, sizeof dst);
-  RUN (nn_k_finish, a);
+  nn_finish_prepare (&a);
+  g_assert_cmpuint (a.lanes, ==, 1);
+  RUN (nn_k_finish_lanes, a);
   for (int n = 0; n < N; n++)
     for (int oy = 0; oy < OH; oy++)
       for (int ox = 0; ox < OW; ox++) {
@@ -214,6 +216,85 @@ test_finish (void)
         /* what pads the channels stays as it was */
         g_assert_cmpuint (dst[((n * OH + oy) * OW + ox) * DST + C], ==, 0x1111);
       }
+}
+
+/* Several channels at a time against one at a time, to the bit: each pair of types, each axis of a
+ * normalisation, with and without the rest. */
+static void
+test_finish_lanes (void)
+{
+  enum { N = 2, H = 7, W = 6, C = 24, OH = 3, OW = 3, SRC = 24, DST = 32 };
+  static const NnType types[] = { NN_TYPE_F32, NN_TYPE_F16, NN_TYPE_BF16 };
+  /* rows, columns, channels, all of them, none; and an axis that lanes do not divide */
+  static const guint axes[][2] = { { H, W * C }, { W, C }, { C, 1 }, { H * W * C, 1 }, { 0, 1 },
+    { W * C / 6, 6 } };
+  g_autofree float *values = random_floats (N * H * W * SRC, 1), *bias = random_floats (C, 2);
+  g_autofree float *scale = random_floats (H * W * C, 3), *shift = random_floats (H * W * C, 4);
+  g_autofree guint8 *src = g_malloc (N * H * W * SRC * 4);
+  g_autofree guint8 *one = g_malloc (N * H * W * DST * 4), *many = g_malloc (N * H * W * DST * 4);
+
+  for (guint i = 0; i < 9 * 4 * G_N_ELEMENTS (axes); i++) {
+    const guint axis = i / 36, pools = i / 18 % 2, has_all = i / 9 % 2;
+    const gsize size = (gsize) N * H * W * DST * 4;
+    NnFinishArgs a = {
+      .count = pools ? N * OH * OW * C : N * H * W * C,
+      .src = src,
+      .dst = many,
+      .src_type = types[i % 3],
+      .dst_type = types[i / 3 % 3],
+      .channels = C,
+      .src_stride = SRC,
+      .dst_stride = DST,
+      .window = { H, W, H, W, { 1, 1 }, { 1, 1 }, { 0, 0 } },
+      .bias = has_all ? bias : NULL,
+      .f1 = has_all ? NN_FN_RELU : NN_FN_LINEAR,
+      .f2 = has_all && axis > 2 ? NN_FN_SIGMOID : NN_FN_LINEAR,
+      .norm = { axes[axis][0] ? scale : NULL, shift, axes[axis][0], axes[axis][1] },
+    };
+    NnFinishArgs b;
+
+    if (pools)
+      a.window = (NnWindow) { H, W, OH, OW, { 2, 2 }, { 2, 2 }, { 0, 0 } };
+    for (guint k = 0; k < N * H * W * SRC; k++)
+      nn_store (src, a.src_type, k, values[k]);
+    memset (one, 0x11, size);
+    memset (many, 0x11, size);
+    b = a;
+    b.dst = one;
+    nn_finish_prepare (&a);
+    if (axes[axis][1] == 6)
+      g_assert_cmpuint (a.lanes, ==, 1);
+    else
+      g_assert_cmpuint (a.lanes, ==, i % 9 == 0 ? 4 : 8);
+    RUN (nn_k_finish_lanes, a);
+    b.channels--; /* 23 */
+    nn_finish_prepare (&b);
+    g_assert_cmpuint (b.lanes, ==, 1);
+    g_assert_cmpuint (a.pairs, ==, pools && a.f2 != NN_FN_SIGMOID);
+    b.channels++;
+    b.groups = nn_divisor (C);
+    RUN (nn_k_finish_lanes, b);
+    g_assert_cmpmem (one, size, many, size);
+  }
+}
+
+static void
+test_pixel_mean (void)
+{
+  enum { N = 3, PIXELS = 29, C = 37, STRIDE = 40 };
+  g_autofree float *src = random_floats (N * PIXELS * STRIDE, 1);
+  float dst[N * C];
+  const NnPixelMeanArgs a = { .blocks = N * 2, .groups = 2, .pixels = PIXELS, .channels = C,
+    .stride = STRIDE, .src = src, .src_type = NN_TYPE_F32, .dst = dst };
+
+  RUN_BLOCKS (nn_k_pixel_mean, a, 1);
+  for (guint i = 0; i < N * C; i++) {
+    double sum = 0;
+
+    for (guint p = 0; p < PIXELS; p++)
+      sum += src[(i / C * PIXELS + p) * STRIDE + i % C];
+    check ("mean", i, dst[i], sum / PIXELS, 1e-6);
+  }
 }
 
 static void
@@ -752,6 +833,8 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/kernels/divide", test_divide);
   g_test_add_func ("/cuda/kernels/lanes", test_lanes);
   g_test_add_func ("/cuda/kernels/finish", test_finish);
+  g_test_add_func ("/cuda/kernels/finish-lanes", test_finish_lanes);
+  g_test_add_func ("/cuda/kernels/pixel-mean", test_pixel_mean);
   g_test_add_func ("/cuda/kernels/softmax", test_softmax);
   g_test_add_func ("/cuda/kernels/views", test_views);
   g_test_add_func ("/cuda/kernels/shift", test_shift);
