@@ -3,6 +3,7 @@
 #include "cuda/staging.h"
 
 #include "nn/error.h"
+#include "nn/pack-math.h"
 
 static CUdeviceptr
 address (const void *p)
@@ -109,55 +110,76 @@ follow (CUstream stream, CUstream other, GError **error)
   return ok;
 }
 
-static gboolean
-fetch_plane (
-    const NnCudaStaging *staging, const NnPackPlane *plane, CUstream stream, GError **error)
+/* In which context a plane lies. NULL: in none; memory of a pool belongs to a device only. */
+static CUcontext
+context_of (const NnPackPlane *plane)
 {
-  const CUcontext here = staging->device->context;
-  CUcontext there = NULL;
-  CUDA_MEMCPY2D copy = {
+  CUcontext context = NULL;
+
+  return nn_api.cuPointerGetAttribute (
+             &context, CU_POINTER_ATTRIBUTE_CONTEXT, address (plane->rows))
+          == CUDA_SUCCESS
+      ? context
+      : NULL;
+}
+
+static gboolean
+fetch_plane (const NnCudaStaging *staging, const NnPackPlane *plane, CUcontext there,
+    CUstream stream, GError **error)
+{
+  const CUdeviceptr to = address (staging->memory + plane->at);
+  const CUDA_MEMCPY2D copy = {
     .srcMemoryType = CU_MEMORYTYPE_DEVICE,
     .srcDevice = address (plane->rows),
     .srcPitch = plane->pitch,
     .dstMemoryType = CU_MEMORYTYPE_DEVICE,
-    .dstDevice = address (staging->memory + plane->at),
+    .dstDevice = to,
     .dstPitch = plane->stride,
     .WidthInBytes = plane->n_bytes,
     .Height = plane->n_rows,
   };
-  CUDA_MEMCPY3D_PEER across = {
-    .srcMemoryType = copy.srcMemoryType,
-    .srcDevice = copy.srcDevice,
-    .srcPitch = copy.srcPitch,
-    .srcHeight = copy.Height,
-    .dstMemoryType = copy.dstMemoryType,
-    .dstDevice = copy.dstDevice,
-    .dstContext = here,
-    .dstPitch = copy.dstPitch,
-    .dstHeight = copy.Height,
-    .WidthInBytes = copy.WidthInBytes,
-    .Height = copy.Height,
+  const CUDA_MEMCPY3D_PEER across = {
+    .srcMemoryType = CU_MEMORYTYPE_DEVICE,
+    .srcDevice = address (plane->rows),
+    .srcContext = there,
+    .srcPitch = plane->pitch,
+    .srcHeight = plane->n_rows,
+    .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+    .dstDevice = to,
+    .dstContext = staging->device->context,
+    .dstPitch = plane->stride,
+    .dstHeight = plane->n_rows,
+    .WidthInBytes = plane->n_bytes,
+    .Height = plane->n_rows,
     .Depth = 1,
   };
 
-  /* memory of a pool belongs to a device but to no context */
-  if (nn_api.cuPointerGetAttribute (&there, CU_POINTER_ATTRIBUTE_CONTEXT, copy.srcDevice)
-          != CUDA_SUCCESS
-      || !there || there == here)
-    return NN_CU (cuMemcpy2DAsync, NN_ERROR_RUN, error, &copy, stream);
-  across.srcContext = there;
-  return NN_CU (cuMemcpy3DPeerAsync, NN_ERROR_RUN, error, &across, stream);
+  return there ? NN_CU (cuMemcpy3DPeerAsync, NN_ERROR_RUN, error, &across, stream)
+               : NN_CU (cuMemcpy2DAsync, NN_ERROR_RUN, error, &copy, stream);
 }
 
+/* Planes that lie in our context are read where they are. */
 static gboolean
 transfer (NnCudaStaging *staging, const NnPack *pack, CUstream stream, GError **error)
 {
+  NnPackHeader *header = (NnPackHeader *) (gpointer) staging->host;
+  CUcontext contexts[G_N_ELEMENTS (header->planes)];
+
+  for (guint p = 0; p < pack->n_planes; p++) {
+    const NnPackPlane *plane = &pack->planes[p];
+
+    contexts[p] = context_of (plane);
+    if (contexts[p] == staging->device->context)
+      header->planes[plane->number] = (NnPackRows) {
+        (guintptr) plane->rows - (guintptr) staging->memory, (guint32) plane->pitch };
+  }
   if (!NN_CU (cuMemcpyHtoDAsync, NN_ERROR_RUN, error, address (staging->memory), staging->host,
           pack->planes ? pack->tables_size : pack->size, stream)
       || (pack->stream && !follow (stream, pack->stream, error)))
     return FALSE;
   for (guint p = 0; p < pack->n_planes; p++)
-    if (!fetch_plane (staging, &pack->planes[p], stream, error))
+    if (contexts[p] != staging->device->context
+        && !fetch_plane (staging, &pack->planes[p], contexts[p], stream, error))
       return FALSE;
   return TRUE;
 }

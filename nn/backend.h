@@ -114,6 +114,7 @@ const float *nn_plan_run (NnPlan *plan, guint n, GError **error);
  * another context of the driver, too), and their place in the pack. */
 typedef struct
 {
+  guint number;       /* of the frame's planes */
   const guint8 *rows; /* on the device: the first byte */
   gsize pitch;        /* bytes from row to row there */
   gsize n_bytes;      /* of each row */

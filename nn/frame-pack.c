@@ -183,7 +183,7 @@ append_component (GByteArray *block, const NnPacker *packer, const NnSampler *s,
   const NnSamplerComponent *component = &s->format->components[c];
   const Plane *plane = &packer->planes[component->plane];
   const guint width = s->place.width, height = s->place.height;
-  NnPackComponent dst = { .step = component->step, .stride = (guint32) plane->stride };
+  NnPackComponent dst = { .step = component->step, .plane = component->plane };
 
   if (s->methods[c] == NN_RESIZE_AREA) {
     const NnSamplerAreaPlane *area = &s->area[component->plane];
@@ -268,18 +268,15 @@ append_geometry (GByteArray *block, const NnPacker *packer, const NnSampler *s)
 
 /* Where the planes' rows are, once the tables' size is known. */
 static void
-place_planes (NnPacker *packer, guint8 *block, const guint32 *geometries, guint n)
+place_planes (NnPacker *packer, NnPackHeader *header)
 {
   packer->size = (packer->n_tables + 15) / 16 * 16;
   for (guint p = 0; p < 3; p++) {
-    packer->planes[p].at = packer->size;
-    packer->size += packer->planes[p].n_rows * packer->planes[p].stride;
-  }
-  for (guint i = 0; i < n; i++) {
-    NnPackGeometry *g = (NnPackGeometry *) (gpointer) (block + geometries[i]);
+    Plane *plane = &packer->planes[p];
 
-    for (guint c = 0; c < g->n_components; c++) /* it held the number of the plane */
-      g->components[c].pixels = (guint32) packer->planes[g->components[c].pixels].at;
+    plane->at = packer->size;
+    packer->size += plane->n_rows * plane->stride;
+    header->planes[p] = (NnPackRows) { plane->at, (guint32) plane->stride };
   }
 }
 
@@ -323,22 +320,17 @@ build (NnPacker *packer, const NnViews *views, NnViewSampler *const *samplers, g
     while (k < n_unique && unique[k] != s)
       k++;
     if (k == n_unique) {
-      NnPackGeometry *g;
-
       unique[n_unique] = s;
       geometries[n_unique++] = append_geometry (block, packer, s);
-      g = (NnPackGeometry *) (gpointer) (block->data + geometries[k]);
-      for (guint c = 0; c < g->n_components; c++)
-        g->components[c].pixels = s->format->components[c].plane;
     }
     sample.geometry = geometries[k];
     memcpy (block->data + header.samples + i * sizeof sample, &sample, sizeof sample);
   }
   if (is_drawn)
     header.draws = append_draws (block, &draws, entries, n_rects, n_views);
-  memcpy (block->data, &header, sizeof header);
   packer->n_tables = block->len;
-  place_planes (packer, block->data, geometries, n_unique);
+  place_planes (packer, &header);
+  memcpy (block->data, &header, sizeof header);
   packer->tables = g_byte_array_free (g_steal_pointer (&block), FALSE);
 }
 
@@ -434,6 +426,7 @@ nn_packer_describe (const NnPacker *packer, const NnImagePlanes *src, guint8 *ds
     if (plane->n_rows == 0)
       continue;
     planes[pack->n_planes++] = (NnPackPlane) {
+      .number = p,
       .rows = src->planes[p] + (gssize) plane->rows[0] * src->strides[p]
           + plane->first * packer->sample_size,
       .pitch = (gsize) src->strides[p],

@@ -11,7 +11,8 @@ G_BEGIN_DECLS
  * without pointers (nn/pack-math.h): which samples, the tables of their resizes, and of the
  * frame's planes only the rows and columns that these read. A nearest-neighbour resize of
  * 1080 rows to 200 packs 200. What is made of it equals NnViewSampler's to the bit.
- * Of a frame in a device's memory the pack has the tables; the device fetches the planes. */
+ * Of a frame in a device's memory the pack has the tables; the device reads the planes where they
+ * are, or fetches them. */
 
 /* NnPacker: everything of a pack that stays the same from frame to frame. Read-only. */
 typedef struct _NnPacker NnPacker;

@@ -11,10 +11,19 @@
 #include "nn/augment-math.h"
 #include "nn/pixel-math.h"
 
+/* The rows of a plane. Rows that lie elsewhere in a device's memory have an offset, too: what has
+ * to be added to the pack's address, modulo 2^64. */
+typedef struct
+{
+  uint64_t offset;
+  uint32_t stride; /* bytes */
+} NnPackRows;
+
 typedef struct
 {
   uint32_t n_samples, samples; /* NnPackSample, n_samples of them */
   uint32_t draws; /* 0, or NnPackDraws: the samples are pictures in bytes, to be drawn from */
+  NnPackRows planes[3];
 } NnPackHeader;
 
 typedef struct
@@ -50,8 +59,7 @@ typedef struct
 typedef struct
 {
   uint32_t method;
-  uint32_t pixels;       /* the plane's rows */
-  uint32_t stride;       /* bytes */
+  uint32_t plane;
   uint32_t offset, step; /* samples, of the first pixel and from pixel to pixel */
   /* nearest and bilinear: uint32 pixels and rows, float shares of the second */
   uint32_t columns, columns_2, column_shares, rows, rows_2, row_shares;
@@ -104,12 +112,10 @@ nn_pack_sample (const NnPackGeometry *g, const uint8_t *row, uint32_t i)
 
 static inline NN_HOST_DEVICE float
 nn_pack_bilinear (const uint8_t *pack, const NnPackGeometry *g, const NnPackComponent *c,
-    uint32_t x, uint32_t y)
+    const uint8_t *pixels, uint32_t stride, uint32_t x, uint32_t y)
 {
-  const uint8_t *pixels = pack + c->pixels;
-  const uint8_t *top = pixels + (uint64_t) ((const uint32_t *) (pack + c->rows))[y] * c->stride;
-  const uint8_t *bottom
-      = pixels + (uint64_t) ((const uint32_t *) (pack + c->rows_2))[y] * c->stride;
+  const uint8_t *top = pixels + (uint64_t) ((const uint32_t *) (pack + c->rows))[y] * stride;
+  const uint8_t *bottom = pixels + (uint64_t) ((const uint32_t *) (pack + c->rows_2))[y] * stride;
   const uint32_t i = ((const uint32_t *) (pack + c->columns))[x] * c->step + c->offset;
   const uint32_t j = ((const uint32_t *) (pack + c->columns_2))[x] * c->step + c->offset;
   const float fx = ((const float *) (pack + c->column_shares))[x];
@@ -124,18 +130,17 @@ nn_pack_bilinear (const uint8_t *pack, const NnPackGeometry *g, const NnPackComp
 
 /* The mean over the rows of one column, 0..255 in 1 / NN_PACK_UNIT. */
 static inline NN_HOST_DEVICE int32_t
-nn_pack_area_mean (const NnPackGeometry *g, const NnPackComponent *c, const NnPackAreaRow *r,
-    const uint8_t *pixels, uint32_t at)
+nn_pack_area_mean (const NnPackGeometry *g, const NnPackAreaRow *r, const uint8_t *pixels,
+    uint32_t stride, uint32_t at)
 {
   const uint32_t mask = (1u << g->depth) - 1, up = 16 - g->depth;
   const uint32_t n_whole = (uint32_t) (r->n_whole < 0 ? -r->n_whole : r->n_whole);
-  const uint32_t first
-      = nn_pack_raw (g, pixels + (uint64_t) r->first * c->stride, at) & mask;
-  const uint32_t last = nn_pack_raw (g, pixels + (uint64_t) r->last * c->stride, at) & mask;
-  const uint8_t *row = pixels + (uint64_t) (r->first + 1) * c->stride;
+  const uint32_t first = nn_pack_raw (g, pixels + (uint64_t) r->first * stride, at) & mask;
+  const uint32_t last = nn_pack_raw (g, pixels + (uint64_t) r->last * stride, at) & mask;
+  const uint8_t *row = pixels + (uint64_t) (r->first + 1) * stride;
   uint32_t sum = 0;
 
-  for (uint32_t k = 0; k < n_whole; k++, row += c->stride)
+  for (uint32_t k = 0; k < n_whole; k++, row += stride)
     sum += nn_pack_raw (g, row, at) & mask;
   if (r->n_whole < 0)
     return (int16_t) (nn_pack_product ((float) sum
@@ -149,8 +154,8 @@ nn_pack_area_mean (const NnPackGeometry *g, const NnPackComponent *c, const NnPa
 }
 
 static inline NN_HOST_DEVICE float
-nn_pack_area (const uint8_t *pack, const NnPackGeometry *g, const NnPackComponent *c, uint32_t x,
-    uint32_t y)
+nn_pack_area (const uint8_t *pack, const NnPackGeometry *g, const NnPackComponent *c,
+    const uint8_t *pixels, uint32_t stride, uint32_t x, uint32_t y)
 {
   const NnPackAreaRow *row = (const NnPackAreaRow *) (pack + c->area_rows) + y;
   const int16_t *weights = (const int16_t *) (pack + c->weights) + (uint64_t) x * c->n_lanes;
@@ -159,7 +164,7 @@ nn_pack_area (const uint8_t *pack, const NnPackGeometry *g, const NnPackComponen
 
   for (uint32_t k = 0; k < c->n_lanes; k++)
     if (weights[k] != 0)
-      sum += nn_pack_area_mean (g, c, row, pack + c->pixels, first + k) * weights[k];
+      sum += nn_pack_area_mean (g, row, pixels, stride, first + k) * weights[k];
   return nn_pack_product ((float) sum, ((const float *) (pack + c->factors))[x]);
 }
 
@@ -167,12 +172,16 @@ static inline NN_HOST_DEVICE float
 nn_pack_component (const uint8_t *pack, const NnPackGeometry *g, const NnPackComponent *c,
     uint32_t x, uint32_t y)
 {
+  const NnPackRows *plane = &((const NnPackHeader *) pack)->planes[c->plane];
+  const uint8_t *pixels = (const uint8_t *) ((uintptr_t) pack + (uintptr_t) plane->offset);
+  const uint32_t stride = plane->stride;
+
   if (c->method == NN_PACK_AREA)
-    return nn_pack_area (pack, g, c, x, y);
+    return nn_pack_area (pack, g, c, pixels, stride, x, y);
   if (c->method == NN_PACK_BILINEAR)
-    return nn_pack_bilinear (pack, g, c, x, y);
+    return nn_pack_bilinear (pack, g, c, pixels, stride, x, y);
   return nn_pack_sample (g,
-      pack + c->pixels + (uint64_t) ((const uint32_t *) (pack + c->rows))[y] * c->stride,
+      pixels + (uint64_t) ((const uint32_t *) (pack + c->rows))[y] * stride,
       ((const uint32_t *) (pack + c->columns))[x] * c->step + c->offset);
 }
 

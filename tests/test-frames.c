@@ -462,11 +462,11 @@ test_memory_mixed (void)
   check_mixed (UPLOAD);
 }
 
-/* copies between contexts, of frames behind @front */
+/* copies on a device, of frames behind @front, counted by @counter */
 static int
-count_peer_copies (const char *front, const char *device)
+count_copies (const char *counter, const char *front, const char *device)
 {
-  const int n = count ("fake_cuda_count_peer_copies");
+  const int n = count (counter);
   double expected[N_FRAMES][4], got[N_FRAMES][4];
 
   run ("cpu", "", GST_VIDEO_FORMAT_NV12, 64, 48, expected);
@@ -475,7 +475,13 @@ count_peer_copies (const char *front, const char *device)
   for (guint i = 0; i < N_FRAMES; i++)
     for (guint k = 0; k < 4; k++)
       g_assert_cmpfloat_with_epsilon (got[i][k], expected[i][k], 2e-6);
-  return count ("fake_cuda_count_peer_copies") - n;
+  return count (counter) - n;
+}
+
+static int
+count_peer_copies (const char *front, const char *device)
+{
+  return count_copies ("fake_cuda_count_peer_copies", front, device);
 }
 
 /* One that GStreamer itself makes, as its elements do where they find none. (transfer full) */
@@ -516,6 +522,11 @@ test_memory_context (void)
   if (count_downloads () < 0) /* the stand-in has two devices */
     return;
   g_assert_cmpint (count_peer_copies (UPLOAD, "cuda:1"), ==, 0);
+  /* planes are read where they are, but for those of a pool */
+  g_assert_cmpint (count_copies ("fake_cuda_count_row_copies", UPLOAD, "cuda"), ==, 0);
+  g_setenv ("FAKE_CUDA_POOL", "1", TRUE);
+  g_assert_cmpint (count_copies ("fake_cuda_count_row_copies", UPLOAD, "cuda"), ==, 2 * N_FRAMES);
+  g_unsetenv ("FAKE_CUDA_POOL");
   app_context = make_context (1);
   g_assert_cmpint (count_peer_copies (UPLOAD, "auto"), ==, 0);
   g_assert_cmpint (count_peer_copies ("cudaupload cuda-device-id=1 ! video/x-raw(memory:CUDAMemory)"

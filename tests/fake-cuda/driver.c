@@ -90,7 +90,7 @@ static _Thread_local double now;  /* milliseconds */
 static struct CUctx_st primary[2] = { { .device = 0 }, { .device = 1 } };
 static char the_module;
 static atomic_size_t allocated;
-static atomic_int measured, downloads, overlaps, peer_copies;
+static atomic_int measured, downloads, overlaps, peer_copies, row_copies;
 static pthread_mutex_t streams_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t streams_changed = PTHREAD_COND_INITIALIZER;
 static CUstream streams;
@@ -700,6 +700,7 @@ cuMemcpy2DAsync (const CUDA_MEMCPY2D *c, CUstream stream)
       || (!to_host && !is_in_block (c->dstDevice, c->dstPitch, c->WidthInBytes, c->Height, here)))
     return CUDA_ERROR_INVALID_VALUE;
   downloads += to_host;
+  row_copies += !to_host && !from_host;
   fake_cuda_submit (stream, run_row_copy, &copy, sizeof copy);
   return CUDA_SUCCESS;
 }
@@ -989,6 +990,12 @@ int
 fake_cuda_count_peer_copies (void)
 {
   return peer_copies;
+}
+
+int
+fake_cuda_count_row_copies (void)
+{
+  return row_copies;
 }
 
 int

@@ -24,8 +24,9 @@ int fake_cuda_count_downloads (void);
 /* How many copies from the host began while another stream had work to do. */
 int fake_cuda_count_overlaps (void);
 
-/* How many copies there were between contexts. */
+/* How many copies of rows there were on a device: between contexts, within one. */
 int fake_cuda_count_peer_copies (void);
+int fake_cuda_count_row_copies (void);
 
 /* A function by the very name that others look for, which in cuda.h may be a macro's. */
 #define FAKE_CUDA_NAMED(name, ...) \
