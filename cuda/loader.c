@@ -120,24 +120,34 @@ open_driver (NnCudaLibraries *libraries, const NnHost *host, GError **error)
   return libraries->n_devices > 0;
 }
 
+/* cuDNN looks for cuBLASLt by the name of the CUDA that it was built with, and finds the one that
+ * is open; one of another CUDA would be loaded beside it, or engines would be missing. */
 static gboolean
 open_cublaslt (NnCudaLibraries *libraries, const NnHost *host, GError **error)
 {
-  static const char *const names[] = { "libcublasLt.so.13", "libcublasLt.so.12", NULL };
   static const char *const old[] = { "libcublasLt.so.11", "libcublasLt.so.10", NULL };
+  CudnnGetVersion get_cudart
+      = (CudnnGetVersion) dlsym (libraries->cudnn, "cudnnGetCudartVersion");
   /* a driver of CUDA 12 runs no library of 13 */
-  const char *const *usable = libraries->driver_version >= 13000 ? names : names + 1;
+  const int newest = libraries->driver_version >= 13000 ? 13 : 12;
+  const gsize cudart = get_cudart ? get_cudart () / 1000 : 0;
+  const int first = cudart >= 12 && cudart <= (gsize) newest ? (int) cudart : newest;
+  g_autofree char *name = g_strdup_printf ("libcublasLt.so.%d", first);
   void *other;
 
-  libraries->cublaslt = open_any (usable);
+  libraries->cublaslt = open_library (name);
+  for (int major = newest; major >= 12 && !libraries->cublaslt; major--) {
+    g_autofree char *another = g_strdup_printf ("libcublasLt.so.%d", major);
+
+    libraries->cublaslt = open_library (another);
+  }
   if (libraries->cublaslt)
     return TRUE;
   other = open_any (old);
   if (other)
-    fail (host, error, "cuBLAS is too old: install %s of CUDA 12 or 13", usable[0]);
+    fail (host, error, "cuBLAS is too old: install %s of CUDA 12 or 13", name);
   else
-    fail (host, error, "%s is missing: install cuBLAS of CUDA 12%s", usable[0],
-        usable == names ? " or 13" : "");
+    fail (host, error, "%s is missing: install cuBLAS of CUDA %d", name, first);
   if (other)
     dlclose (other);
   return FALSE;
@@ -187,10 +197,9 @@ nn_cuda_libraries_get (const NnHost *host, GError **error)
   gboolean ok;
 
   g_mutex_lock (&lock);
-  /* cuDNN looks for cuBLASLt by its name and finds the one that is open */
   ok = libraries.n_devices > 0
-      || (open_driver (&libraries, host, error) && open_cublaslt (&libraries, host, error)
-          && open_cudnn (&libraries, host, error));
+      || (open_driver (&libraries, host, error) && open_cudnn (&libraries, host, error)
+          && open_cublaslt (&libraries, host, error));
   if (!ok)
     close_all (&libraries);
   g_mutex_unlock (&lock);

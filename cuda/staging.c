@@ -89,17 +89,15 @@ nn_cuda_staging_reserve (gpointer data, gsize host_size, gsize size, GError **er
   return ok ? staging->host : NULL;
 }
 
-/* Has @stream wait for what is in @other now, a stream of another context perhaps. */
+/* Has @stream wait for what is in @other of @context now. */
 static gboolean
-follow (CUstream stream, CUstream other, GError **error)
+follow_in (CUstream stream, CUstream other, CUcontext context, GError **error)
 {
   const int code = NN_ERROR_RUN;
-  CUcontext context;
   CUevent event = NULL;
   gboolean ok;
 
-  if (!NN_CU (cuStreamGetCtx, code, error, other, &context)
-      || !NN_CU (cuCtxPushCurrent, code, error, context))
+  if (!NN_CU (cuCtxPushCurrent, code, error, context))
     return FALSE;
   ok = NN_CU (cuEventCreate, code, error, &event, CU_EVENT_DISABLE_TIMING)
       && NN_CU (cuEventRecord, code, error, event, other);
@@ -108,6 +106,20 @@ follow (CUstream stream, CUstream other, GError **error)
   if (event)
     nn_api.cuEventDestroy (event);
   return ok;
+}
+
+/* Has @stream wait for who writes to the planes, in a stream of another context perhaps. */
+static gboolean
+follow (const NnCudaStaging *staging, const NnPack *pack, CUcontext there, CUstream stream,
+    GError **error)
+{
+  const CUstream other = pack->stream;
+  CUcontext context = there ? there : staging->device->context;
+
+  /* the default one is that of the context in which it is said */
+  if (other != CU_STREAM_LEGACY && !NN_CU (cuStreamGetCtx, NN_ERROR_RUN, error, other, &context))
+    return FALSE;
+  return follow_in (stream, other, context, error);
 }
 
 /* In which context a plane lies. NULL: in none; memory of a pool belongs to a device only. */
@@ -175,7 +187,8 @@ transfer (NnCudaStaging *staging, const NnPack *pack, CUstream stream, GError **
   }
   if (!NN_CU (cuMemcpyHtoDAsync, NN_ERROR_RUN, error, address (staging->memory), staging->host,
           pack->planes ? pack->tables_size : pack->size, stream)
-      || (pack->stream && !follow (stream, pack->stream, error)))
+      || (pack->stream && pack->n_planes > 0
+          && !follow (staging, pack, contexts[0], stream, error)))
     return FALSE;
   for (guint p = 0; p < pack->n_planes; p++)
     if (contexts[p] != staging->device->context

@@ -28,7 +28,6 @@ cuda_library_get (void)
         .context_get_type = look_up (module, "gst_cuda_context_get_type"),
         .context_get_handle = look_up (module, "gst_cuda_context_get_handle"),
         .context_new_wrapped = look_up (module, "gst_cuda_context_new_wrapped"),
-        .memory_sync = look_up (module, "gst_cuda_memory_sync"),
         .memory_get_stream = look_up (module, "gst_cuda_memory_get_stream"),
         .stream_get_handle = look_up (module, "gst_cuda_stream_get_handle"),
       };

@@ -16,7 +16,6 @@ typedef struct {
   gpointer (*context_new_wrapped) (gpointer handle, int device); /* (transfer full) */
   /* of GStreamer 1.24 and later, where memory comes before its stream is done with it; before
    * 1.24 who makes it waits */
-  void (*memory_sync) (GstMemory *memory);
   gpointer (*memory_get_stream) (GstMemory *memory); /* (transfer none) */
   gpointer (*stream_get_handle) (gpointer stream);
 } CudaLibrary;

@@ -6,6 +6,7 @@
 #include "gst/frame-copy.h"
 
 #define MEMORY_TYPE "gst.cuda.memory"                           /* GST_CUDA_MEMORY_TYPE_NAME */
+#define DEFAULT_STREAM 1                                        /* CU_STREAM_LEGACY */
 #define MAP_READ_CUDA (GST_MAP_READ | (GST_MAP_FLAG_LAST << 1)) /* GST_MAP_CUDA */
 
 gboolean
@@ -16,17 +17,17 @@ cuda_memory_is_in_caps (const GstCaps *caps)
   return features && gst_caps_features_contains (features, CUDA_MEMORY_FEATURE);
 }
 
-/* (transfer none): the memory keeps it */
+/* (transfer none): the memory keeps it. NULL: nobody writes to it any more. */
 static gpointer
 get_stream (GstMemory *memory)
 {
   const CudaLibrary *library = cuda_library_get ();
   gpointer stream = library->memory_get_stream ? library->memory_get_stream (memory) : NULL;
 
-  stream = stream && library->stream_get_handle ? library->stream_get_handle (stream) : NULL;
-  if (!stream && library->memory_sync) /* of the default stream, say */
-    library->memory_sync (memory);
-  return stream;
+  if (!library->memory_get_stream)
+    return NULL;
+  return stream && library->stream_get_handle ? library->stream_get_handle (stream)
+                                              : GSIZE_TO_POINTER (DEFAULT_STREAM);
 }
 
 gboolean

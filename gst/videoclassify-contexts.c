@@ -8,16 +8,16 @@ static void
 ask (GstVideoClassify *self, const char *type)
 {
   GstQuery *query = gst_query_new_context (type);
-  GstContext *context;
+  GstContext *context = NULL;
 
   if (gst_pad_peer_query (GST_BASE_TRANSFORM_SRC_PAD (self), query)
-      || gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (self), query)) {
+      || gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (self), query))
     gst_query_parse_context (query, &context);
+  if (context)
     gst_element_set_context (GST_ELEMENT (self), context);
-  } else {
+  else
     gst_element_post_message (
         GST_ELEMENT (self), gst_message_new_need_context (GST_OBJECT (self), type));
-  }
   gst_query_unref (query);
 }
 

@@ -146,7 +146,8 @@ typedef struct
   const NnPackPlane *planes; /* NULL: the host's memory has all */
   guint n_planes;
   gsize tables_size; /* with planes: what the host's memory has, the tables in front of them */
-  gpointer stream;   /* with planes: the driver's that writes to them; NULL: they are there */
+  gpointer stream;   /* with planes: the driver's that writes to them; NULL: they are there.
+                      * CUDA's default one: CU_STREAM_LEGACY */
 } NnPack;
 
 /* FALSE: the host must make the input. */

@@ -29,6 +29,7 @@ static const Case cases[] = {
   { "old-driver", "old", "empty", "cudnn", { "too old", "CUDA 11.8", "newer driver" } },
   { "old-device", "old-device", "empty", "cudnn", { "device 0 is too old", "6.1", "7.5" } },
   { "no-cublas", "good", NULL, "cudnn", { "libcublasLt.so.13 is missing" } },
+  { "cublas-as-cudnn", "good", NULL, "cudnn-cuda-12", { "libcublasLt.so.12 is missing" } },
   { "old-cublas", "good", NULL, "cudnn", { "cuBLAS is too old" }, "libcublasLt.so.11" },
   { "no-cudnn", "good", "empty", NULL, { "libcudnn.so.9 is missing", "install cuDNN 9" } },
   { "old-cudnn", "good", "empty", NULL, { "cuDNN is too old" }, "libcudnn.so.8" },

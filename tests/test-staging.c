@@ -142,10 +142,30 @@ check_outputs (Fixture *f, const guint8 *bytes, const float *got)
   nn_view_sampler_free (sampler);
 }
 
-/* @is_sent: before the run; else by it */
-static void
-test_stream (Fixture *f, gconstpointer is_sent)
+/* How a frame comes to the device. */
+typedef enum
 {
+  IS_SENT = 1,    /* before the run; else by it */
+  IS_OURS = 2,    /* lies in the back end's own context */
+  IS_DEFAULT = 4, /* nobody tells the stream: what the default one waits for is waited for */
+} How;
+
+static void
+test_stream (Fixture *f, gconstpointer data)
+{
+  const How how = GPOINTER_TO_UINT (data);
+  const CUcontext decoders = f->context;
+  guint index;
+
+  if (how & IS_OURS) {
+    cuCtxPushCurrent (f->context);
+    cuStreamDestroy (f->stream);
+    cuCtxPopCurrent (NULL);
+    f->context = nn_backend_get_context (f->backend, &index);
+    cuCtxPushCurrent (f->context);
+    g_assert_cmpint (cuStreamCreate (&f->stream, CU_STREAM_DEFAULT), ==, CUDA_SUCCESS);
+    cuCtxPopCurrent (NULL);
+  }
   for (guint round = 0; round < 3; round++) {
     guint8 bytes[HEIGHT * ROW];
     GError *error = NULL;
@@ -156,7 +176,9 @@ test_stream (Fixture *f, gconstpointer is_sent)
     fill_random (bytes, round);
     frame = begin_frame (f, bytes);
     pack = describe (f, frame);
-    if (is_sent)
+    if (how & IS_DEFAULT)
+      pack.stream = CU_STREAM_LEGACY;
+    if (how & IS_SENT)
       nn_staging_send (f->staging, &pack, &error);
     g_assert_no_error (error);
     got = nn_plan_run_packs (f->plan, &pack, 1, &error);
@@ -164,6 +186,15 @@ test_stream (Fixture *f, gconstpointer is_sent)
     check_outputs (f, bytes, got);
     cuCtxPushCurrent (f->context);
     cuMemFree (frame);
+    cuCtxPopCurrent (NULL);
+  }
+  if (how & IS_OURS) {
+    cuCtxPushCurrent (f->context);
+    cuStreamDestroy (f->stream);
+    cuCtxPopCurrent (NULL);
+    f->context = decoders;
+    cuCtxPushCurrent (f->context);
+    g_assert_cmpint (cuStreamCreate (&f->stream, CU_STREAM_DEFAULT), ==, CUDA_SUCCESS);
     cuCtxPopCurrent (NULL);
   }
 }
@@ -202,8 +233,14 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add ("/staging/stream/run", Fixture, NULL, set_up, test_stream, tear_down);
-  g_test_add ("/staging/stream/sent", Fixture, "yes", set_up, test_stream, tear_down);
+  for (guint how = 0; how < 8; how++) {
+    g_autofree char *path = g_strdup_printf ("/staging/stream/%s%s%s",
+        how & IS_SENT ? "sent" : "run", how & IS_OURS ? "-ours" : "",
+        how & IS_DEFAULT ? "-default" : "");
+
+    g_test_add (
+        path, Fixture, GUINT_TO_POINTER (how), set_up, test_stream, tear_down);
+  }
   g_test_add ("/staging/withdrawn", Fixture, NULL, set_up, test_withdrawn, tear_down);
   return g_test_run ();
 }

@@ -942,12 +942,16 @@ CUresult
 cuEventRecord (CUevent event, CUstream stream)
 {
   NOT_WHILE_CAPTURING ();
-  if (stream && stream->context != contexts[depth - 1])
-    return CUDA_ERROR_INVALID_HANDLE;
   event->at = now;
   event->point = (Point) { 0 };
-  if (!stream)
+  if (!stream || stream == CU_STREAM_LEGACY) { /* behind all that can be waited for so */
+    pthread_mutex_lock (&streams_lock);
+    run_all (CU_STREAM_NON_BLOCKING);
+    pthread_mutex_unlock (&streams_lock);
     return CUDA_SUCCESS;
+  }
+  if (stream->context != contexts[depth - 1])
+    return CUDA_ERROR_INVALID_HANDLE;
   pthread_mutex_lock (&streams_lock);
   event->point = point_of (stream);
   pthread_mutex_unlock (&streams_lock);

@@ -19,16 +19,24 @@
 #define MOCK_START_FULL 10 /* no memory for the driver itself */
 #define MOCK_CUDNN 11     /* cuDNN 9 */
 #define MOCK_CUDNN_8 12   /* what says it is cuDNN 8 */
+#define MOCK_CUDNN_CUDA_12 13 /* cuDNN 9 of CUDA 12 */
 
 #define EXPORT __attribute__ ((visibility ("default")))
 
-#if MOCK == MOCK_CUDNN || MOCK == MOCK_CUDNN_8
+#if MOCK == MOCK_CUDNN || MOCK == MOCK_CUDNN_8 || MOCK == MOCK_CUDNN_CUDA_12
 EXPORT size_t cudnnGetVersion (void);
+EXPORT size_t cudnnGetCudartVersion (void);
 
 size_t
 cudnnGetVersion (void)
 {
-  return MOCK == MOCK_CUDNN ? 91900 : 8907;
+  return MOCK == MOCK_CUDNN_8 ? 8907 : 91900;
+}
+
+size_t
+cudnnGetCudartVersion (void)
+{
+  return MOCK == MOCK_CUDNN_CUDA_12 ? 12080 : 13000;
 }
 #elif MOCK == MOCK_EMPTY
 EXPORT int mock_empty (void);
