@@ -24,7 +24,7 @@ dir=$work/gpu-bundle
 mkdir -p "$dir/bin" "$dir/lib" "$dir/module" "$dir/gst"
 
 for program in tests/test-layers tests/gpu-check tests/test-frames tests/bench-plan \
-  tests/bench-train train/classify; do
+  tests/bench-train tests/bench-load train/classify; do
   [ -x "$build/$program" ] || continue
   cp "$build/$program" "$dir/bin/"
 done
@@ -48,6 +48,8 @@ if [ -e "$build/gst/libgstclassify.so" ] && [ -n "$plugins" ] && [ -n "$launch" 
   done
   # frames in the device's memory, where GStreamer was built with it
   [ ! -e "$plugins/libgstnvcodec.so" ] || cp "$plugins/libgstnvcodec.so" "$dir/gst/"
+  mkdir "$dir/no-decoder"
+  cp "$build/tests/fake-cuda/libnvcuvid.so.1" "$dir/no-decoder/"
   cp "$launch" "$dir/bin/"
 fi
 

@@ -7,30 +7,41 @@
 # it was made with, an NVIDIA driver, and cuBLAS and cuDNN 9 of CUDA 12 or 13, where the
 # system has its libraries, in /usr/local/cuda*, or in Python's site-packages (nvidia/*/lib).
 #
-#   ./run.sh [FOLDER]
+#   ./run.sh [--only PART[,PART...]] [FOLDER]
 #   ./run.sh --rivals [OPTION...]     only the times beside PyTorch's (bench/gpu-rivals.py),
 #                                     which takes minutes to compile and needs h5py
 #
+# PART: check (models, layers, training), gst (frames and pipelines), times, load (64 streams),
+# sanitize (under NVIDIA's compute-sanitizer, where there is one); all of them without --only.
 # FOLDER: for the logs and table.txt, the times (default: results beside this file).
-# CLASSIFY_TEST_DEVICE: cuda (default) or cuda:N. The last line is
-# "N passed, N failed, N skipped"; status 0 if something passed and nothing failed.
+# CLASSIFY_TEST_DEVICE: cuda (default) or cuda:N. LIMIT: seconds that a program may take
+# (default 300). The last line is "N passed, N failed, N skipped"; status 0 if something passed
+# and nothing failed.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
 rivals=
-if [ "${1-}" = --rivals ]; then
-  rivals=yes
-  shift
-  options=$*
-  set --
-fi
+parts=check,gst,times,load,sanitize
+case ${1-} in
+  --rivals)
+    rivals=yes
+    shift
+    options=$*
+    set --
+    ;;
+  --only)
+    parts=${2?}
+    shift 2
+    ;;
+esac
 results=${1:-$here/results}
 mkdir -p "$results" && results=$(cd "$results" && pwd) || exit 1
-: "${CLASSIFY_TEST_DEVICE:=cuda}"
+: "${CLASSIFY_TEST_DEVICE:=cuda}" "${LIMIT:=300}"
 PATH=$PATH:/usr/local/cuda/bin # compute-sanitizer
 export CLASSIFY_TEST_DEVICE PATH
 
-# NVIDIA's libraries: the system's first, then a toolkit's, then those of Python's wheels
+# NVIDIA's libraries: those of LD_LIBRARY_PATH, then a toolkit's, then those of Python's wheels,
+# then the system's
 nvidia=
 for folder in /usr/local/cuda/lib64 /usr/local/cuda-*/lib64 \
   "${VIRTUAL_ENV:-/nonexistent}"/lib/python3*/site-packages/nvidia/*/lib \
@@ -40,13 +51,16 @@ for p in sys.path + site.getsitepackages() + [site.getusersitepackages()]: print
     done | sort -u | while read -r site; do ls -d "$site"/nvidia/*/lib 2>/dev/null; done); do
   [ -d "$folder" ] && nvidia=$nvidia${nvidia:+:}$folder
 done
-LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}${nvidia:+:$nvidia}
+libraries=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}${nvidia:+:$nvidia}
 CLASSIFY_BACKEND_PATH=$here/module
 CLASSIFY_TEST_ROOT=$here/data
 CLASSIFY_CUDA_CACHE=$results/cache
-export CLASSIFY_TEST_ROOT CLASSIFY_CUDA_CACHE LD_LIBRARY_PATH CLASSIFY_BACKEND_PATH
+export CLASSIFY_TEST_ROOT CLASSIFY_CUDA_CACHE CLASSIFY_BACKEND_PATH
 
 if [ -n "$rivals" ]; then
+  # Python's own libraries may be newer than ours: for our programs alone
+  CLASSIFY_BENCH_LIBRARIES=$libraries
+  export CLASSIFY_BENCH_LIBRARIES
   # shellcheck disable=SC2086
   python3 "$here/bench/gpu-rivals.py" "$here/bin" "$here/data/train/networks/dogs-vs-cats.json" \
     --device "$CLASSIFY_TEST_DEVICE" $options >"$results/rivals.md"
@@ -58,6 +72,16 @@ fi
 passed=0
 failed=0
 skipped=0
+has () { # PART
+  case ,$parts, in
+    *,"$1",*) true ;;
+    *) false ;;
+  esac
+}
+# PROGRAM ARGUMENT...: of the bundle
+ours () {
+  timeout -k 10 "$LIMIT" env LD_LIBRARY_PATH="$libraries" "$@"
+}
 # NAME COMMAND...: what prints TAP
 tap () {
   name=$1
@@ -75,6 +99,7 @@ tap () {
   elif [ $status -ne 0 ] && [ "$not" -eq 0 ]; then
     not=1 # it ended in the midst of a test
   fi
+  [ $status -ne 124 ] || echo "$name: more than $LIMIT seconds"
   passed=$((passed + ok - skip))
   skipped=$((skipped + skip))
   failed=$((failed + not))
@@ -96,48 +121,82 @@ skip () { # NAME WHY
   echo "== $1: skipped: $2"
   skipped=$((skipped + 1))
 }
+# What a tool of compute-sanitizer says of the whole back end. Of racecheck our own kernels
+# only; calls that libraries try and see fail are no errors.
+sanitize () { # TOOL
+  filter=
+  [ "$1" = memcheck ] || filter='--kernel-regex kns=nn_k_'
+  # shellcheck disable=SC2086
+  CLASSIFY_TEST_QUICK=1 CLASSIFY_CUDA_CACHE='' timeout -k 10 "$LIMIT" compute-sanitizer \
+    --tool "$1" $filter --target-processes all --report-api-errors no --error-exitcode 9 \
+    env LD_LIBRARY_PATH="$libraries" "$here/bin/gpu-check" || return 1
+  grep -q '^ok 1 ' "$results/$1.log" # it did not merely skip
+}
 
 {
   date -u
   uname -srm
   nvidia-smi -L 2>/dev/null || echo "no nvidia-smi"
-  "$here/bin/classify" devices 2>&1 || echo "no classify"
+  ours "$here/bin/classify" devices 2>&1 || echo "no classify"
 } | tee "$results/machine.txt"
 
-tap gpu-check "$here/bin/gpu-check"
-if grep -q '^1\.\.0 # SKIP' "$results/gpu-check.log"; then
-  for name in layers memcheck racecheck frames pipeline; do
-    skip $name "no device"
+if ! ours "$here/bin/gpu-check" -l >"$results/gpu-check.log" 2>&1 \
+  || grep -q '^1\.\.0 # SKIP' "$results/gpu-check.log"; then
+  for name in check gst times load sanitize; do
+    ! has $name || skip $name "no device: $(sed -n 's/^1\.\.0 # SKIP //p' "$results/gpu-check.log")"
   done
-else
-  tap layers "$here/bin/test-layers"
-  if command -v compute-sanitizer >/dev/null; then
-    for tool in memcheck racecheck; do
-      plain $tool env CLASSIFY_TEST_QUICK=1 compute-sanitizer --tool $tool --error-exitcode 9 \
-        "$here/bin/gpu-check"
-    done
-  else
-    skip memcheck "no compute-sanitizer here"
-    skip racecheck "no compute-sanitizer here"
-  fi
-  if [ -x "$here/bin/gst-launch-1.0" ]; then
-    GST_PLUGIN_SYSTEM_PATH= GST_PLUGIN_PATH=$here/gst GST_REGISTRY=$results/registry.bin \
-      GST_REGISTRY_FORK=no GST_DEBUG_NO_COLOR=1
-    export GST_PLUGIN_SYSTEM_PATH GST_PLUGIN_PATH GST_REGISTRY GST_REGISTRY_FORK GST_DEBUG_NO_COLOR
-    tap frames "$here/bin/test-frames"
+  parts=
+fi
+if has check; then
+  tap gpu-check ours "$here/bin/gpu-check" -s /gpu/times
+  tap layers ours "$here/bin/test-layers"
+fi
+if has times; then
+  tap times ours "$here/bin/gpu-check" -p /gpu/times
+fi
+if { has gst || has load; } && [ ! -x "$here/bin/gst-launch-1.0" ]; then
+  skip gst "the bundle has no GStreamer"
+elif has gst || has load; then
+  GST_PLUGIN_SYSTEM_PATH= GST_PLUGIN_PATH=$here/gst GST_REGISTRY=$results/registry.bin \
+    GST_REGISTRY_FORK=no GST_DEBUG_NO_COLOR=1
+  export GST_PLUGIN_SYSTEM_PATH GST_PLUGIN_PATH GST_REGISTRY GST_REGISTRY_FORK GST_DEBUG_NO_COLOR
+  # cudaupload comes with the video decoder's library or not at all: one that decodes nothing
+  # where the driver was installed without
+  PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -q 'libnvcuvid\.so\.1' \
+    || libraries=$libraries:$here/no-decoder
+  if has gst; then
+    tap frames ours "$here/bin/test-frames"
     GST_DEBUG=videoclassify:4
     export GST_DEBUG
-    plain pipeline "$here/bin/gst-launch-1.0" -m videotestsrc num-buffers="${FRAMES:-300}" \
+    plain pipeline ours "$here/bin/gst-launch-1.0" -m videotestsrc num-buffers="${FRAMES:-300}" \
       ! video/x-raw,format=NV12,width=1280,height=720 \
       ! videoclassify model="$here/data/pipelines/models/cats-dogs.h5" \
       device="$CLASSIFY_TEST_DEVICE" ! fakesink
+    unset GST_DEBUG
+  fi
+  if has load; then
+    plain load ours "$here/bin/bench-load" "$here/data/pipelines/models/cats-dogs.h5" \
+      "${SECONDS_OF_LOAD:-20}" "${STREAMS:-64}" "$CLASSIFY_TEST_DEVICE"
+  fi
+fi
+if has sanitize; then
+  if ! command -v compute-sanitizer >/dev/null; then
+    skip memcheck "no compute-sanitizer here"
+    skip racecheck "no compute-sanitizer here"
+  elif compute-sanitizer --target-processes all env LD_LIBRARY_PATH="$libraries" \
+    "$here/bin/classify" devices 2>&1 | grep -q 'not supported'; then
+    skip memcheck "compute-sanitizer does not support this device"
+    skip racecheck "compute-sanitizer does not support this device"
   else
-    skip frames "the bundle has no GStreamer"
-    skip pipeline "the bundle has no GStreamer"
+    plain memcheck sanitize memcheck
+    plain racecheck sanitize racecheck
   fi
 fi
 
-grep -h '^# time ' "$results"/*.log 2>/dev/null | sed 's/^# time //' >"$results/table.txt"
+{
+  grep -h '^# time ' "$results"/*.log 2>/dev/null | sed 's/^# time //'
+  grep -h '^{' "$results/load.log" 2>/dev/null
+} >"$results/table.txt"
 cat "$results/table.txt"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

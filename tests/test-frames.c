@@ -23,6 +23,7 @@ static const char network[]
       " \"activation\": \"softmax\"}}]}}";
 
 static char *model_path;
+static const char *gpu; /* $CLASSIFY_TEST_DEVICE */
 
 static void
 write_model (NnResize resize, NnAspect aspect)
@@ -172,7 +173,7 @@ compare (
 
   g_assert_cmpuint (run ("cpu", properties, format, width, height, expected), ==, 0);
   g_assert_cmpuint (
-      run ("cuda", properties, format, width, height, got), ==, on_device ? N_FRAMES : 0);
+      run (gpu, properties, format, width, height, got), ==, on_device ? N_FRAMES : 0);
   for (guint i = 0; i < N_FRAMES; i++)
     for (guint k = 0; k < 4; k++)
       g_assert_cmpfloat_with_epsilon (got[i][k], expected[i][k], 2e-6);
@@ -231,9 +232,9 @@ check_mixed (const char *front)
   gst_video_info_set_format (&info, GST_VIDEO_FORMAT_RGB, 40, 30);
   for (guint i = 0; i < 2; i++) {
     g_autofree char *line
-        = g_strdup_printf ("%svideoclassify name=c mode=async device=cuda precision=fp32 "
+        = g_strdup_printf ("%svideoclassify name=c mode=async device=%s precision=fp32 "
                            "model=\"%s\" batch-size=2 batch-timeout=500000000 change-threshold=%s",
-            i ? "" : front, model_path, i ? "1e-9" : "0");
+            i ? "" : front, gpu, model_path, i ? "1e-9" : "0");
 
     h[i] = gst_harness_new_parse (line);
     c[i] = get_element (h[i]);
@@ -306,9 +307,9 @@ test_sent_ahead (void)
   int n_before;
 
   write_model (NN_RESIZE_AREA, NN_ASPECT_STRETCH);
-  line = g_strdup_printf ("videoclassify name=c mode=async device=cuda precision=fp32 "
+  line = g_strdup_printf ("videoclassify name=c mode=async device=%s precision=fp32 "
                           "tta=crops10 model=\"%s\"",
-      model_path);
+      gpu, model_path);
   h = gst_harness_new_parse (line);
   gst_video_info_set_format (&info, GST_VIDEO_FORMAT_RGB, 640, 480);
   gst_harness_set_src_caps_str (h, "video/x-raw,format=RGB,width=640,height=480,framerate=25/1");
@@ -421,7 +422,7 @@ test_memory_formats (void)
     write_model (resizes[r], (NnAspect)r);
     for (guint f = 0; f < G_N_ELEMENTS (formats); f++)
       if (formats[f] != GST_VIDEO_FORMAT_GRAY8) /* which cudaupload does not take */
-        compare_uploaded ("cuda", "", formats[f], 54, 32, TRUE);
+        compare_uploaded (gpu, "", formats[f], 54, 32, TRUE);
   }
 }
 
@@ -433,11 +434,11 @@ test_memory_properties (void)
 
   write_model (NN_RESIZE_AREA, NN_ASPECT_LETTERBOX);
   for (guint i = 0; i < G_N_ELEMENTS (properties); i++)
-    compare_uploaded ("cuda", properties[i], GST_VIDEO_FORMAT_NV12, 64, 48, TRUE);
-  compare_async (UPLOAD, "cuda", "tta=flip crop=\"11,7,30,19\"", GST_VIDEO_FORMAT_NV12, 64, 48);
+    compare_uploaded (gpu, properties[i], GST_VIDEO_FORMAT_NV12, 64, 48, TRUE);
+  compare_async (UPLOAD, gpu, "tta=flip crop=\"11,7,30,19\"", GST_VIDEO_FORMAT_NV12, 64, 48);
   /* a pool's memory, which belongs to no context */
   g_setenv ("FAKE_CUDA_POOL", "1", TRUE);
-  compare_uploaded ("cuda", "", GST_VIDEO_FORMAT_NV12, 64, 48, TRUE);
+  compare_uploaded (gpu, "", GST_VIDEO_FORMAT_NV12, 64, 48, TRUE);
   g_unsetenv ("FAKE_CUDA_POOL");
 }
 
@@ -450,7 +451,7 @@ test_memory_downloads (void)
 
   write_model (NN_RESIZE_BILINEAR, NN_ASPECT_STRETCH);
   for (guint i = 0; i < G_N_ELEMENTS (properties); i++)
-    compare_uploaded ("cuda", properties[i], GST_VIDEO_FORMAT_I420, 64, 48, FALSE);
+    compare_uploaded (gpu, properties[i], GST_VIDEO_FORMAT_I420, 64, 48, FALSE);
   compare_uploaded ("cpu", "", GST_VIDEO_FORMAT_RGBx, 64, 48, FALSE);
   if (n_downloads >= 0)
     g_assert_cmpint (count_downloads (), >, n_downloads);
@@ -513,19 +514,19 @@ static void
 test_memory_context (void)
 {
   write_model (NN_RESIZE_BILINEAR, NN_ASPECT_STRETCH);
-  g_assert_cmpint (count_peer_copies (UPLOAD, "cuda"), ==, 0);
+  g_assert_cmpint (count_peer_copies (UPLOAD, gpu), ==, 0);
   g_assert_cmpint (count_peer_copies (UPLOAD, "auto"), ==, 0);
   app_context = make_context (0);
-  g_assert_cmpint (count_peer_copies (UPLOAD, "cuda"), ==, 0);
+  g_assert_cmpint (count_peer_copies (UPLOAD, gpu), ==, 0);
   g_assert_cmpint (count_peer_copies (UPLOAD, "cuda:0"), ==, 0);
   g_clear_pointer (&app_context, gst_context_unref);
   if (count_downloads () < 0) /* the stand-in has two devices */
     return;
   g_assert_cmpint (count_peer_copies (UPLOAD, "cuda:1"), ==, 0);
   /* planes are read where they are, but for those of a pool */
-  g_assert_cmpint (count_copies ("fake_cuda_count_row_copies", UPLOAD, "cuda"), ==, 0);
+  g_assert_cmpint (count_copies ("fake_cuda_count_row_copies", UPLOAD, gpu), ==, 0);
   g_setenv ("FAKE_CUDA_POOL", "1", TRUE);
-  g_assert_cmpint (count_copies ("fake_cuda_count_row_copies", UPLOAD, "cuda"), ==, 2 * N_FRAMES);
+  g_assert_cmpint (count_copies ("fake_cuda_count_row_copies", UPLOAD, gpu), ==, 2 * N_FRAMES);
   g_unsetenv ("FAKE_CUDA_POOL");
   app_context = make_context (1);
   g_assert_cmpint (count_peer_copies (UPLOAD, "auto"), ==, 0);
@@ -563,7 +564,7 @@ test_memory_shared (void)
 
   write_model (NN_RESIZE_BILINEAR, NN_ASPECT_STRETCH);
   classify = g_strdup_printf ("videoclassify name=c model=\"%s\"", model_path);
-  line = g_strdup_printf (UPLOAD "%s device=cuda", classify);
+  line = g_strdup_printf (UPLOAD "%s device=%s", classify, gpu);
   on_cpu = g_strdup_printf ("%s device=cpu", classify);
   h[0] = gst_harness_new_parse (line);
   h[1] = gst_harness_new_parse (line);
@@ -615,7 +616,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   dir = g_dir_make_tmp ("classify-test-XXXXXX", NULL);
   model_path = g_build_filename (dir, "model.h5", NULL);
-  if (g_getenv ("CLASSIFY_TEST_DEVICE")) {
+  gpu = g_getenv ("CLASSIFY_TEST_DEVICE");
+  if (gpu) {
     g_test_add_func ("/frames/device/formats", test_formats);
     g_test_add_func ("/frames/device/properties", test_properties);
     g_test_add_func ("/frames/device/mixed", test_mixed);

@@ -36,12 +36,18 @@ import rivals  # noqa: E402
 TOLERANCE = {"fp32": 1e-4, "tf32": 5e-3, "fp16": 2e-2, "bf16": 5e-2}
 
 
+def our_env():
+    """Libraries of a bundle are for our programs alone: Python's may be newer."""
+    libraries = os.environ.get("CLASSIFY_BENCH_LIBRARIES")
+    return {**os.environ, "LD_LIBRARY_PATH": libraries} if libraries else None
+
+
 class Served:
     """One of our programs, answering "run N" with N times in microseconds."""
 
     def __init__(self, program, *options, folder=None):
         self.process = subprocess.Popen(
-            [os.path.abspath(program), *options, "--serve"], cwd=folder, text=True,
+            [os.path.abspath(program), *options, "--serve"], cwd=folder, text=True, env=our_env(),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, line):
@@ -94,6 +100,7 @@ def print_times(first, times, batch):
 # --- inference
 
 def inference(args, model, precision, batch):
+    torch._dynamo.reset()  # else what it has learnt of other batches makes this one dynamic
     dtype = set_precision(precision)
     layers, shape = rivals.read_model(model)
     x = np.random.default_rng(1).random([batch] + shape, np.float32)
@@ -113,7 +120,7 @@ def inference(args, model, precision, batch):
     ready = host.to(args.device, dtype)
     models = {"torch": module}
     if not args.no_compile:
-        models["torch compile"] = torch.compile(module, mode="max-autotune")
+        models["torch compile"] = torch.compile(module, mode="max-autotune", dynamic=False)
 
     def side(run, is_ready):
         def call():
@@ -156,6 +163,7 @@ def draw_affine(n, device):
 
 
 def training(args, model, precision):
+    torch._dynamo.reset()
     dtype = set_precision(precision)
     layers, shape = rivals.read_model(model)
     pictures = torch.randint(0, 256, [64, shape[2], shape[0], shape[1]], dtype=torch.uint8).to(
@@ -179,7 +187,8 @@ def training(args, model, precision):
                 logits = module(x)
             return torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), y)
 
-        run = torch.compile(forward, mode="max-autotune") if compiled else forward
+        run = (torch.compile(forward, mode="max-autotune", dynamic=False) if compiled
+               else forward)
 
         def step():
             optimizer.zero_grad(set_to_none=True)
@@ -224,7 +233,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         model = os.path.join(folder, "model.h5")
         subprocess.run([os.path.join(args.programs, "bench-plan"), args.network, "--save", model],
-                       check=True)
+                       check=True, env=our_env())
         for precision in args.precisions.split(","):
             for batch in args.batches.split(","):
                 inference(args, model, precision, int(batch))
