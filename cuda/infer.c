@@ -578,6 +578,13 @@ run_stage (NnCudaInfer *infer, const Stage *stage, guint size, float *dst, GErro
   }
 }
 
+/* Whether the input is made in front of the graph. */
+static gboolean
+is_sampled (NnCudaWay way)
+{
+  return way == NN_CUDA_FROM_PACKS || way == NN_CUDA_MEANS_FROM_PACKS;
+}
+
 /* What the first stage does to the input, where the kernel that makes samples can do it. */
 static const NnFinishArgs *
 first_finish (const NnCudaInfer *infer)
@@ -615,18 +622,14 @@ record (gpointer data, GError **error)
   const guint n = infer->sizes[infer->size], n_stages = infer->stages->len;
   const gsize in = nn_cuda_count (&infer->params->model->layers[0].out_shape);
   const gboolean has_means = infer->way >= NN_CUDA_MEANS_FROM_PACKS;
-  const NnFinishArgs *first
-      = infer->way == NN_CUDA_FROM_PACKS || infer->way == NN_CUDA_MEANS_FROM_PACKS
-      ? first_finish (infer)
-      : NULL;
+  const NnFinishArgs *first = is_sampled (infer->way) ? first_finish (infer) : NULL;
   gboolean is_there = FALSE;
 
   if (infer->way == NN_CUDA_FROM_HOST
       && !nn_cuda_upload (
           infer->c, options->input, options->host_input, n * in * sizeof (float), error))
     return FALSE;
-  if (infer->way >= NN_CUDA_FROM_PACKS
-      && !nn_cuda_packs_record (options->packs, infer->way, n, first, error))
+  if (infer->way == NN_CUDA_DRAWS_FROM_PACKS && !nn_cuda_packs_record (options->packs, n, error))
     return FALSE;
   for (guint i = first ? 1 : 0; i < n_stages; i++) {
     const Stage *stage = infer->stages->pdata[i];
@@ -697,6 +700,9 @@ nn_cuda_infer_run (NnCudaInfer *infer, NnCudaWay way, guint n, GError **error)
     size++;
   infer->size = size;
   infer->way = way;
+  if (is_sampled (way)
+      && !nn_cuda_packs_launch (infer->options.packs, way, n, first_finish (infer), error))
+    return FALSE;
   return infer->graphs[way][size]
       ? NN_CU (cuGraphLaunch, NN_ERROR_RUN, error, infer->graphs[way][size], infer->c->stream)
       : record (infer, error);

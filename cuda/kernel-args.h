@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "nn/augment-math.h"
+#include "nn/pack-math.h"
 #include "nn/views-math.h"
 
 #define NN_BLOCK 256      /* threads of a block */
@@ -194,8 +195,11 @@ typedef struct
 typedef struct
 {
   const void *pack;
-  uint32_t sample; /* of the pack's */
+  uint32_t sample;      /* of the pack's */
+  NnPackRows planes[3]; /* in place of the header's */
 } NnSampleEntry;
+
+#define NN_FEW_SAMPLES 16
 
 /* All samples of a batch, normalised: a thread a pixel. Samples without a pack stay as they are.
  * Channels beyond `channels`, up to `stride`, are 0 before and after. */
@@ -203,11 +207,12 @@ typedef struct
 {
   uint32_t count; /* samples * pixels */
   uint32_t channels, stride;
-  NnDivisor columns, pixels; /* of the input; pixels: rows * columns */
-  const NnSampleEntry *entries;
+  NnDivisor columns, pixels;    /* of the input; pixels: rows * columns */
+  const NnSampleEntry *entries; /* NULL: few */
   NnNorm norm;
   void *dst;
   NnType dst_type;
+  NnSampleEntry few[NN_FEW_SAMPLES]; /* which need no way to the device of their own */
 } NnSampleArgs;
 
 /* The pictures that a batch's draws are of, in bytes, one after the other. */

@@ -124,7 +124,8 @@ static inline NN_HOST_DEVICE void
 nn_k_sample_at (const NnSampleArgs *a, uint32_t i)
 {
   uint32_t pixel = i, column;
-  const NnSampleEntry *entry = &a->entries[nn_divide_off (&a->pixels, &pixel)];
+  const uint32_t sample = nn_divide_off (&a->pixels, &pixel);
+  const NnSampleEntry *entry = a->entries ? &a->entries[sample] : &a->few[sample];
   const uint32_t element = pixel * a->channels;
   float x[NN_MAX_LANES] = { 0 };
 
@@ -132,17 +133,16 @@ nn_k_sample_at (const NnSampleArgs *a, uint32_t i)
     return;
   column = pixel;
   pixel = nn_divide_off (&a->columns, &column); /* the row */
-  nn_pack_pixel ((const uint8_t *) entry->pack, entry->sample, column, pixel, x);
-  for (uint32_t ch = 0; ch < 3; ch++)
-    if (ch < a->channels)
-      x[ch] = nn_normalize (&a->norm, element + ch, x[ch]);
+  nn_pack_pixel (
+      (const uint8_t *) entry->pack, entry->planes, entry->sample, column, pixel, x);
+  NN_EACH_CHANNEL (a, ch)
+    x[ch] = nn_normalize (&a->norm, element + ch, x[ch]);
   if (a->stride == 8) {
     nn_store_lanes (a->dst, a->dst_type, (uint64_t) i * 8, 8, x);
     return;
   }
-  for (uint32_t ch = 0; ch < 3; ch++)
-    if (ch < a->channels)
-      nn_store (a->dst, a->dst_type, (uint64_t) i * a->stride + ch, x[ch]);
+  NN_EACH_CHANNEL (a, ch)
+    nn_store (a->dst, a->dst_type, (uint64_t) i * a->stride + ch, x[ch]);
 }
 
 static inline NN_HOST_DEVICE void
@@ -155,9 +155,9 @@ nn_k_picture_at (const NnPictureArgs *a, uint32_t i)
 
   if (!pack)
     return;
-  nn_pack_bytes (pack, nn_pack_get_sample (pack, entry->sample), pixel % a->columns,
-      pixel / a->columns, bytes);
-  for (uint32_t ch = 0; ch < a->channels; ch++)
+  nn_pack_bytes (pack, entry->planes, nn_pack_get_sample (pack, entry->sample),
+      pixel % a->columns, pixel / a->columns, bytes);
+  NN_EACH_CHANNEL (a, ch)
     a->dst[(uint64_t) i * a->channels + ch] = bytes[ch];
 }
 

@@ -24,15 +24,27 @@ nn_cuda_packs_init (NnCudaPacks *packs, NnCudaContext *c, guint batch, const NnS
   packs->draws = (NnAugmentEntry *) (gpointer) packs->table;
   packs->entries = (NnSampleEntry *) (gpointer) (packs->table + draws);
   packs->groups = (NnViewGroup *) (gpointer) (packs->table + draws + entries);
+  packs->device_entries = (const NnSampleEntry *) (gpointer) (packs->device + draws);
   packs->device_groups = (const NnViewGroup *) (gpointer) (packs->device + draws + entries);
   packs->sample = (NnSampleArgs) { .channels = (guint32) shape->dims[2],
     .stride = (guint32) shape->dims[2],
     .columns = nn_divisor ((guint32) shape->dims[1]),
     .pixels = nn_divisor ((guint32) (shape->dims[0] * shape->dims[1])),
-    .entries = (const NnSampleEntry *) (gpointer) (packs->device + draws),
     .norm = { NULL, NULL, 1, 1 },
     .dst = input };
   return TRUE;
+}
+
+/* @sample: of the pack's */
+static NnSampleEntry
+entry_of (const NnPack *pack, guint sample)
+{
+  const NnCudaStaging *staging = pack->staging->handle;
+  const NnPackHeader *header = (const NnPackHeader *) (gconstpointer) staging->host;
+  NnSampleEntry entry = { .pack = staging->memory, .sample = sample };
+
+  memcpy (entry.planes, header->planes, sizeof entry.planes);
+  return entry;
 }
 
 static gsize
@@ -84,7 +96,7 @@ put_draws (NnCudaPacks *packs, const NnPack *pack, guint n, guint *n_pictures, G
     packs->draws[n + s].picture += *n_pictures - first;
   }
   for (guint64 p = first; p < end; p++)
-    packs->entries[(*n_pictures)++] = (NnSampleEntry) { staging->memory, (guint32) p };
+    packs->entries[(*n_pictures)++] = entry_of (pack, (guint) p);
   return TRUE;
 }
 
@@ -113,7 +125,7 @@ nn_cuda_packs_put (NnCudaPacks *packs, const NnPack *list, guint n_packs, guint 
       *way = NN_CUDA_DRAWS_FROM_PACKS;
     } else {
       for (guint s = 0; s < pack->n; s++)
-        packs->entries[*n + s] = (NnSampleEntry) { staging->memory, pack->first + s };
+        packs->entries[*n + s] = entry_of (pack, pack->first + s);
       if (views > 1)
         *way = NN_CUDA_MEANS_FROM_PACKS;
     }
@@ -131,7 +143,7 @@ record_draws (const NnCudaPacks *packs, guint n, GError **error)
     .columns = form->source_columns,
     .pixels = form->source_rows * form->source_columns,
     .channels = form->channels,
-    .entries = packs->sample.entries,
+    .entries = packs->device_entries,
     .dst = packs->pictures };
   NnAugmentArgs augment = packs->augment;
 
@@ -142,20 +154,36 @@ record_draws (const NnCudaPacks *packs, guint n, GError **error)
       && nn_k_augment_wholes_launch (packs->c, &augment, error);
 }
 
+static gboolean
+upload_table (const NnCudaPacks *packs, GError **error)
+{
+  return nn_cuda_upload (packs->c, packs->device, packs->table, packs->table_size, error);
+}
+
 gboolean
-nn_cuda_packs_record (const NnCudaPacks *packs, NnCudaWay way, guint n,
+nn_cuda_packs_record (const NnCudaPacks *packs, guint n, GError **error)
+{
+  return upload_table (packs, error) && record_draws (packs, n, error);
+}
+
+gboolean
+nn_cuda_packs_launch (const NnCudaPacks *packs, NnCudaWay way, guint n,
     const NnFinishArgs *finish, GError **error)
 {
+  const gboolean is_uploaded = way == NN_CUDA_MEANS_FROM_PACKS || n > NN_FEW_SAMPLES;
   NnSampleArgs sample = packs->sample;
 
   sample.count = n * sample.pixels.by;
+  if (is_uploaded)
+    sample.entries = packs->device_entries;
+  else
+    memcpy (sample.few, packs->entries, n * sizeof *packs->entries);
   if (finish) {
     sample.norm = finish->norm;
     sample.stride = finish->dst_stride;
     sample.dst = finish->dst;
     sample.dst_type = finish->dst_type;
   }
-  return nn_cuda_upload (packs->c, packs->device, packs->table, packs->table_size, error)
-      && (way == NN_CUDA_DRAWS_FROM_PACKS ? record_draws (packs, n, error)
-                                          : nn_k_sample_launch (packs->c, &sample, error));
+  return (!is_uploaded || upload_table (packs, error))
+      && nn_k_sample_launch (packs->c, &sample, error);
 }

@@ -58,6 +58,7 @@ typedef struct
   NnSampleEntry *entries; /* in the table: batch of each. Of draws: the pictures */
   NnViewGroup *groups;
   NnAugmentEntry *draws;
+  const NnSampleEntry *device_entries;
   const NnViewGroup *device_groups;
   NnAugmentArgs augment; /* from the first drawn pack on, but for the counts */
   guint8 *pictures;      /* room for the batch's */
@@ -70,10 +71,12 @@ gboolean nn_cuda_packs_init (NnCudaPacks *packs, NnCudaContext *c, guint batch,
  * at most the batch; *@way: whether means are wanted. Allocates at the first drawn pack. */
 gboolean nn_cuda_packs_put (NnCudaPacks *packs, const NnPack *list, guint n_packs, guint *n,
     NnCudaWay *way, GError **error);
-/* Puts the table's upload and one launch for @n samples, three for draws, into the stream.
- * @finish: NULL, or what is done to the samples (but not to draws) on their way, a
- * normalisation and a cast alone, in place of the input then. */
-gboolean nn_cuda_packs_record (const NnCudaPacks *packs, NnCudaWay way, guint n,
+/* Puts the table's upload and the launches for @n draws into the stream: part of a graph. */
+gboolean nn_cuda_packs_record (const NnCudaPacks *packs, guint n, GError **error);
+/* The launch for @n samples that are no draws, in front of a graph: while it runs the graph is on
+ * its way, and few samples need no table on the device. @finish: NULL, or what is done to the
+ * samples on their way, a normalisation and a cast alone, in place of the input then. */
+gboolean nn_cuda_packs_launch (const NnCudaPacks *packs, NnCudaWay way, guint n,
     const NnFinishArgs *finish, GError **error);
 
 /* Inference: the layers fused into stages, captured as a graph for each of a few batch

@@ -29,6 +29,7 @@ free_memory (NnCudaStaging *staging)
     nn_api.cuMemFree (address (staging->memory));
   staging->host = staging->memory = NULL;
   staging->host_size = staging->size = 0;
+  staging->tables_id = 0;
 }
 
 void
@@ -41,6 +42,8 @@ nn_cuda_staging_free (gpointer data)
     free_memory (staging);
     if (staging->arrived)
       nn_api.cuEventDestroy (staging->arrived);
+    if (staging->written)
+      nn_api.cuEventDestroy (staging->written);
     if (staging->stream)
       nn_api.cuStreamDestroy (staging->stream);
     nn_cuda_leave ();
@@ -89,28 +92,31 @@ nn_cuda_staging_reserve (gpointer data, gsize host_size, gsize size, GError **er
   return ok ? staging->host : NULL;
 }
 
-/* Has @stream wait for what is in @other of @context now. */
+/* Has @stream wait for what is in @other of @context now. The event is kept for the next frame. */
 static gboolean
-follow_in (CUstream stream, CUstream other, CUcontext context, GError **error)
+follow_in (
+    NnCudaStaging *staging, CUstream stream, CUstream other, CUcontext context, GError **error)
 {
   const int code = NN_ERROR_RUN;
-  CUevent event = NULL;
   gboolean ok;
 
   if (!NN_CU (cuCtxPushCurrent, code, error, context))
     return FALSE;
-  ok = NN_CU (cuEventCreate, code, error, &event, CU_EVENT_DISABLE_TIMING)
-      && NN_CU (cuEventRecord, code, error, event, other);
+  if (staging->written && staging->writer != context) {
+    nn_api.cuEventDestroy (staging->written);
+    staging->written = NULL;
+  }
+  staging->writer = context;
+  ok = (staging->written
+           || NN_CU (cuEventCreate, code, error, &staging->written, CU_EVENT_DISABLE_TIMING))
+      && NN_CU (cuEventRecord, code, error, staging->written, other);
   nn_cuda_leave ();
-  ok = ok && NN_CU (cuStreamWaitEvent, code, error, stream, event, 0);
-  if (event)
-    nn_api.cuEventDestroy (event);
-  return ok;
+  return ok && NN_CU (cuStreamWaitEvent, code, error, stream, staging->written, 0);
 }
 
 /* Has @stream wait for who writes to the planes, in a stream of another context perhaps. */
 static gboolean
-follow (const NnCudaStaging *staging, const NnPack *pack, CUcontext there, CUstream stream,
+follow (NnCudaStaging *staging, const NnPack *pack, CUcontext there, CUstream stream,
     GError **error)
 {
   const CUstream other = pack->stream;
@@ -119,7 +125,7 @@ follow (const NnCudaStaging *staging, const NnPack *pack, CUcontext there, CUstr
   /* the default one is that of the context in which it is said */
   if (other != CU_STREAM_LEGACY && !NN_CU (cuStreamGetCtx, NN_ERROR_RUN, error, other, &context))
     return FALSE;
-  return follow_in (stream, other, context, error);
+  return follow_in (staging, stream, other, context, error);
 }
 
 /* In which context a plane lies. NULL: in none; memory of a pool belongs to a device only. */
@@ -170,13 +176,15 @@ fetch_plane (const NnCudaStaging *staging, const NnPackPlane *plane, CUcontext t
                : NN_CU (cuMemcpy2DAsync, NN_ERROR_RUN, error, &copy, stream);
 }
 
-/* Planes that lie in our context are read where they are. */
+/* Planes that lie in our context are read where they are; tables that are there stay. */
 static gboolean
 transfer (NnCudaStaging *staging, const NnPack *pack, CUstream stream, GError **error)
 {
   NnPackHeader *header = (NnPackHeader *) (gpointer) staging->host;
+  const gboolean is_known = pack->planes && pack->tables_id == staging->tables_id;
   CUcontext contexts[G_N_ELEMENTS (header->planes)];
 
+  staging->tables_id = 0;
   for (guint p = 0; p < pack->n_planes; p++) {
     const NnPackPlane *plane = &pack->planes[p];
 
@@ -185,15 +193,17 @@ transfer (NnCudaStaging *staging, const NnPack *pack, CUstream stream, GError **
       header->planes[plane->number] = (NnPackRows) {
         (guintptr) plane->rows - (guintptr) staging->memory, (guint32) plane->pitch };
   }
-  if (!NN_CU (cuMemcpyHtoDAsync, NN_ERROR_RUN, error, address (staging->memory), staging->host,
-          pack->planes ? pack->tables_size : pack->size, stream)
-      || (pack->stream && pack->n_planes > 0
-          && !follow (staging, pack, contexts[0], stream, error)))
+  if (!is_known
+      && !NN_CU (cuMemcpyHtoDAsync, NN_ERROR_RUN, error, address (staging->memory), staging->host,
+          pack->planes ? pack->tables_size : pack->size, stream))
+    return FALSE;
+  if (pack->stream && pack->n_planes > 0 && !follow (staging, pack, contexts[0], stream, error))
     return FALSE;
   for (guint p = 0; p < pack->n_planes; p++)
     if (contexts[p] != staging->device->context
         && !fetch_plane (staging, &pack->planes[p], contexts[p], stream, error))
       return FALSE;
+  staging->tables_id = pack->planes ? pack->tables_id : 0;
   return TRUE;
 }
 

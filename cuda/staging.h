@@ -13,9 +13,12 @@ typedef struct
   const NnCudaDevice *device;
   guint8 *host, *memory; /* memory: on the device */
   gsize host_size, size; /* that there is room for */
+  guint64 tables_id;     /* of those that are there; 0: none */
   CUstream stream;       /* both from the first nn_cuda_staging_send() on */
   CUevent arrived;
   gboolean is_sent;
+  CUevent written; /* by who makes frames, in `writer`'s context */
+  CUcontext writer;
   CUstream put; /* that the transfer was put into instead */
 } NnCudaStaging;
 

@@ -146,6 +146,7 @@ typedef struct
   const NnPackPlane *planes; /* NULL: the host's memory has all */
   guint n_planes;
   gsize tables_size; /* with planes: what the host's memory has, the tables in front of them */
+  guint64 tables_id; /* ... the same ones as those of other packs with this number */
   gpointer stream;   /* with planes: the driver's that writes to them; NULL: they are there.
                       * CUDA's default one: CU_STREAM_LEGACY */
 } NnPack;

@@ -280,6 +280,19 @@ place_planes (NnPacker *packer, NnPackHeader *header)
   }
 }
 
+static guint64
+new_id (void)
+{
+  static GMutex lock;
+  static guint64 last;
+  guint64 id;
+
+  g_mutex_lock (&lock);
+  id = ++last;
+  g_mutex_unlock (&lock);
+  return id;
+}
+
 static void
 build (NnPacker *packer, const NnViews *views, NnViewSampler *const *samplers, guint n_rects,
     guint n_views)
@@ -288,7 +301,7 @@ build (NnPacker *packer, const NnViews *views, NnViewSampler *const *samplers, g
   NnPackDraws draws = { .n = 0 };
   const gboolean is_drawn = nn_views_get_draws (views, &draws.form, entries, n_views);
   const guint per_rect = is_drawn ? 1 : n_views, n = n_rects * per_rect;
-  NnPackHeader header = { .n_samples = n };
+  NnPackHeader header = { .id = new_id (), .n_samples = n };
   g_autoptr (GByteArray) block = g_byte_array_new ();
   g_autofree const NnSampler **unique = g_new (const NnSampler *, n);
   g_autofree guint32 *geometries = g_new (guint32, n);
@@ -416,6 +429,7 @@ nn_packer_describe (const NnPacker *packer, const NnImagePlanes *src, guint8 *ds
 {
   g_return_if_fail (packer->layout == NN_PACK_SPANS);
   memcpy (dst, packer->tables, packer->n_tables);
+  pack->tables_id = ((const NnPackHeader *) (gconstpointer) packer->tables)->id;
   pack->size = packer->size;
   pack->tables_size = packer->n_tables;
   pack->planes = planes;

@@ -11,8 +11,8 @@
 #include "nn/augment-math.h"
 #include "nn/pixel-math.h"
 
-/* The rows of a plane. Rows that lie elsewhere in a device's memory have an offset, too: what has
- * to be added to the pack's address, modulo 2^64. */
+/* The rows of a plane, which may lie elsewhere in a device's memory: added to the pack's address
+ * modulo 2^64. */
 typedef struct
 {
   uint64_t offset;
@@ -21,6 +21,7 @@ typedef struct
 
 typedef struct
 {
+  uint64_t id; /* of the tables: no others of the process have it. Not 0 */
   uint32_t n_samples, samples; /* NnPackSample, n_samples of them */
   uint32_t draws; /* 0, or NnPackDraws: the samples are pictures in bytes, to be drawn from */
   NnPackRows planes[3];
@@ -169,10 +170,10 @@ nn_pack_area (const uint8_t *pack, const NnPackGeometry *g, const NnPackComponen
 }
 
 static inline NN_HOST_DEVICE float
-nn_pack_component (const uint8_t *pack, const NnPackGeometry *g, const NnPackComponent *c,
-    uint32_t x, uint32_t y)
+nn_pack_component (const uint8_t *pack, const NnPackRows planes[3], const NnPackGeometry *g,
+    const NnPackComponent *c, uint32_t x, uint32_t y)
 {
-  const NnPackRows *plane = &((const NnPackHeader *) pack)->planes[c->plane];
+  const NnPackRows *plane = &planes[c->plane];
   const uint8_t *pixels = (const uint8_t *) ((uintptr_t) pack + (uintptr_t) plane->offset);
   const uint32_t stride = plane->stride;
 
@@ -191,10 +192,10 @@ nn_pack_get_sample (const uint8_t *pack, uint32_t sample)
   return (const NnPackSample *) (pack + ((const NnPackHeader *) pack)->samples) + sample;
 }
 
-/* All channels of pixel (@x, @y) of sample @s. */
+/* All channels of pixel (@x, @y) of sample @s. @planes: the header's, or where they are instead. */
 static inline NN_HOST_DEVICE void
-nn_pack_bytes (const uint8_t *pack, const NnPackSample *s, uint32_t x, uint32_t y,
-    unsigned char bytes[3])
+nn_pack_bytes (const uint8_t *pack, const NnPackRows planes[3], const NnPackSample *s, uint32_t x,
+    uint32_t y, unsigned char bytes[3])
 {
   const NnPackGeometry *g = (const NnPackGeometry *) (pack + s->geometry);
 
@@ -208,7 +209,7 @@ nn_pack_bytes (const uint8_t *pack, const NnPackSample *s, uint32_t x, uint32_t 
     x = x < g->x ? 0 : x >= g->x + g->columns ? g->columns - 1 : x - g->x;
     y = y < g->y ? 0 : y >= g->y + g->rows ? g->rows - 1 : y - g->y;
     NN_UNROLL for (uint32_t c = 0; c < 3; c++) /* else v is no set of registers */
-      v[c] = c < g->n_components ? nn_pack_component (pack, g, &g->components[c], x, y) : 0;
+      v[c] = c < g->n_components ? nn_pack_component (pack, planes, g, &g->components[c], x, y) : 0;
     if (g->n_components == 1) {
       v[0] = nn_pack_product (v[0] - g->matrix.y_offset, g->matrix.y_scale);
       v[1] = v[2] = v[0];
@@ -229,13 +230,14 @@ nn_pack_bytes (const uint8_t *pack, const NnPackSample *s, uint32_t x, uint32_t 
 
 /* As the network's input has them, of sample @sample. */
 static inline NN_HOST_DEVICE void
-nn_pack_pixel (const uint8_t *pack, uint32_t sample, uint32_t x, uint32_t y, float *dst)
+nn_pack_pixel (const uint8_t *pack, const NnPackRows planes[3], uint32_t sample, uint32_t x,
+    uint32_t y, float *dst)
 {
   const NnPackSample *s = nn_pack_get_sample (pack, sample);
   const NnPackGeometry *g = (const NnPackGeometry *) (pack + s->geometry);
   unsigned char bytes[3];
 
-  nn_pack_bytes (pack, s, x, y, bytes);
+  nn_pack_bytes (pack, planes, s, x, y, bytes);
   NN_EACH_CHANNEL (g, c)
     dst[c] = nn_pack_product ((float) bytes[c] - g->mean[c], g->scale[c]);
 }

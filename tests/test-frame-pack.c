@@ -98,7 +98,8 @@ draw_all (const guint8 *pack, const NnPackDraws *draws, guint n, float *dst)
       for (guint x = 0; x < f->source_columns; x++) {
         guint8 pixel[3];
 
-        nn_pack_bytes (pack, s, x, y, pixel);
+        nn_pack_bytes (
+            pack, ((const NnPackHeader *) (gconstpointer) pack)->planes, s, x, y, pixel);
         memcpy (bytes + (y * f->source_columns + x) * f->channels, pixel, f->channels);
       }
     }
@@ -129,7 +130,8 @@ sample_all (const guint8 *pack, guint n, float *dst)
 
     for (guint y = 0; y < g->height; y++)
       for (guint x = 0; x < g->width; x++, dst += g->channels)
-        nn_pack_pixel (pack, s, x, y, dst);
+        nn_pack_pixel (
+            pack, ((const NnPackHeader *) (gconstpointer) pack)->planes, s, x, y, dst);
   }
 }
 

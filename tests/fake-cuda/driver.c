@@ -178,7 +178,7 @@ typedef struct
 {
   CUfunction function;
   unsigned blocks;
-  _Alignas (max_align_t) char args[512];
+  _Alignas (max_align_t) char args[4096]; /* as many as a device takes */
 } Launch;
 
 static void
