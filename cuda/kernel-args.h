@@ -215,6 +215,16 @@ typedef struct
   NnSampleEntry few[NN_FEW_SAMPLES]; /* which need no way to the device of their own */
 } NnSampleArgs;
 
+/* Means over the cells of a grid of size x size, of a sample that is no draw: a block a cell, and
+ * a round of it a channel. A grid finer than the picture repeats its rows. */
+typedef struct
+{
+  uint32_t blocks; /* size * size */
+  uint32_t size, rows, columns, channels;
+  NnSampleEntry entry;
+  float *dst; /* (size, size, channels) */
+} NnThumbnailArgs;
+
 /* The pictures that a batch's draws are of, in bytes, one after the other. */
 typedef struct
 {
@@ -539,6 +549,7 @@ typedef struct
 #define NN_BLOCK_KERNELS(X) \
   X (nn_k_softmax, NnSoftmaxArgs, 2) \
   X (nn_k_pixel_mean, NnPixelMeanArgs, 1) \
+  X (nn_k_thumbnail, NnThumbnailArgs, 3) \
   X (nn_k_views, NnViewsArgs, 2) \
   X (nn_k_softmax_backward, NnSoftmaxBackwardArgs, 1) \
   X (nn_k_sums, NnSumsArgs, 1) \

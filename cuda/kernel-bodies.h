@@ -281,6 +281,60 @@ nn_k_pixel_mean_last (
 }
 
 static inline NN_HOST_DEVICE uint32_t
+nn_k_thumbnail_width (const NnThumbnailArgs *a)
+{
+  return 1;
+}
+
+static inline NN_HOST_DEVICE int
+nn_k_thumbnail_is_max (uint32_t round)
+{
+  return 0;
+}
+
+/* From row or column *@first of a cell on: how many there are. */
+static inline NN_HOST_DEVICE uint32_t
+nn_thumbnail_cell (uint32_t cell, uint32_t size, uint32_t n, uint32_t *first)
+{
+  const uint32_t end = (cell + 1) * n / size;
+
+  *first = cell * n / size;
+  return end > *first ? end - *first : 1;
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_thumbnail_part (
+    const NnThumbnailArgs *a, uint32_t block, uint32_t thread, uint32_t round, NnShared *s)
+{
+  uint32_t top, left;
+  const uint32_t rows = nn_thumbnail_cell (block / a->size, a->size, a->rows, &top);
+  const uint32_t columns = nn_thumbnail_cell (block % a->size, a->size, a->columns, &left);
+  double sum = 0;
+
+  for (uint32_t i = thread; i < rows * columns && round < a->channels; i += NN_BLOCK) {
+    float x[3] = { 0 };
+
+    nn_pack_pixel ((const uint8_t *) a->entry.pack, a->entry.planes, a->entry.sample,
+        left + i % columns, top + i / columns, x);
+    sum += round == 0 ? x[0] : round == 1 ? x[1] : x[2];
+  }
+  s->a[thread] = sum;
+  s->b[thread] = 0;
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_thumbnail_last (
+    const NnThumbnailArgs *a, uint32_t block, uint32_t thread, const NnShared *s)
+{
+  uint32_t first;
+
+  if (thread < a->channels)
+    a->dst[block * a->channels + thread] = (float) (s->result[thread]
+        / nn_thumbnail_cell (block / a->size, a->size, a->rows, &first)
+        / nn_thumbnail_cell (block % a->size, a->size, a->columns, &first));
+}
+
+static inline NN_HOST_DEVICE uint32_t
 nn_k_softmax_width (const NnSoftmaxArgs *a)
 {
   return 1;

@@ -115,6 +115,7 @@ static const NnBackendClass klass = {
   .staging_reserve = nn_cuda_staging_reserve,
   .staging_send = nn_cuda_staging_send,
   .staging_wait = nn_cuda_staging_wait,
+  .staging_thumbnail = nn_cuda_staging_thumbnail,
   .plan_run_packs = nn_cuda_plan_run_packs,
   .plan_set_pictures = nn_cuda_plan_set_pictures,
 #endif

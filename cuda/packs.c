@@ -35,18 +35,6 @@ nn_cuda_packs_init (NnCudaPacks *packs, NnCudaContext *c, guint batch, const NnS
   return TRUE;
 }
 
-/* @sample: of the pack's */
-static NnSampleEntry
-entry_of (const NnPack *pack, guint sample)
-{
-  const NnCudaStaging *staging = pack->staging->handle;
-  const NnPackHeader *header = (const NnPackHeader *) (gconstpointer) staging->host;
-  NnSampleEntry entry = { .pack = staging->memory, .sample = sample };
-
-  memcpy (entry.planes, header->planes, sizeof entry.planes);
-  return entry;
-}
-
 static gsize
 picture_size (const NnAugmentForm *form)
 {
@@ -96,7 +84,7 @@ put_draws (NnCudaPacks *packs, const NnPack *pack, guint n, guint *n_pictures, G
     packs->draws[n + s].picture += *n_pictures - first;
   }
   for (guint64 p = first; p < end; p++)
-    packs->entries[(*n_pictures)++] = entry_of (pack, (guint) p);
+    packs->entries[(*n_pictures)++] = nn_cuda_staging_get_sample (pack, (guint) p);
   return TRUE;
 }
 
@@ -125,7 +113,7 @@ nn_cuda_packs_put (NnCudaPacks *packs, const NnPack *list, guint n_packs, guint 
       *way = NN_CUDA_DRAWS_FROM_PACKS;
     } else {
       for (guint s = 0; s < pack->n; s++)
-        packs->entries[*n + s] = entry_of (pack, pack->first + s);
+        packs->entries[*n + s] = nn_cuda_staging_get_sample (pack, pack->first + s);
       if (views > 1)
         *way = NN_CUDA_MEANS_FROM_PACKS;
     }

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cuda/staging.h"
 
+#include <string.h>
+
 #include "nn/error.h"
 #include "nn/pack-math.h"
 
@@ -44,6 +46,8 @@ nn_cuda_staging_free (gpointer data)
       nn_api.cuEventDestroy (staging->arrived);
     if (staging->written)
       nn_api.cuEventDestroy (staging->written);
+    if (staging->thumbnail)
+      nn_api.cuMemFreeHost (staging->thumbnail);
     if (staging->stream)
       nn_api.cuStreamDestroy (staging->stream);
     nn_cuda_leave ();
@@ -213,6 +217,8 @@ nn_cuda_staging_send (gpointer data, const NnPack *pack, GError **error)
   NnCudaStaging *staging = data;
   const int code = NN_ERROR_RUN;
 
+  if (staging->is_sent)
+    return TRUE;
   if (!nn_cuda_enter (staging->device, code, error))
     return FALSE;
   if ((staging->stream
@@ -226,6 +232,66 @@ nn_cuda_staging_send (gpointer data, const NnPack *pack, GError **error)
   }
   nn_cuda_leave ();
   return staging->is_sent;
+}
+
+NnSampleEntry
+nn_cuda_staging_get_sample (const NnPack *pack, guint sample)
+{
+  const NnCudaStaging *staging = pack->staging->handle;
+  const NnPackHeader *header = (const NnPackHeader *) (gconstpointer) staging->host;
+  NnSampleEntry entry = { .pack = staging->memory, .sample = sample };
+
+  memcpy (entry.planes, header->planes, sizeof entry.planes);
+  return entry;
+}
+
+static gboolean
+launch_thumbnail (NnCudaStaging *staging, const NnPack *pack, guint size, GError **error)
+{
+  const NnPackHeader *header = (const NnPackHeader *) (gconstpointer) staging->host;
+  const NnPackSample *sample = nn_pack_get_sample (staging->host, pack->first);
+  const NnPackGeometry *g
+      = (const NnPackGeometry *) (gconstpointer) (staging->host + sample->geometry);
+  NnCudaContext c = { .device = staging->device, .stream = staging->stream };
+  const NnThumbnailArgs args = { .blocks = size * size,
+    .size = size,
+    .rows = g->height,
+    .columns = g->width,
+    .channels = g->channels,
+    .entry = nn_cuda_staging_get_sample (pack, pack->first),
+    .dst = staging->thumbnail };
+
+  g_assert (header->draws == 0);
+  return nn_k_thumbnail_launch (&c, &args, error)
+      && NN_CU (cuStreamSynchronize, NN_ERROR_RUN, error, staging->stream);
+}
+
+gboolean
+nn_cuda_staging_thumbnail (
+    gpointer data, const NnPack *pack, guint size, float *means, GError **error)
+{
+  NnCudaStaging *staging = data;
+  const gsize bytes = size * size * 3 * sizeof (float);
+  void *memory = NULL;
+  gboolean ok;
+
+  if (!nn_cuda_staging_send (staging, pack, error)
+      || !nn_cuda_enter (staging->device, NN_ERROR_RUN, error))
+    return FALSE;
+  if (bytes > staging->thumbnail_size) {
+    if (staging->thumbnail)
+      nn_api.cuMemFreeHost (staging->thumbnail);
+    staging->thumbnail = NULL;
+    staging->thumbnail_size = 0;
+    if (NN_CU (cuMemAllocHost, NN_ERROR_NO_MEMORY, error, &memory, bytes))
+      staging->thumbnail_size = bytes;
+    staging->thumbnail = memory;
+  }
+  ok = staging->thumbnail && launch_thumbnail (staging, pack, size, error);
+  nn_cuda_leave ();
+  if (ok)
+    memcpy (means, staging->thumbnail, bytes);
+  return ok;
 }
 
 gboolean

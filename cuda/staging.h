@@ -19,6 +19,8 @@ typedef struct
   gboolean is_sent;
   CUevent written; /* by who makes frames, in `writer`'s context */
   CUcontext writer;
+  float *thumbnail; /* pinned */
+  gsize thumbnail_size;
   CUstream put; /* that the transfer was put into instead */
 } NnCudaStaging;
 
@@ -28,6 +30,11 @@ void nn_cuda_staging_free (gpointer staging);
 guint8 *nn_cuda_staging_reserve (gpointer staging, gsize host_size, gsize size, GError **error);
 gboolean nn_cuda_staging_send (gpointer staging, const NnPack *pack, GError **error);
 void nn_cuda_staging_wait (gpointer staging);
+gboolean nn_cuda_staging_thumbnail (
+    gpointer staging, const NnPack *pack, guint size, float *means, GError **error);
+
+/* What a kernel is told of sample @sample of @pack, which was sent or put. */
+NnSampleEntry nn_cuda_staging_get_sample (const NnPack *pack, guint sample);
 
 /* Has @stream wait for what was sent, or puts the transfer into it. Inside nn_cuda_enter(). */
 gboolean nn_cuda_staging_put (

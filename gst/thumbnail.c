@@ -5,12 +5,25 @@
 #include <math.h>
 
 void
+thumbnail_take (Thumbnail *self, const float *means, const NnPreprocess *pre)
+{
+  const guint channels = nn_preprocess_get_n_channels (pre);
+
+  self->n_channels = channels;
+  for (guint i = 0; i < THUMBNAIL_SIZE * THUMBNAIL_SIZE * channels; i++) {
+    const guint c = i % channels;
+
+    /* back to pixel values */
+    self->cells[i] = ((pre->scale[c] != 0 ? means[i] / pre->scale[c] : 0) + pre->mean[c]) / 255;
+  }
+}
+
+void
 thumbnail_make (Thumbnail *self, const float *input, const NnPreprocess *pre)
 {
   const guint channels = nn_preprocess_get_n_channels (pre);
-  float *cell = self->cells;
+  float means[G_N_ELEMENTS (self->cells)], *cell = means;
 
-  self->n_channels = channels;
   for (guint gy = 0; gy < THUMBNAIL_SIZE; gy++) {
     /* a grid finer than the picture repeats its rows */
     const guint y0 = gy * pre->height / THUMBNAIL_SIZE;
@@ -19,7 +32,6 @@ thumbnail_make (Thumbnail *self, const float *input, const NnPreprocess *pre)
     for (guint gx = 0; gx < THUMBNAIL_SIZE; gx++, cell += channels) {
       const guint x0 = gx * pre->width / THUMBNAIL_SIZE;
       const guint x1 = MAX ((gx + 1) * pre->width / THUMBNAIL_SIZE, x0 + 1);
-      const float n = (float)((y1 - y0) * (x1 - x0));
       float sums[3] = { 0 };
 
       for (guint y = y0; y < y1; y++) {
@@ -29,10 +41,11 @@ thumbnail_make (Thumbnail *self, const float *input, const NnPreprocess *pre)
           for (guint c = 0; c < channels; c++)
             sums[c] += *p++;
       }
-      for (guint c = 0; c < channels; c++) /* back to pixel values */
-        cell[c] = ((pre->scale[c] != 0 ? sums[c] / (n * pre->scale[c]) : 0) + pre->mean[c]) / 255;
+      for (guint c = 0; c < channels; c++)
+        cell[c] = sums[c] / (float)((y1 - y0) * (x1 - x0));
     }
   }
+  thumbnail_take (self, means, pre);
 }
 
 double

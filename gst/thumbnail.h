@@ -19,6 +19,8 @@ typedef struct {
 
 /* Means over the cells of a grid of an input (pre->height, pre->width, channels). */
 void thumbnail_make (Thumbnail *thumbnail, const float *input, const NnPreprocess *pre);
+/* Of such means, (THUMBNAIL_SIZE, THUMBNAIL_SIZE, channels), in the input's values. */
+void thumbnail_take (Thumbnail *thumbnail, const float *means, const NnPreprocess *pre);
 
 /* Mean absolute difference, 0 (equal) to 1 (black and white). */
 double thumbnail_compare (const Thumbnail *a, const Thumbnail *b);

@@ -56,6 +56,13 @@ has_comparisons (const Settings *settings)
                      || smoothing->hold > 0)));
 }
 
+/* Of draws the device has no thumbnail. */
+static gboolean
+can_compare (const NnPacker *packer, const Settings *settings)
+{
+  return !has_comparisons (settings) || !nn_packer_is_drawn (packer);
+}
+
 /* self->packer for the regions and views of @task. FALSE: the host must make the input. */
 static gboolean
 prepare_packer (GstVideoClassify *self, const Task *task, const Settings *settings)
@@ -63,15 +70,14 @@ prepare_packer (GstVideoClassify *self, const Task *task, const Settings *settin
   g_autoptr (GError) error = NULL;
   gboolean is_same;
 
-  if (self->cannot_pack || self->dump_dir || has_comparisons (settings)
-      || !engine_client_takes_packs (task->runtime->client))
+  if (self->cannot_pack || self->dump_dir || !engine_client_takes_packs (task->runtime->client))
     return FALSE;
   is_same = self->packer && self->n_packer_rects == task->n_regions
             && self->packer_views == task->n_views;
   for (guint r = 0; r < task->n_regions && is_same; r++)
     is_same = memcmp (&self->packer_rects[r], &task->regions[r].rect, sizeof (NnRect)) == 0;
   if (is_same)
-    return TRUE;
+    return can_compare (self->packer, settings);
   g_clear_pointer (&self->packer, nn_packer_free);
   g_free (self->packer_rects);
   self->packer_rects = g_new (NnRect, task->n_regions);
@@ -85,7 +91,7 @@ prepare_packer (GstVideoClassify *self, const Task *task, const Settings *settin
     GST_INFO_OBJECT (self, "pre-processing on the CPU: %s", error->message);
     self->cannot_pack = TRUE;
   }
-  return self->packer != NULL;
+  return self->packer && can_compare (self->packer, settings);
 }
 
 static void
@@ -397,9 +403,27 @@ choose_n_views (
   return (guint)CLAMP (period / (view_time * n_regions), settings->min_views, max);
 }
 
+/* Of what the network is about to see, whoever has made it. */
+static gboolean
+make_thumbnail (const Task *task, Thumbnail *thumbnail, GError **error)
+{
+  const NnPreprocess *pre = nn_views_get_preprocess (task->runtime->views);
+  const NnPack *pack = &task->job->pack;
+  float means[G_N_ELEMENTS (thumbnail->cells)];
+
+  if (pack->size == 0) {
+    thumbnail_make (thumbnail, task->job->input, pre);
+    return TRUE;
+  }
+  if (!nn_staging_thumbnail (pack->staging, pack, THUMBNAIL_SIZE, means, error))
+    return FALSE;
+  thumbnail_take (thumbnail, means, pre);
+  return TRUE;
+}
+
 /* Whether the network would see what it saw last; marks the first frame of a scene. */
 static gboolean
-is_unchanged (GstVideoClassify *self, Task *task, const Settings *settings)
+is_unchanged (GstVideoClassify *self, Task *task, const Settings *settings, GError **error)
 {
   Thumbnail now;
   gboolean had, unchanged;
@@ -409,7 +433,8 @@ is_unchanged (GstVideoClassify *self, Task *task, const Settings *settings)
     self->has_thumbnails = FALSE;
     return FALSE;
   }
-  thumbnail_make (&now, task->job->input, nn_views_get_preprocess (task->runtime->views));
+  if (!make_thumbnail (task, &now, error))
+    return FALSE;
   had = self->has_thumbnails;
   task->is_cut = had && settings->scene_cut > 0
                  && thumbnail_compare (&now, &self->before) > settings->scene_cut;
@@ -461,7 +486,8 @@ classify (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings,
     const Region *regions, guint n_regions)
 {
   const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
-  gboolean was_waiting;
+  g_autoptr (GError) error = NULL;
+  gboolean was_waiting, is_same;
   Task *task = runtime_take_task (self->runtime, &was_waiting);
 
   if (was_waiting || !task) {
@@ -500,8 +526,16 @@ classify (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings,
     return FALSE;
   }
   task->sample_time = gst_util_get_timestamp () - task->started;
-  if (is_unchanged (self, task, settings) && !was_waiting) {
+  is_same = is_unchanged (self, task, settings, &error);
+  if (error) {
+    video_classify_post_error (self, error);
     gst_clear_buffer (&task->picture);
+    task_release_frame (task);
+    return FALSE;
+  }
+  if (is_same && !was_waiting) {
+    gst_clear_buffer (&task->picture);
+    task_release_frame (task);
     GST_OBJECT_LOCK (self);
     self->counts.unchanged++;
     GST_OBJECT_UNLOCK (self);

@@ -80,6 +80,8 @@ struct _NnBackendClass
   guint8 *(*staging_reserve) (gpointer staging, gsize host_size, gsize size, GError **error);
   gboolean (*staging_send) (gpointer staging, const NnPack *pack, GError **error);
   void (*staging_wait) (gpointer staging);
+  gboolean (*staging_thumbnail) (
+      gpointer staging, const NnPack *pack, guint size, float *means, GError **error);
   const float *(*plan_run_packs) (
       gpointer plan, const NnPack *packs, guint n_packs, GError **error);
 

@@ -525,6 +525,14 @@ nn_staging_send (NnStaging *staging, const NnPack *pack, GError **error)
   return staging->backend->klass->staging_send (staging->handle, pack, error);
 }
 
+gboolean
+nn_staging_thumbnail (
+    NnStaging *staging, const NnPack *pack, guint size, float *means, GError **error)
+{
+  g_return_val_if_fail (pack->staging == staging && !pack->is_drawn, FALSE);
+  return staging->backend->klass->staging_thumbnail (staging->handle, pack, size, means, error);
+}
+
 void
 nn_staging_wait (NnStaging *staging)
 {

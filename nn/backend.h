@@ -168,6 +168,11 @@ guint8 *nn_staging_reserve (NnStaging *staging, gsize host_size, gsize size, GEr
 /* Begins to bring @pack to the device and returns, so that it comes there while something else
  * runs. Without it the run brings it, which is the quicker way where that follows at once. */
 gboolean nn_staging_send (NnStaging *staging, const NnPack *pack, GError **error);
+/* Sends @pack, where it was not, and waits for the means over the cells of a grid of @size x @size
+ * of its first sample, as the input has it. @means: room for (size, size, 3), filled as (size, size,
+ * channels). Not of drawn samples. */
+gboolean nn_staging_thumbnail (
+    NnStaging *staging, const NnPack *pack, guint size, float *means, GError **error);
 /* Until what was sent is there, and with it what of planes on a device is read. A run that
  * succeeded has waited. */
 void nn_staging_wait (NnStaging *staging);

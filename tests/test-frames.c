@@ -197,14 +197,60 @@ test_properties (void)
   static const char *const properties[] = { "tta=crops10:0.8", "tta=scales:1,0.8+flip+logits",
     "crop=5,3,20,17", "batch-size=4 batch-timeout=0", "batch-size=4 batch-timeout=0 tta=crops10",
     "explain=none inference-interval=1", "tta=random:4", "tta=random:5,3+logits crop=5,3,20,17",
-    "batch-size=3 batch-timeout=0 tta=random:4" };
+    "batch-size=3 batch-timeout=0 tta=random:4", "change-threshold=0.001",
+    "smoothing=exponential scene-cut=0.32", "smoothing=exponential scene-cut=0.01 tta=crops5" };
 
   write_model (NN_RESIZE_AREA, NN_ASPECT_LETTERBOX);
   for (guint i = 0; i < G_N_ELEMENTS (properties); i++)
     compare (properties[i], GST_VIDEO_FORMAT_NV12, 64, 48, TRUE);
   /* where the host looks at the input too */
-  compare ("change-threshold=0.001", GST_VIDEO_FORMAT_NV12, 64, 48, FALSE);
-  compare ("smoothing=exponential", GST_VIDEO_FORMAT_NV12, 64, 48, FALSE);
+  compare ("change-threshold=0.001 tta=random:2", GST_VIDEO_FORMAT_NV12, 64, 48, FALSE);
+}
+
+/* Of frames of which each comes three times in a row: those that are classified. */
+static guint64
+count_classified (const char *front, const char *device, const char *properties)
+{
+  g_autofree char *line
+      = g_strdup_printf ("%svideoclassify name=c device=%s precision=fp32 model=\"%s\" %s", front,
+          device, model_path, properties);
+  GstHarness *h = gst_harness_new_parse (line);
+  GstElement *element = get_element (h);
+  GstVideoInfo info;
+  guint64 n;
+
+  gst_video_info_set_format (&info, GST_VIDEO_FORMAT_NV12, 64, 48);
+  gst_harness_set_src_caps_str (h, "video/x-raw,format=NV12,width=64,height=48,framerate=25/1");
+  for (guint i = 0; i < 12; i++)
+    gst_buffer_unref (gst_harness_push_and_pull (h, noise (&info, i / 3)));
+  gst_harness_push_event (h, gst_event_new_eos ()); /* waits for the results */
+  n = stat_of (element, "classified");
+  g_assert_cmpuint (
+      n + stat_of (element, "skipped-unchanged") + stat_of (element, "dropped-busy"), ==, 12);
+  if (strcmp (device, "cpu") == 0)
+    g_assert_cmpuint (stat_of (element, "on-device"), ==, 0);
+  else
+    g_assert_cmpuint (stat_of (element, "on-device"), >=, n);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+  return n;
+}
+
+/* Frames that look the same are known on the device, too. */
+static void
+check_unchanged (const char *front)
+{
+  write_model (NN_RESIZE_BILINEAR, NN_ASPECT_STRETCH);
+  g_assert_cmpuint (count_classified ("", "cpu", "change-threshold=0.01"), ==, 4);
+  g_assert_cmpuint (count_classified (front, gpu, "change-threshold=0.01"), ==, 4);
+  g_assert_cmpuint (count_classified (front, gpu, "change-threshold=1"), ==, 1);
+  g_assert_cmpuint (count_classified (front, gpu, "change-threshold=0.01 mode=async"), <=, 12);
+}
+
+static void
+test_unchanged (void)
+{
+  check_unchanged ("");
 }
 
 static void
@@ -215,11 +261,27 @@ take_result (GstElement *element, const GstStructure *result, GstStructure **las
   *last = gst_structure_copy (result);
 }
 
+static void
+remove_folder (const char *path)
+{
+  GDir *dir = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while ((name = g_dir_read_name (dir))) {
+    g_autofree char *file = g_build_filename (path, name, NULL);
+
+    g_unlink (file);
+  }
+  g_dir_close (dir);
+  g_rmdir (path);
+}
+
 /* A frame made by the device (of its own memory, with @front) and one made by the host that
  * wait for each other, and are run one after the other. */
 static void
 check_mixed (const char *front)
 {
+  g_autofree char *dumps = NULL;
   double expected[N_FRAMES][4];
   GstHarness *h[2];
   GstElement *c[2];
@@ -230,11 +292,12 @@ check_mixed (const char *front)
   write_model (NN_RESIZE_AREA, NN_ASPECT_STRETCH);
   run ("cpu", "", GST_VIDEO_FORMAT_RGB, 40, 30, expected);
   gst_video_info_set_format (&info, GST_VIDEO_FORMAT_RGB, 40, 30);
+  dumps = g_dir_make_tmp ("classify-dumps-XXXXXX", NULL); /* what the host has to make */
   for (guint i = 0; i < 2; i++) {
     g_autofree char *line
         = g_strdup_printf ("%svideoclassify name=c mode=async device=%s precision=fp32 "
-                           "model=\"%s\" batch-size=2 batch-timeout=500000000 change-threshold=%s",
-            i ? "" : front, gpu, model_path, i ? "1e-9" : "0");
+                           "model=\"%s\" batch-size=2 batch-timeout=500000000 %s%s",
+            i ? "" : front, gpu, model_path, i ? "dump-input=" : "", i ? dumps : "");
 
     h[i] = gst_harness_new_parse (line);
     c[i] = get_element (h[i]);
@@ -263,6 +326,7 @@ check_mixed (const char *front)
     g_assert_cmpfloat_with_epsilon (got, best, 2e-6);
     gst_structure_free (last[i]);
   }
+  remove_folder (dumps);
 }
 
 static void
@@ -446,7 +510,7 @@ test_memory_properties (void)
 static void
 test_memory_downloads (void)
 {
-  static const char *const properties[] = { "change-threshold=0.001" };
+  static const char *const properties[] = { "tta=random:2 change-threshold=0.001" };
   const int n_downloads = count_downloads ();
 
   write_model (NN_RESIZE_BILINEAR, NN_ASPECT_STRETCH);
@@ -455,6 +519,17 @@ test_memory_downloads (void)
   compare_uploaded ("cpu", "", GST_VIDEO_FORMAT_RGBx, 64, 48, FALSE);
   if (n_downloads >= 0)
     g_assert_cmpint (count_downloads (), >, n_downloads);
+}
+
+static void
+test_memory_unchanged (void)
+{
+  const int n_downloads = count_downloads ();
+
+  check_unchanged (UPLOAD);
+  compare_uploaded (gpu, "smoothing=exponential scene-cut=0.32", GST_VIDEO_FORMAT_NV12, 64, 48,
+      TRUE);
+  g_assert_cmpint (count_downloads (), ==, n_downloads);
 }
 
 static void
@@ -621,12 +696,14 @@ main (int argc, char **argv)
     g_test_add_func ("/frames/device/formats", test_formats);
     g_test_add_func ("/frames/device/properties", test_properties);
     g_test_add_func ("/frames/device/mixed", test_mixed);
+    g_test_add_func ("/frames/device/unchanged", test_unchanged);
     g_test_add_func ("/frames/device/sent-ahead", test_sent_ahead);
     if (has_cuda_elements ()) {
       g_test_add_func ("/frames/memory/formats", test_memory_formats);
       g_test_add_func ("/frames/memory/properties", test_memory_properties);
       g_test_add_func ("/frames/memory/downloads", test_memory_downloads);
       g_test_add_func ("/frames/memory/mixed", test_memory_mixed);
+      g_test_add_func ("/frames/memory/unchanged", test_memory_unchanged);
       g_test_add_func ("/frames/memory/context", test_memory_context);
       g_test_add_func ("/frames/memory/shared", test_memory_shared);
     } else {
