@@ -169,8 +169,8 @@ guint8 *nn_staging_reserve (NnStaging *staging, gsize host_size, gsize size, GEr
  * runs. Without it the run brings it, which is the quicker way where that follows at once. */
 gboolean nn_staging_send (NnStaging *staging, const NnPack *pack, GError **error);
 /* Sends @pack, where it was not, and waits for the means over the cells of a grid of @size x @size
- * of its first sample, as the input has it. @means: room for (size, size, 3), filled as (size, size,
- * channels). Not of drawn samples. */
+ * of its first sample, as the input has it. @means: room for (size, size, 3), filled as (size,
+ * size, channels). Not of drawn samples. */
 gboolean nn_staging_thumbnail (
     NnStaging *staging, const NnPack *pack, guint size, float *means, GError **error);
 /* Until what was sent is there, and with it what of planes on a device is read. A run that

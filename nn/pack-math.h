@@ -173,9 +173,10 @@ static inline NN_HOST_DEVICE float
 nn_pack_component (const uint8_t *pack, const NnPackRows planes[3], const NnPackGeometry *g,
     const NnPackComponent *c, uint32_t x, uint32_t y)
 {
-  const NnPackRows *plane = &planes[c->plane];
-  const uint8_t *pixels = (const uint8_t *) ((uintptr_t) pack + (uintptr_t) plane->offset);
-  const uint32_t stride = plane->stride;
+  /* no index, which arguments of a kernel are copied for */
+  const NnPackRows plane = c->plane == 0 ? planes[0] : c->plane == 1 ? planes[1] : planes[2];
+  const uint8_t *pixels = (const uint8_t *) ((uintptr_t) pack + (uintptr_t) plane.offset);
+  const uint32_t stride = plane.stride;
 
   if (c->method == NN_PACK_AREA)
     return nn_pack_area (pack, g, c, pixels, stride, x, y);
