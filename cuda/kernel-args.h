@@ -70,7 +70,8 @@ typedef struct
 } NnNorm;
 
 /* dst = max over the window of f2 (norm (f1 (src + bias))): a thread `lanes` channels. All
- * addresses are such as the driver allocates. */
+ * addresses are such as the driver allocates. Channels beyond `channels`, up to dst_stride, are 0
+ * before and after. */
 typedef struct
 {
   uint32_t count; /* values of dst, samples * out_rows * out_cols * channels; prepared: threads */
@@ -83,7 +84,7 @@ typedef struct
   NnFunction f1, f2;
   NnNorm norm;
   /* of nn_finish_prepare() */
-  uint32_t lanes;
+  uint32_t lanes;    /* 0: a thread a pixel of at most 3 channels, with the zeros behind them */
   uint32_t pairs; /* windows of 2x2 side by side, no padding; functions linear or relu */
   NnDivisor groups, cols, rows, inner, n;
 } NnFinishArgs;
@@ -100,13 +101,15 @@ nn_finish_prepare (NnFinishArgs *a)
          && (a->channels % a->lanes || a->src_stride % a->lanes || a->dst_stride % a->lanes
              || (inner == 1 ? n : inner) % a->lanes))
     a->lanes = a->lanes == 8 && wide ? 4 : 1;
-  a->count /= a->lanes;
+  if (a->channels <= 3 && a->dst_stride == 8 && a->window.size[0] * a->window.size[1] == 1)
+    a->lanes = 0;
+  a->count /= a->lanes ? a->lanes : a->channels;
   a->pairs = a->window.size[0] == 2 && a->window.size[1] == 2 && a->window.strides[0] == 2
       && a->window.strides[1] == 2 && a->window.pad[0] == 0 && a->window.pad[1] == 0
       && a->window.out_rows * 2 <= a->window.in_rows
       && a->window.out_cols * 2 <= a->window.in_cols && a->f1 <= NN_FN_RELU
       && a->f2 <= NN_FN_RELU;
-  a->groups = nn_divisor (a->channels / a->lanes);
+  a->groups = nn_divisor (a->lanes ? a->channels / a->lanes : 1);
   a->cols = nn_divisor (a->window.out_cols);
   a->rows = nn_divisor (a->window.out_rows);
   a->inner = nn_divisor (inner);

@@ -100,11 +100,30 @@ nn_finish_by (const NnFinishArgs *a, uint32_t i, const int lanes, const int wide
 }
 
 static inline NN_HOST_DEVICE void
+nn_finish_pixel (const NnFinishArgs *a, uint32_t i)
+{
+  uint32_t pixel = i;
+  float x[NN_MAX_LANES] = { 0 };
+
+  pixel -= nn_divide (&a->rows, nn_divide (&a->cols, i)) * a->rows.by * a->cols.by;
+  NN_EACH_CHANNEL (a, ch)
+  {
+    float value = nn_load (a->src, a->src_type, (uint64_t) i * a->src_stride + ch);
+
+    value = nn_function (a->f1, value + (a->bias ? a->bias[ch] : 0));
+    x[ch] = nn_function (a->f2, nn_normalize (&a->norm, pixel * a->channels + ch, value));
+  }
+  nn_store_lanes (a->dst, a->dst_type, (uint64_t) i * NN_MAX_LANES, NN_MAX_LANES, x);
+}
+
+static inline NN_HOST_DEVICE void
 nn_k_finish_lanes_at (const NnFinishArgs *a, uint32_t i)
 {
   const int wide = a->src_type == NN_TYPE_F32;
 
-  if (a->lanes == 8 && !wide && a->pairs)
+  if (a->lanes == 0)
+    nn_finish_pixel (a, i);
+  else if (a->lanes == 8 && !wide && a->pairs)
     nn_finish_by (a, i, 8, 0, 1);
   else if (a->lanes == 8 && !wide)
     nn_finish_by (a, i, 8, 0, 0);

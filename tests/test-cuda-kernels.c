@@ -278,6 +278,51 @@ test_finish_lanes (void)
   }
 }
 
+/* A picture that gets room for eight channels, against one value at a time. */
+static void
+test_finish_pixel (void)
+{
+  enum { N = 2, H = 5, W = 7 };
+  g_autofree float *src = random_floats (N * H * W * 3, 1), *bias = random_floats (3, 2);
+  g_autofree float *scale = random_floats (H * W * 3, 3), *shift = random_floats (H * W * 3, 4);
+  /* inner in pixels; 0: a value a channel */
+  static const guint axes[][2] = { { H, W }, { W, 1 }, { 1, 0 }, { 0, 1 } };
+
+  for (guint i = 0; i < 24; i++) {
+    const guint channels = i % 2 ? 3 : 1, axis = i / 2 % 4;
+    guint16 one[N * H * W * 8] = { 0 }, many[N * H * W * 8];
+    NnFinishArgs a = {
+      .count = N * H * W * channels,
+      .src = src,
+      .dst = many,
+      .src_type = NN_TYPE_F32,
+      .dst_type = i < 8 ? NN_TYPE_F16 : NN_TYPE_BF16,
+      .channels = channels,
+      .src_stride = channels,
+      .dst_stride = 8,
+      .window = { H, W, H, W, { 1, 1 }, { 1, 1 }, { 0, 0 } },
+      .bias = i >= 16 ? bias : NULL,
+      .f1 = i >= 16 ? NN_FN_RELU : NN_FN_LINEAR,
+      .norm = { axes[axis][0] ? scale : NULL, shift, axes[axis][1] ? axes[axis][0] : channels,
+          axes[axis][1] ? axes[axis][1] * channels : 1 },
+    };
+    NnFinishArgs b = a;
+
+    memset (many, 0x11, sizeof many);
+    nn_finish_prepare (&a);
+    g_assert_cmpuint (a.lanes, ==, 0);
+    g_assert_cmpuint (a.count, ==, N * H * W);
+    RUN (nn_k_finish_lanes, a);
+    b.dst = one;
+    b.dst_stride = 9;
+    nn_finish_prepare (&b);
+    b.dst_stride = 8;
+    g_assert_cmpuint (b.lanes, ==, 1);
+    RUN (nn_k_finish_lanes, b);
+    g_assert_cmpmem (one, sizeof one, many, sizeof many);
+  }
+}
+
 static void
 test_pixel_mean (void)
 {
@@ -834,6 +879,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/kernels/lanes", test_lanes);
   g_test_add_func ("/cuda/kernels/finish", test_finish);
   g_test_add_func ("/cuda/kernels/finish-lanes", test_finish_lanes);
+  g_test_add_func ("/cuda/kernels/finish-pixel", test_finish_pixel);
   g_test_add_func ("/cuda/kernels/pixel-mean", test_pixel_mean);
   g_test_add_func ("/cuda/kernels/softmax", test_softmax);
   g_test_add_func ("/cuda/kernels/views", test_views);

@@ -97,6 +97,60 @@ def print_times(first, times, batch):
               f"{batch / median * 1e6:.0f} | {len(values)} |", flush=True)
 
 
+# --- what the device could do
+
+def rates(device, dtype):
+    """Bytes a second of a copy (read and written), operations a second of a matrix product."""
+    def seconds(run, n):
+        for _ in range(3):
+            run()
+        synchronize(device)
+        start = time.perf_counter()
+        for _ in range(n):
+            run()
+        synchronize(device)
+        return (time.perf_counter() - start) / n
+
+    side = 8192 if device.startswith("cuda") else 512
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    block = torch.empty(side * side * 16, device=device, dtype=torch.uint8)
+    copy = torch.empty_like(block)
+    return (2 * block.numel() / seconds(lambda: copy.copy_(block), 20),
+            2 * side ** 3 / seconds(lambda: torch.matmul(a, b), 10))
+
+
+def floors(layers, shape, batch, size):
+    """Bytes and operations of a run that keeps what lies between a convolution and its pooling:
+    input, what goes from block to block written and read, weights once; size: bytes a value."""
+    rows, columns, channels = shape
+    total, operations = batch * rows * columns * channels * size, 0
+    for at, (kind, c, weights) in enumerate(layers):
+        if kind == "Conv2D":
+            k, steps = c["kernel_size"], c.get("strides", [1, 1])
+            if c.get("padding", "valid") == "valid":
+                rows, columns = rows - k[0] + 1, columns - k[1] + 1
+            rows, columns = -(-rows // steps[0]), -(-columns // steps[1])
+            operations += 2 * batch * rows * columns * weights[0].size
+            channels = weights[0].shape[3]
+            total += weights[0].size * size
+        elif kind == "MaxPooling2D":
+            rows, columns = rows // c["pool_size"][0], columns // c["pool_size"][1]
+            total += 2 * batch * rows * columns * channels * size
+        elif kind == "Dense":
+            operations += 2 * batch * weights[0].size
+            total += weights[0].size * size
+    return total, operations
+
+
+def print_floor(args, layers, shape, batch, dtype, median):
+    copy, product = rates(args.device, dtype)
+    size, operations = floors(layers, shape, batch, torch.finfo(dtype).bits // 8)
+    least = [1e6 * size / copy, 1e6 * operations / product]
+    print(f"| | floor: {least[0]:.1f} us of bytes at {copy / 1e12:.2f} TB/s, {least[1]:.1f} us of "
+          f"operations at {product / 1e12:.0f} TFLOP/s | {max(least):.1f} | | "
+          f"{max(least) / median:.2f} | | |", flush=True)
+
+
 # --- inference
 
 def inference(args, model, precision, batch):
@@ -146,6 +200,7 @@ def inference(args, model, precision, batch):
     times = interleave(ours, sides, 20, lambda _: time.monotonic() > end)
     ours.end()
     print_times(f"{precision}, {batch}", times, batch)
+    print_floor(args, layers, shape, batch, dtype, np.median(times["ours"]))
 
 
 # --- training
