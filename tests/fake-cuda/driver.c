@@ -50,11 +50,13 @@ struct CUstream_st
 struct CUgraph_st
 {
   List list;
+  double spent; /* milliseconds that it takes */
 };
 
 struct CUgraphExec_st
 {
   List list;
+  double spent;
 };
 
 struct CUctx_st
@@ -87,6 +89,7 @@ static _Thread_local CUcontext contexts[256]; /* a stack */
 static _Thread_local int depth;              /* of it */
 static _Thread_local int capturing; /* streams of this thread */
 static _Thread_local double now;  /* milliseconds */
+static _Thread_local double captured; /* ... of what is being captured */
 static struct CUctx_st primary[2] = { { .device = 0 }, { .device = 1 } };
 static char the_module;
 static atomic_size_t allocated;
@@ -410,6 +413,8 @@ cuStreamEndCapture (CUstream stream, CUgraph *graph)
   HAS_CONTEXT ();
   *graph = calloc (1, sizeof **graph);
   (*graph)->list = stream->list;
+  (*graph)->spent = captured;
+  captured = 0;
   stream->capturing = 0;
   capturing--;
   if (fails ()) {
@@ -426,6 +431,7 @@ cuGraphInstantiateWithFlags (CUgraphExec *exec, CUgraph graph, unsigned long lon
 {
   NOT_WHILE_CAPTURING ();
   *exec = calloc (1, sizeof **exec);
+  (*exec)->spent = graph->spent;
   list_init (&(*exec)->list);
   for (Node *n = graph->list.first; n; n = n->next) {
     Node *copy = malloc (sizeof *copy + n->size);
@@ -441,6 +447,7 @@ CUresult
 cuGraphLaunch (CUgraphExec exec, CUstream stream)
 {
   NEED_CONTEXT ();
+  fake_cuda_spend (exec->spent);
   for (Node *n = exec->list.first; n; n = n->next)
     fake_cuda_submit (stream, n->run, n->data, n->size);
   return CUDA_SUCCESS;
@@ -976,7 +983,7 @@ cuEventElapsedTime (float *milliseconds, CUevent start, CUevent end)
 void
 fake_cuda_spend (double milliseconds)
 {
-  now += milliseconds;
+  *(capturing ? &captured : &now) += milliseconds;
 }
 
 int

@@ -12,7 +12,8 @@
 /* Puts a call into the stream, or into the graph that is being captured. */
 void fake_cuda_submit (CUstream stream, void (*run) (void *data), const void *data, size_t size);
 
-/* Lets milliseconds pass between events, of the calling thread alone. */
+/* Lets milliseconds pass between events, of the calling thread alone; while it captures, each
+ * time that the graph is launched. */
 void fake_cuda_spend (double milliseconds);
 
 /* How many times an elapsed time was asked for. */
