@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: the classify authors
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the CUDA back end keeps on disk of cuDNN's engines, on the stand-ins of fake-cuda/,
- * which count how many times anything is measured and whose engine 3 is the fastest. */
+/* What the CUDA back end keeps on disk of cuDNN's engines and cuBLASLt's algorithms, on the
+ * stand-ins of fake-cuda/, which count how many times anything is measured and whose engine 3
+ * is the fastest, and of the algorithms 14; 13 and 10 follow. */
 
 #include <dlfcn.h>
 #include <glib/gstdio.h>
@@ -13,6 +14,7 @@
 #include "nn/keras-file.h"
 
 #define BATCH 3
+#define MANY 12
 
 static const char network[]
     = "{\"class_name\": \"Sequential\", \"config\": ["
@@ -204,21 +206,21 @@ test_two_at_once (void)
 
 /* The file of a start with @from made @to: measured again, and right from then on. */
 static void
-check_changed (const char *from, const char *to)
+check_changed (guint batch, const char *from, const char *to)
 {
   char *folder = new_folder ();
   g_autofree char *path = NULL, *text = NULL, *changed = NULL, *after = NULL;
   g_auto (GStrv) pieces = NULL;
 
-  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, batch), >, 0);
   path = only_file (folder);
   text = read_text (path);
   pieces = g_strsplit (text, from, -1);
   g_assert_cmpuint (g_strv_length (pieces), >, 1);
   changed = g_strjoinv (to, pieces);
   g_assert_true (g_file_set_contents (path, changed, -1, NULL));
-  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
-  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), ==, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, batch), >, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, batch), ==, 0);
   after = read_text (path);
   g_assert_null (strstr (after, to));
   remove_folder (folder);
@@ -227,17 +229,81 @@ check_changed (const char *from, const char *to)
 static void
 test_stale (void)
 {
-  check_changed (", driver ", ", driver 9");         /* another driver */
-  check_changed (", cuDNN 9", ", cuDNN 8");          /* another cuDNN */
-  check_changed (", format 1", ", format 0");        /* another way of choosing */
-  check_changed ("no device, only loops", "NVIDIA"); /* another device's file */
-  check_changed ("=0;3;3;", "=0;3;4;");              /* another engine has this place now */
-  check_changed ("=0;3;3;", "=0;15;3;");             /* there are not so many */
-  check_changed ("=0;3;3;", "=7;3;3;");              /* no such heuristic */
-  check_changed ("=0;3;3;", "=0;1;1;");              /* one that is not allowed */
-  check_changed ("=0;3;3;", "=0;-3;3;");
-  check_changed ("=0;3;3;", "=0;4;");
-  check_changed ("=0;3;3;", "=what;is;this;");
+  /* measured with others */
+  check_changed (BATCH, ", driver ", ", driver 9");
+  check_changed (BATCH, ", cuDNN 9", ", cuDNN 8");
+  check_changed (BATCH, ", cuBLAS 1", ", cuBLAS 2");
+  check_changed (BATCH, ", format 2", ", format 1");
+  check_changed (BATCH, "no device, only loops", "NVIDIA");
+  /* another engine has this place now; there are not so many; no such heuristic; one that is
+   * not allowed */
+  check_changed (BATCH, "=0;3;3;", "=0;3;4;");
+  check_changed (BATCH, "=0;3;3;", "=0;15;3;");
+  check_changed (BATCH, "=0;3;3;", "=7;3;3;");
+  check_changed (BATCH, "=0;3;3;", "=0;1;1;");
+  check_changed (BATCH, "=0;3;3;", "=0;-3;3;");
+  check_changed (BATCH, "=0;3;3;", "=0;4;");
+  check_changed (BATCH, "=0;3;3;", "=what;is;this;");
+  /* the same of algorithms */
+  check_changed (MANY, "=0;3;14;", "=0;3;13;");
+  check_changed (MANY, "=0;3;14;", "=0;9;14;");
+  check_changed (MANY, "=0;3;14;", "=2;3;14;");
+  check_changed (MANY, "=0;3;14;", "=0;1;11;");
+  check_changed (MANY, "=0;3;14;", "=0;;");
+}
+
+/* A plan for many rows; how many times something was measured. */
+static int
+describe_many (NnPrecision precision, gboolean training, char **description)
+{
+  NnBackend *backend = open_backend ();
+  int n;
+
+  g_clear_pointer (description, g_free);
+  n = count_of (backend, precision, MANY, training, NULL, description);
+  nn_backend_unref (backend);
+  g_test_message ("%s", *description);
+  return n;
+}
+
+/* Dense layers: measured once, found again by place and number, one that fails passed over. */
+static void
+test_dense (void)
+{
+  char *folder = new_folder ();
+  g_autofree char *words = NULL, *path = NULL, *text = NULL;
+
+  g_assert_cmpint (describe_many (NN_PRECISION_TF32, FALSE, &words), >, 0);
+  g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 14, choice 3 of 3 measured, 1000.0 us"));
+  path = only_file (folder);
+  text = read_text (path);
+  g_assert_nonnull (strstr (text, "dense-forward-tf32-fp32-bias-n12-120-1=0;3;14;"));
+  g_assert_cmpint (describe_many (NN_PRECISION_TF32, FALSE, &words), ==, 0);
+  g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 14, the fastest when it was measured"));
+
+  /* not there any more, nor ever again missed */
+  g_setenv ("FAKE_CUDA_LACKS", "14", TRUE);
+  g_assert_cmpint (describe_many (NN_PRECISION_TF32, FALSE, &words), >, 0);
+  g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 13, choice 2 of 2 measured"));
+  g_assert_cmpint (describe_many (NN_PRECISION_TF32, FALSE, &words), ==, 0);
+  g_unsetenv ("FAKE_CUDA_LACKS");
+
+  /* listed, but it does not run */
+  g_setenv ("FAKE_CUDA_REFUSES", "14", TRUE);
+  g_assert_cmpint (describe_many (NN_PRECISION_BF16, FALSE, &words), >, 0);
+  g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 13, choice 2 of 3 measured"));
+  g_unsetenv ("FAKE_CUDA_REFUSES");
+
+  /* parts of a result of 16 bits are not rounded each */
+  g_assert_cmpint (describe_many (NN_PRECISION_FP16, TRUE, &words), >, 0);
+  g_assert_nonnull (strstr (words, "d forward: cuBLASLt algorithm 14, the fastest when"));
+  g_assert_nonnull (strstr (words, "d data: cuBLASLt algorithm 13, choice 2 of 2 measured"));
+  g_assert_nonnull (strstr (words, "d weights: cuBLASLt algorithm 14, choice 3 of 3 measured"));
+
+  /* nothing is measured in fp32, which takes the first */
+  g_assert_cmpint (describe_many (NN_PRECISION_FP32, FALSE, &words), ==, 0);
+  g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 10: "));
+  remove_folder (folder);
 }
 
 static void
@@ -333,6 +399,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/choices/keys", test_keys);
   g_test_add_func ("/cuda/choices/two-at-once", test_two_at_once);
   g_test_add_func ("/cuda/choices/stale", test_stale);
+  g_test_add_func ("/cuda/choices/dense", test_dense);
   g_test_add_func ("/cuda/choices/garbage", test_garbage);
   g_test_add_func ("/cuda/choices/not-writable", test_not_writable);
   g_test_add_func ("/cuda/choices/off", test_off);

@@ -93,7 +93,7 @@ static _Thread_local double captured; /* ... of what is being captured */
 static struct CUctx_st primary[2] = { { .device = 0 }, { .device = 1 } };
 static char the_module;
 static atomic_size_t allocated;
-static atomic_int measured, downloads, overlaps, peer_copies;
+static atomic_int measured, downloads, overlaps, peer_copies, failed;
 static pthread_mutex_t streams_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t streams_changed = PTHREAD_COND_INITIALIZER;
 static CUstream streams;
@@ -111,7 +111,10 @@ fails (void)
     counted_for = number;
     calls = 0;
   }
-  return number > 0 && ++calls == number;
+  if (number <= 0 || ++calls != number)
+    return 0;
+  failed++;
+  return 1;
 }
 
 /* what the real driver refuses, too; what frees something does not fail */
@@ -366,10 +369,12 @@ cuStreamDestroy (CUstream stream)
 CUresult
 cuStreamSynchronize (CUstream stream)
 {
-  NOT_WHILE_CAPTURING ();
+  HAS_CONTEXT ();
+  if (capturing)
+    return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   if (stream)
-    synchronize (stream);
-  return CUDA_SUCCESS;
+    synchronize (stream); /* also where it fails: nothing goes on then */
+  return fails () ? CUDA_ERROR_LAUNCH_FAILED : CUDA_SUCCESS;
 }
 
 CUresult
@@ -480,7 +485,7 @@ struct Block
   CUcontext context;
 };
 
-#define HEADER 64
+#define HEADER 256 /* the real driver aligns to as much */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static Block *blocks;
@@ -984,6 +989,12 @@ void
 fake_cuda_spend (double milliseconds)
 {
   *(capturing ? &captured : &now) += milliseconds;
+}
+
+int
+fake_cuda_count_failed (void)
+{
+  return failed;
 }
 
 int

@@ -19,6 +19,9 @@ void fake_cuda_spend (double milliseconds);
 /* How many times an elapsed time was asked for. */
 int fake_cuda_count_measured (void);
 
+/* How many calls failed because $FAKE_CUDA_FAIL_AT named them. */
+int fake_cuda_count_failed (void);
+
 /* How many copies of rows to the host there were. */
 int fake_cuda_count_downloads (void);
 
