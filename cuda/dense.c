@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cuda/dense.h"
 
+#include "cuda/kernel-rows.h"
 #include "cuda/measure.h"
 #include "nn/error.h"
 
@@ -12,17 +13,25 @@
 #define WORKSPACE ((gsize) 32 << 20)
 #define MAX_ALGORITHMS 8 /* asked of the heuristics */
 
+/* Blocks that nn_k_row(s) is to have at least, if there is enough for them to read: some on each
+ * multiprocessor of a device. The first is for those who do not measure. */
+static const guint block_counts[] = { 512, 256, 1024 };
+
+#define MAX_WAYS (MAX_ALGORITHMS + G_N_ELEMENTS (block_counts))
+
 /* what the mode of a choice says */
 enum
 {
   BY_LIBRARY,
-  BY_LOOPS, /* no algorithm: our own plain kernel */
+  BY_ROWS,  /* our own kernel for few rows */
+  BY_LOOPS, /* neither: our own plain kernel */
 };
 
 typedef struct
 {
   NnCudaChoice choice;
   cublasLtMatmulAlgo_t algo;
+  uint32_t parts; /* by rows: NnRowsArgs has them */
   gsize workspace;
 } Way;
 
@@ -138,6 +147,32 @@ run_loops (const NnCudaDense *dense, NnCudaContext *c, const void *a, const void
 }
 
 static gboolean
+run_rows (const NnDenseShape *s, uint32_t parts, NnCudaContext *c, const void *x, const void *w,
+    void *dst, void *workspace, GError **error)
+{
+  const uint32_t units = (uint32_t) s->units;
+  const NnRowsArgs args = {
+    .count = (uint32_t) s->rows * units,
+    .blocks = parts * ((units + NN_ROWS_UNITS - 1) / NN_ROWS_UNITS),
+    .rows = (uint32_t) s->rows,
+    .in = (uint32_t) s->in,
+    .units = units,
+    .parts = parts,
+    .x = x,
+    .w = w,
+    .type = s->type,
+    .bias = s->bias,
+    .relu = s->relu,
+    .sums = workspace,
+    .dst = dst,
+    .dst_type = s->dst_type,
+  };
+
+  return (s->rows == 1 ? nn_k_row_launch (c, &args, error) : nn_k_rows_launch (c, &args, error))
+      && (parts == 1 || nn_k_rows_total_launch (c, &args, error));
+}
+
+static gboolean
 run_way (const NnCudaDense *dense, const Way *way, NnCudaContext *c, const void *a, const void *b,
     void *dst, void *workspace, GError **error)
 {
@@ -148,6 +183,8 @@ run_way (const NnCudaDense *dense, const Way *way, NnCudaContext *c, const void 
 
   if (way->choice.mode == BY_LOOPS)
     return run_loops (dense, c, a, b, dst, error);
+  if (way->choice.mode == BY_ROWS)
+    return run_rows (&dense->shape, way->parts, c, a, b, dst, workspace, error);
   return NN_BLASLT (cublasLtMatmul, NN_ERROR_RUN, error, c->device->blas, dense->desc, &one, first,
       dense->a, second, dense->b, &zero, dst, dense->d, dst, dense->d, &way->algo, workspace,
       way->workspace, (cudaStream_t) c->stream);
@@ -159,7 +196,7 @@ run_way (const NnCudaDense *dense, const Way *way, NnCudaContext *c, const void 
  * are added up in a step of its own: in place they come in the order in which blocks are done.
  * They are added up as float32, also for a result of 16 bits. */
 static gboolean
-list_algorithms (NnCudaDense *dense, NnCudaContext *c, int wanted, Way ways[MAX_ALGORITHMS],
+list_algorithms (NnCudaDense *dense, NnCudaContext *c, int wanted, Way ways[MAX_WAYS],
     guint *n_ways, GError **error)
 {
   const int code = NN_ERROR_BACKEND;
@@ -195,6 +232,30 @@ list_algorithms (NnCudaDense *dense, NnCudaContext *c, int wanted, Way ways[MAX_
   if (preference)
     nn_api.cublasLtMatmulPreferenceDestroy (preference);
   return ok;
+}
+
+/* Our own kernel, in each number of parts that differs. */
+static void
+list_rows (const NnDenseShape *s, gboolean all, Way ways[MAX_WAYS], guint *n_ways)
+{
+  const gsize steps = s->in / nn_rows_lanes (s->type);
+  const gsize of_units = (s->units + NN_ROWS_UNITS - 1) / NN_ROWS_UNITS;
+  uint32_t known[G_N_ELEMENTS (block_counts)];
+
+  if (s->kind != NN_DENSE_FORWARD || s->rows > NN_MAX_ROWS)
+    return;
+  for (guint i = 0; i < (all ? G_N_ELEMENTS (block_counts) : 1); i++) {
+    const gsize parts = (block_counts[i] + of_units - 1) / of_units;
+    gboolean is_new = TRUE;
+
+    /* each thread has something to read */
+    known[i] = (uint32_t) MAX (MIN (parts, steps / NN_BLOCK), 1);
+    for (guint k = 0; k < i; k++)
+      is_new &= known[k] != known[i];
+    if (is_new)
+      ways[(*n_ways)++] = (Way) { .choice = { BY_ROWS, i, 0 }, .parts = known[i],
+        .workspace = known[i] > 1 ? known[i] * s->rows * s->units * sizeof (float) : 0 };
+  }
 }
 
 /* All that the time depends on, but the device. */
@@ -268,8 +329,9 @@ find_known (NnCudaContext *c, const char *key, const Way *ways, guint n)
 static char *
 name_of (const Way *way)
 {
-  return way->choice.mode == BY_LOOPS
-      ? g_strdup ("plain loops")
+  return way->choice.mode == BY_LOOPS ? g_strdup ("plain loops")
+      : way->choice.mode == BY_ROWS
+      ? g_strdup_printf ("kernel for few rows, parts: %u", way->parts)
       : g_strdup_printf ("cuBLASLt algorithm %d", (int) way->choice.engine);
 }
 
@@ -278,13 +340,15 @@ choose (NnCudaDense *dense, NnCudaContext *c, GError **error)
 {
   const gboolean measured = dense->shape.measure;
   g_autofree char *key = key_of (&dense->shape), *name = NULL;
-  Way ways[MAX_ALGORITHMS];
+  Way ways[MAX_WAYS];
   float time = -1;
   guint n = 0, chosen = 0;
   int known = -1;
 
   if (!list_algorithms (dense, c, measured ? MAX_ALGORITHMS : 1, ways, &n, error))
     return FALSE;
+  if (measured || n == 0)
+    list_rows (&dense->shape, measured, ways, &n);
   if (n == 0)
     ways[n++] = (Way) { .choice = { .mode = BY_LOOPS } };
   if (measured && n > 1) {

@@ -1018,7 +1018,7 @@ test_failures (gconstpointer data)
     g_setenv ("FAKE_CUDA_FAIL_AT", number, TRUE);
     n_failed += !try_all (model, training ? NN_PRECISION_FP16 : NN_PRECISION_BF16, training);
     count_failed = (int (*) (void)) driver_function ("fake_cuda_count_failed");
-    at += at < 30 ? 1 : at < 200 ? 11 : 37;
+    at += at < 30 ? 1 : at < 200 ? 11 : 97;
   }
   g_unsetenv ("FAKE_CUDA_FAIL_AT");
   g_test_message ("%u failures, up to call %u", n_failed, at);

@@ -3,10 +3,12 @@
 
 /* What the CUDA back end keeps on disk of cuDNN's engines and cuBLASLt's algorithms, on the
  * stand-ins of fake-cuda/, which count how many times anything is measured and whose engine 3
- * is the fastest, and of the algorithms 14; 13 and 10 follow. */
+ * is the fastest, and of the algorithms 14; 13 and 10 follow. Our own kernel is faster, where
+ * rows are few, unless $FAKE_CUDA_SLOW_KERNELS is set. */
 
 #include <dlfcn.h>
 #include <glib/gstdio.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -16,7 +18,7 @@
 #define BATCH 3
 #define MANY 12
 
-static const char network[]
+static const char small_network[]
     = "{\"class_name\": \"Sequential\", \"config\": ["
       "{\"class_name\": \"Conv2D\", \"config\": {\"name\": \"c1\", \"filters\": 8, "
       "\"kernel_size\": [3, 3], \"activation\": \"relu\", "
@@ -27,6 +29,17 @@ static const char network[]
       "{\"class_name\": \"Dense\", \"config\": {\"name\": \"d\", \"units\": 1, "
       "\"activation\": \"sigmoid\"}}]}";
 
+/* of 2160 values, two of what a block's threads read at once */
+static const char long_network[]
+    = "{\"class_name\": \"Sequential\", \"config\": ["
+      "{\"class_name\": \"Flatten\", \"config\": {\"name\": \"f\", "
+      "\"batch_input_shape\": [null, 9, 8, 30]}}, "
+      "{\"class_name\": \"Dense\", \"config\": {\"name\": \"l1\", \"units\": 5, "
+      "\"activation\": \"relu\"}}, "
+      "{\"class_name\": \"Dense\", \"config\": {\"name\": \"l2\", \"units\": 1, "
+      "\"activation\": \"sigmoid\"}}]}";
+
+static const char *network = small_network;
 static int (*count_measured) (void);
 
 /* --- helpers ------------------ */
@@ -105,7 +118,7 @@ count_of (NnBackend *backend, NnPrecision precision, guint batch, gboolean train
   plan = nn_plan_new (backend, model, &options, &error);
   g_assert_no_error (error);
   after = count_measured ();
-  for (gsize i = 0; i < batch * 9 * 8 * 3; i++)
+  for (gsize i = 0; i < batch * nn_shape_count (nn_model_get_input_shape (model)); i++)
     nn_plan_get_input (plan)[i] = (float) (i % 17) / 17;
   outputs = nn_plan_run (plan, batch, &error);
   g_assert_no_error (error);
@@ -247,20 +260,24 @@ test_stale (void)
   /* the same of algorithms */
   check_changed (MANY, "=0;3;14;", "=0;3;13;");
   check_changed (MANY, "=0;3;14;", "=0;9;14;");
-  check_changed (MANY, "=0;3;14;", "=2;3;14;");
+  check_changed (MANY, "=0;3;14;", "=1;3;14;");
   check_changed (MANY, "=0;3;14;", "=0;1;11;");
   check_changed (MANY, "=0;3;14;", "=0;;");
+  /* and of our own kernel */
+  check_changed (BATCH, "=1;0;0;", "=1;0;1;");
+  check_changed (BATCH, "=1;0;0;", "=1;1;0;");
+  check_changed (BATCH, "=1;0;0;", "=2;0;0;");
 }
 
-/* A plan for many rows; how many times something was measured. */
+/* A plan in a process of its own; how many times something was measured. */
 static int
-describe_many (NnPrecision precision, gboolean training, char **description)
+describe (NnPrecision precision, guint batch, gboolean training, char **description)
 {
   NnBackend *backend = open_backend ();
   int n;
 
   g_clear_pointer (description, g_free);
-  n = count_of (backend, precision, MANY, training, NULL, description);
+  n = count_of (backend, precision, batch, training, NULL, description);
   nn_backend_unref (backend);
   g_test_message ("%s", *description);
   return n;
@@ -273,36 +290,85 @@ test_dense (void)
   char *folder = new_folder ();
   g_autofree char *words = NULL, *path = NULL, *text = NULL;
 
-  g_assert_cmpint (describe_many (NN_PRECISION_TF32, FALSE, &words), >, 0);
+  g_assert_cmpint (describe (NN_PRECISION_TF32, MANY, FALSE, &words), >, 0);
   g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 14, choice 3 of 3 measured, 1000.0 us"));
   path = only_file (folder);
   text = read_text (path);
   g_assert_nonnull (strstr (text, "dense-forward-tf32-fp32-bias-n12-120-1=0;3;14;"));
-  g_assert_cmpint (describe_many (NN_PRECISION_TF32, FALSE, &words), ==, 0);
+  g_assert_cmpint (describe (NN_PRECISION_TF32, MANY, FALSE, &words), ==, 0);
   g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 14, the fastest when it was measured"));
 
   /* not there any more, nor ever again missed */
   g_setenv ("FAKE_CUDA_LACKS", "14", TRUE);
-  g_assert_cmpint (describe_many (NN_PRECISION_TF32, FALSE, &words), >, 0);
+  g_assert_cmpint (describe (NN_PRECISION_TF32, MANY, FALSE, &words), >, 0);
   g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 13, choice 2 of 2 measured"));
-  g_assert_cmpint (describe_many (NN_PRECISION_TF32, FALSE, &words), ==, 0);
+  g_assert_cmpint (describe (NN_PRECISION_TF32, MANY, FALSE, &words), ==, 0);
   g_unsetenv ("FAKE_CUDA_LACKS");
 
   /* listed, but it does not run */
   g_setenv ("FAKE_CUDA_REFUSES", "14", TRUE);
-  g_assert_cmpint (describe_many (NN_PRECISION_BF16, FALSE, &words), >, 0);
+  g_assert_cmpint (describe (NN_PRECISION_BF16, MANY, FALSE, &words), >, 0);
   g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 13, choice 2 of 3 measured"));
   g_unsetenv ("FAKE_CUDA_REFUSES");
 
   /* parts of a result of 16 bits are not rounded each */
-  g_assert_cmpint (describe_many (NN_PRECISION_FP16, TRUE, &words), >, 0);
+  g_assert_cmpint (describe (NN_PRECISION_FP16, MANY, TRUE, &words), >, 0);
   g_assert_nonnull (strstr (words, "d forward: cuBLASLt algorithm 14, the fastest when"));
   g_assert_nonnull (strstr (words, "d data: cuBLASLt algorithm 13, choice 2 of 2 measured"));
   g_assert_nonnull (strstr (words, "d weights: cuBLASLt algorithm 14, choice 3 of 3 measured"));
+  remove_folder (folder);
+}
 
-  /* nothing is measured in fp32, which takes the first */
-  g_assert_cmpint (describe_many (NN_PRECISION_FP32, FALSE, &words), ==, 0);
+/* Our own kernel is measured among them, and taken where there is no algorithm. */
+static void
+test_few_rows (void)
+{
+  char *folder = new_folder ();
+  g_autofree char *words = NULL, *path = NULL, *text = NULL;
+
+  g_assert_cmpint (describe (NN_PRECISION_TF32, BATCH, FALSE, &words), >, 0);
+  g_assert_nonnull (strstr (words, "d: kernel for few rows, parts: 1, choice 4 of 4 measured"));
+  path = only_file (folder);
+  text = read_text (path);
+  g_assert_nonnull (strstr (text, "dense-forward-tf32-fp32-bias-n3-120-1=1;0;0;"));
+  g_assert_cmpint (describe (NN_PRECISION_TF32, BATCH, FALSE, &words), ==, 0);
+  g_assert_nonnull (strstr (words, "d: kernel for few rows, parts: 1, the fastest when"));
+  g_setenv ("FAKE_CUDA_SLOW_KERNELS", "1", TRUE);
+  g_assert_cmpint (describe (NN_PRECISION_FP16, BATCH, FALSE, &words), >, 0);
+  g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 14, choice 3 of 4 measured"));
+  g_unsetenv ("FAKE_CUDA_SLOW_KERNELS");
+
+  /* nothing is measured in fp32, which takes the first, or ours where there is none */
+  g_assert_cmpint (describe (NN_PRECISION_FP32, MANY, FALSE, &words), ==, 0);
   g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 10: "));
+  g_assert_cmpint (describe (NN_PRECISION_FP32, BATCH, FALSE, &words), ==, 0);
+  g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 10: "));
+  g_setenv ("FAKE_CUDA_NO_ALGORITHM", "1", TRUE);
+  g_assert_cmpint (describe (NN_PRECISION_FP32, BATCH, FALSE, &words), ==, 0);
+  g_assert_nonnull (strstr (words, "d: kernel for few rows, parts: 1: "));
+  g_assert_cmpint (describe (NN_PRECISION_FP32, MANY, FALSE, &words), ==, 0);
+  g_assert_nonnull (strstr (words, "d: plain loops: "));
+  g_unsetenv ("FAKE_CUDA_NO_ALGORITHM");
+  remove_folder (folder);
+}
+
+/* Long rows by some blocks each, which make what the library makes. */
+static void
+test_long_rows (void)
+{
+  char *folder = new_folder ();
+  NnBackend *backend = open_backend ();
+  g_autofree char *words = NULL;
+  double sums[2] = { 0 };
+
+  network = long_network;
+  count_of (backend, NN_PRECISION_TF32, BATCH, FALSE, &sums[0], &words);
+  g_assert_nonnull (strstr (words, "l1: kernel for few rows, parts: 2, choice 4 of 4 measured"));
+  g_assert_nonnull (strstr (words, "l2: kernel for few rows, parts: 1, choice 4 of 4 measured"));
+  count_of (backend, NN_PRECISION_FP32, BATCH, FALSE, &sums[1], NULL);
+  g_assert_cmpfloat (fabs (sums[0] - sums[1]), <, 1e-5);
+  network = small_network;
+  nn_backend_unref (backend);
   remove_folder (folder);
 }
 
@@ -400,6 +466,8 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/choices/two-at-once", test_two_at_once);
   g_test_add_func ("/cuda/choices/stale", test_stale);
   g_test_add_func ("/cuda/choices/dense", test_dense);
+  g_test_add_func ("/cuda/choices/few-rows", test_few_rows);
+  g_test_add_func ("/cuda/choices/long-rows", test_long_rows);
   g_test_add_func ("/cuda/choices/garbage", test_garbage);
   g_test_add_func ("/cuda/choices/not-writable", test_not_writable);
   g_test_add_func ("/cuda/choices/off", test_off);

@@ -171,12 +171,27 @@ limit (void)
     } \
   }
 
+#define PHASE_KERNEL(name, Args, Shared) \
+  static void run_##name (unsigned blocks, const void *args) \
+  { \
+    const Args *a = args; \
+    Shared s; \
+\
+    for (uint32_t block = 0; block < blocks; block++) { \
+      memset (&s, 0xff, sizeof s); \
+      for (uint32_t phase = 0; phase < name##_phases (a); phase++) \
+        for (uint32_t t = 0; t < NN_BLOCK; t++) \
+          name##_phase (a, block, t, phase, &s); \
+    } \
+  }
+
 NN_ELEMENT_KERNELS (ELEMENT_KERNEL)
 NN_BLOCK_KERNELS (BLOCK_KERNEL)
+NN_PHASE_KERNELS (PHASE_KERNEL)
 
 static struct CUfunc_st functions[] = {
 #define ROW(name, Args, ...) { #name, run_##name, sizeof (Args) },
-  NN_ELEMENT_KERNELS (ROW) NN_BLOCK_KERNELS (ROW)
+  NN_ELEMENT_KERNELS (ROW) NN_BLOCK_KERNELS (ROW) NN_PHASE_KERNELS (ROW)
 #undef ROW
 };
 
@@ -763,6 +778,7 @@ cuLaunchKernel (CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx
   if (gx == 0 || gy != 1 || gz != 1 || bx != NN_BLOCK || by != 1 || bz != 1 || shared != 0
       || f->args_size > sizeof launch.args)
     return CUDA_ERROR_INVALID_VALUE;
+  fake_cuda_spend (getenv ("FAKE_CUDA_SLOW_KERNELS") ? 8 : 0.25);
   memcpy (launch.args, params[0], f->args_size);
   fake_cuda_submit (stream, run_launch, &launch, sizeof launch);
   return CUDA_SUCCESS;
