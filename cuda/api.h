@@ -32,8 +32,9 @@ G_BEGIN_DECLS
   X (cudnnCreate) X (cudnnDestroy) X (cudnnGetErrorString) X (cudnnSetStream)
 
 #define NN_BLASLT_FUNCTIONS(X) \
-  X (cublasLtCreate) X (cublasLtDestroy) X (cublasLtGetStatusString) X (cublasLtMatmul) \
-  X (cublasLtMatmulAlgoGetHeuristic) X (cublasLtMatmulDescCreate) X (cublasLtMatmulDescDestroy) \
+  X (cublasLtCreate) X (cublasLtDestroy) X (cublasLtGetStatusString) X (cublasLtGetVersion) \
+  X (cublasLtMatmul) X (cublasLtMatmulAlgoConfigGetAttribute) X (cublasLtMatmulAlgoGetHeuristic) \
+  X (cublasLtMatmulDescCreate) X (cublasLtMatmulDescDestroy) \
   X (cublasLtMatmulDescSetAttribute) X (cublasLtMatmulPreferenceCreate) \
   X (cublasLtMatmulPreferenceDestroy) X (cublasLtMatmulPreferenceSetAttribute) \
   X (cublasLtMatrixLayoutCreate) X (cublasLtMatrixLayoutDestroy)

@@ -6,13 +6,13 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#define FORMAT 1 /* of the file, and of how engines are chosen */
+#define FORMAT 2 /* of the file, and of how engines are measured */
 #define MAX_SIZE (1 << 20)
 #define GROUP_DEVICE "device"
 #define GROUP_ENGINES "engines"
 
 static const char comment[]
-    = " The engines of cuDNN that classify measured to be the fastest on this machine.\n"
+    = " What of cuDNN and cuBLAS classify measured to be the fastest on this machine.\n"
       " May be removed at any time: they are measured again then.";
 
 struct _NnCudaChoices
@@ -124,7 +124,8 @@ write_file (const NnCudaChoices *choices, GError **error)
 /* --- the table ------------------ */
 
 NnCudaChoices *
-nn_cuda_choices_new (const NnHost *host, const char *device, int driver, gsize cudnn)
+nn_cuda_choices_new (
+    const NnHost *host, const char *device, int driver, gsize cudnn, gsize cublaslt)
 {
   NnCudaChoices *choices = g_new0 (NnCudaChoices, 1);
   const char *folder = g_getenv ("CLASSIFY_CUDA_CACHE");
@@ -135,8 +136,9 @@ nn_cuda_choices_new (const NnHost *host, const char *device, int driver, gsize c
   choices->known = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   /* the driver's own version, finer than CUDA's, where the system tells it */
   g_file_get_contents ("/sys/module/nvidia/version", &module, NULL, NULL);
-  choices->identity = g_strdup_printf ("%s, driver %d %s, cuDNN %" G_GSIZE_FORMAT ", format %d",
-      device, driver, module ? g_strstrip (module) : "-", cudnn, FORMAT);
+  choices->identity = g_strdup_printf ("%s, driver %d %s, cuDNN %" G_GSIZE_FORMAT
+      ", cuBLAS %" G_GSIZE_FORMAT ", format %d",
+      device, driver, module ? g_strstrip (module) : "-", cudnn, cublaslt, FORMAT);
   if (!folder || *folder) {
     g_autofree char *name = g_strdup_printf ("cuda-engines-%s.ini", device);
 

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cuda/conv.h"
 
+#include "cuda/measure.h"
 #include "nn/error.h"
 
 /* A graph of one convolution, or of convolution, bias and relu, is described; heuristics
@@ -11,7 +12,6 @@
 #define MAX_CONFIGS 16  /* asked of a heuristic */
 #define MAX_MEASURED 6
 #define MAX_WORKSPACE ((gint64) 512 << 20)
-#define RUNS 5
 
 /* cuDNN 9.19 marks the names of these two as deprecated, older ones cannot do without; the
  * others are not in headers before 9.8 */
@@ -323,31 +323,20 @@ execute (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t plan, void
   return ok;
 }
 
-/* Milliseconds of a run on memory of its own, the least of a few; negative: it fails. */
-static float
-measure (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t plan, void *const memory[5])
+typedef struct
 {
-  CUevent start = NULL, end = NULL;
-  float best = -1, time;
+  NnCudaConv *conv;
+  NnCudaContext *c;
+  cudnnBackendDescriptor_t *plans;
+} Trial;
 
-  if (nn_api.cuEventCreate (&start, CU_EVENT_DEFAULT) != CUDA_SUCCESS)
-    return -1;
-  if (nn_api.cuEventCreate (&end, CU_EVENT_DEFAULT) == CUDA_SUCCESS) {
-    for (int i = 0; i < RUNS; i++) {
-      if (nn_api.cuEventRecord (start, c->stream) != CUDA_SUCCESS
-          || !execute (conv, c, plan, memory[0], memory[1], memory[2], memory[3], memory[4], NULL)
-          || nn_api.cuEventRecord (end, c->stream) != CUDA_SUCCESS
-          || nn_api.cuEventSynchronize (end) != CUDA_SUCCESS
-          || nn_api.cuEventElapsedTime (&time, start, end) != CUDA_SUCCESS) {
-        best = -1;
-        break;
-      }
-      best = best < 0 ? time : MIN (best, time);
-    }
-    nn_api.cuEventDestroy (end);
-  }
-  nn_api.cuEventDestroy (start);
-  return best;
+static gboolean
+try_plan (gpointer data, guint way, void *const memory[NN_N_TRIED], GError **error)
+{
+  const Trial *t = data;
+
+  return execute (t->conv, t->c, t->plans[way], memory[NN_TRIED_A], memory[NN_TRIED_B],
+      memory[NN_TRIED_DST], memory[NN_TRIED_BIAS], memory[NN_TRIED_WORKSPACE], error);
 }
 
 /* The fastest of @plans, which are in the heuristics' order. */
@@ -357,40 +346,17 @@ fastest (NnCudaConv *conv, NnCudaContext *c, GPtrArray *plans, const gint64 *wor
 {
   const NnConvArgs *s = &conv->shape.sizes;
   const gsize bytes = s->type == NN_TYPE_F32 ? 4 : 2;
-  gsize sizes[5] = {
-    (gsize) s->samples * s->in_rows * s->in_cols * s->channels * bytes,
-    (gsize) s->filters * s->kernel[0] * s->kernel[1] * s->channels * bytes,
-    (gsize) s->samples * s->out_rows * s->out_cols * s->filters * bytes,
-    (gsize) s->filters * 4,
-    0,
+  Trial trial = { conv, c, plans->pdata };
+  gsize sizes[NN_N_TRIED] = {
+    [NN_TRIED_A] = (gsize) s->samples * s->in_rows * s->in_cols * s->channels * bytes,
+    [NN_TRIED_B] = (gsize) s->filters * s->kernel[0] * s->kernel[1] * s->channels * bytes,
+    [NN_TRIED_DST] = (gsize) s->samples * s->out_rows * s->out_cols * s->filters * bytes,
+    [NN_TRIED_BIAS] = (gsize) s->filters * 4,
   };
-  CUdeviceptr memory[5] = { 0 };
-  void *pointers[5] = { NULL };
-  gboolean ok = TRUE;
-  float best = -1;
-  guint chosen = 0;
 
   for (guint i = 0; i < plans->len; i++)
-    sizes[4] = MAX (sizes[4], (gsize) workspaces[i]);
-  for (guint i = 0; i < 5 && ok; i++) {
-    ok = nn_api.cuMemAlloc (&memory[i], MAX (sizes[i], 16)) == CUDA_SUCCESS
-        && nn_api.cuMemsetD8Async (memory[i], 0, MAX (sizes[i], 16), c->stream) == CUDA_SUCCESS;
-    pointers[i] = (void *) (guintptr) memory[i];
-  }
-  for (guint i = 0; i < plans->len && ok; i++) {
-    float t = measure (conv, c, plans->pdata[i], pointers);
-
-    if (t >= 0 && (best < 0 || t < best)) {
-      best = t;
-      chosen = i;
-    }
-  }
-  nn_api.cuStreamSynchronize (c->stream);
-  for (guint i = 0; i < 5; i++)
-    if (memory[i])
-      nn_api.cuMemFree (memory[i]);
-  *time = best;
-  return chosen;
+    sizes[NN_TRIED_WORKSPACE] = MAX (sizes[NN_TRIED_WORKSPACE], (gsize) workspaces[i]);
+  return nn_cuda_fastest (c, plans->len, sizes, try_plan, &trial, time);
 }
 
 /* Configurations of engines as heuristic number @mode lists them; how many. */

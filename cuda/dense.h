@@ -6,7 +6,9 @@
 
 G_BEGIN_DECLS
 
-/* The three products of a dense layer by cuBLASLt; kernels lie transposed: w (units, in). */
+/* The three products of a dense layer by cuBLASLt, or by a kernel of our own where forward has
+ * few rows; kernels lie transposed: w (units, in). Pointers are as cuMemAlloc() gives them, not
+ * into the middle. */
 typedef enum
 {
   NN_DENSE_FORWARD, /* y (rows, units) = x (rows, in) w^T [+ bias [, relu]] */
@@ -21,6 +23,7 @@ typedef struct
   NnType type;     /* of the operands */
   NnType dst_type; /* of the result: float32 where the operands are, either where they are not */
   gboolean tf32;   /* float32 operands may be rounded to 10 bits */
+  gboolean measure; /* take the fastest of what there is, not cuBLASLt's first choice */
   const float *bias; /* forward, float32 result only: on the device; or NULL */
   gboolean relu;
 } NnDenseShape;

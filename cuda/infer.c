@@ -431,6 +431,7 @@ add_dense (NnCudaInfer *infer, guint index, GError **error)
       .type = infer->type,
       .dst_type = NN_TYPE_F32,
       .tf32 = infer->options.precision != NN_PRECISION_FP32,
+      .measure = infer->options.precision != NN_PRECISION_FP32,
       .bias = nn_cuda_params_get (infer->params, index, "bias"),
       .relu = config->activation == NN_ACTIVATION_RELU,
     };

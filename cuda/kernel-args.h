@@ -194,6 +194,26 @@ typedef struct
   void *dst;
 } NnConvArgs;
 
+#define NN_ROWS_UNITS 4 /* of a block */
+#define NN_MAX_ROWS 8
+
+/* y (rows, units) = x (rows, in) w^T [+ bias] [, relu], w (units, in), for 1 to NN_MAX_ROWS rows.
+ * nn_k_row for one, nn_k_rows for more: a block some units and one of `parts` of `in`. One part:
+ * dst; else sums, which nn_k_rows_total adds up. */
+typedef struct
+{
+  uint32_t count;  /* rows * units: of nn_k_rows_total */
+  uint32_t blocks; /* parts * ceil (units / NN_ROWS_UNITS): of the others */
+  uint32_t rows, in, units, parts;
+  const void *x, *w;
+  NnType type; /* of both */
+  const float *bias; /* or NULL */
+  int32_t relu;
+  float *sums; /* (parts, rows, units) */
+  void *dst;
+  NnType dst_type;
+} NnRowsArgs;
+
 /* One sample of the network's input, to be made of a pack (nn/pack-math.h) on the device. */
 typedef struct
 {
@@ -527,6 +547,7 @@ typedef struct
   X (nn_k_sample, NnSampleArgs) \
   X (nn_k_picture, NnPictureArgs) \
   X (nn_k_mean_backward, NnMeanArgs) \
+  X (nn_k_rows_total, NnRowsArgs) \
   X (nn_k_shift, NnShiftArgs) \
   X (nn_k_conv, NnConvArgs) \
   X (nn_k_conv_data, NnConvArgs) \
@@ -558,3 +579,9 @@ typedef struct
   X (nn_k_sums, NnSumsArgs, 1) \
   X (nn_k_penalty, NnPenaltyArgs, 1) \
   X (nn_k_augment_wholes, NnAugmentArgs, 3)
+
+/* X (name, arguments, what a block shares): a block of NN_BLOCK threads an item, in phases at
+ * whose ends its threads wait for each other */
+#define NN_PHASE_KERNELS(X) \
+  X (nn_k_row, NnRowsArgs, NnRowShared) \
+  X (nn_k_rows, NnRowsArgs, NnRowsShared)

@@ -5,7 +5,7 @@
 /* Kernels of inference: what thread i does, index arithmetic included, the same source on
  * the device (kernels.cu) and on the host (tests). */
 
-#include "cuda/kernel-vector.h"
+#include "cuda/kernel-rows.h"
 #include "nn/pack-math.h"
 
 /* @lanes values of element @element of a sample and those behind it. */

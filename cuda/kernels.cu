@@ -34,5 +34,18 @@
     name##_last (&args, blockIdx.x, threadIdx.x, &shared); \
   }
 
+#define PHASE_KERNEL(name, Args, Shared) \
+  extern "C" __global__ void __launch_bounds__ (NN_BLOCK) name (const Args args) \
+  { \
+    __shared__ Shared shared; \
+    const uint32_t phases = name##_phases (&args); \
+\
+    _Pragma ("unroll 4") for (uint32_t phase = 0; phase < phases; phase++) { \
+      name##_phase (&args, blockIdx.x, threadIdx.x, phase, &shared); \
+      __syncthreads (); \
+    } \
+  }
+
 NN_ELEMENT_KERNELS (ELEMENT_KERNEL)
 NN_BLOCK_KERNELS (BLOCK_KERNEL)
+NN_PHASE_KERNELS (PHASE_KERNEL)

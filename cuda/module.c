@@ -52,8 +52,8 @@ open_device (guint index, gpointer context, GError **error)
   if (!device)
     return NULL;
   name = nn_cuda_describe_device (libraries, index);
-  device->choices = nn_cuda_choices_new (
-      the_host, name, libraries->driver_version, libraries->cudnn_version);
+  device->choices = nn_cuda_choices_new (the_host, name, libraries->driver_version,
+      libraries->cudnn_version, nn_api.cublasLtGetVersion ());
   return device;
 }
 

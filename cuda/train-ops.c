@@ -402,6 +402,7 @@ build_dense (NnTrainOp *op, GError **error)
       .type = op->type,
       .dst_type = kind == NN_DENSE_DATA ? op->x_type : NN_TYPE_F32,
       .tf32 = op->tf32,
+      .measure = op->tf32,
       .bias = kind == NN_DENSE_FORWARD ? param (op, "bias") : NULL,
       .relu = kind == NN_DENSE_FORWARD && config->activation == NN_ACTIVATION_RELU,
     };

@@ -1,11 +1,14 @@
 /* SPDX-FileCopyrightText: the classify authors
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the CUDA back end keeps on disk of cuDNN's engines, on the stand-ins of fake-cuda/,
- * which count how many times anything is measured and whose engine 3 is the fastest. */
+/* What the CUDA back end keeps on disk of cuDNN's engines and cuBLASLt's algorithms, on the
+ * stand-ins of fake-cuda/, which count how many times anything is measured and whose engine 3
+ * is the fastest, and of the algorithms 14; 13 and 10 follow. Our own kernel is faster, where
+ * rows are few, unless $FAKE_CUDA_SLOW_KERNELS is set. */
 
 #include <dlfcn.h>
 #include <glib/gstdio.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -13,8 +16,9 @@
 #include "nn/keras-file.h"
 
 #define BATCH 3
+#define MANY 12
 
-static const char network[]
+static const char small_network[]
     = "{\"class_name\": \"Sequential\", \"config\": ["
       "{\"class_name\": \"Conv2D\", \"config\": {\"name\": \"c1\", \"filters\": 8, "
       "\"kernel_size\": [3, 3], \"activation\": \"relu\", "
@@ -25,6 +29,17 @@ static const char network[]
       "{\"class_name\": \"Dense\", \"config\": {\"name\": \"d\", \"units\": 1, "
       "\"activation\": \"sigmoid\"}}]}";
 
+/* of 2160 values, two of what a block's threads read at once */
+static const char long_network[]
+    = "{\"class_name\": \"Sequential\", \"config\": ["
+      "{\"class_name\": \"Flatten\", \"config\": {\"name\": \"f\", "
+      "\"batch_input_shape\": [null, 9, 8, 30]}}, "
+      "{\"class_name\": \"Dense\", \"config\": {\"name\": \"l1\", \"units\": 5, "
+      "\"activation\": \"relu\"}}, "
+      "{\"class_name\": \"Dense\", \"config\": {\"name\": \"l2\", \"units\": 1, "
+      "\"activation\": \"sigmoid\"}}]}";
+
+static const char *network = small_network;
 static int (*count_measured) (void);
 
 /* --- helpers ------------------ */
@@ -103,7 +118,7 @@ count_of (NnBackend *backend, NnPrecision precision, guint batch, gboolean train
   plan = nn_plan_new (backend, model, &options, &error);
   g_assert_no_error (error);
   after = count_measured ();
-  for (gsize i = 0; i < batch * 9 * 8 * 3; i++)
+  for (gsize i = 0; i < batch * nn_shape_count (nn_model_get_input_shape (model)); i++)
     nn_plan_get_input (plan)[i] = (float) (i % 17) / 17;
   outputs = nn_plan_run (plan, batch, &error);
   g_assert_no_error (error);
@@ -204,21 +219,21 @@ test_two_at_once (void)
 
 /* The file of a start with @from made @to: measured again, and right from then on. */
 static void
-check_changed (const char *from, const char *to)
+check_changed (guint batch, const char *from, const char *to)
 {
   char *folder = new_folder ();
   g_autofree char *path = NULL, *text = NULL, *changed = NULL, *after = NULL;
   g_auto (GStrv) pieces = NULL;
 
-  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, batch), >, 0);
   path = only_file (folder);
   text = read_text (path);
   pieces = g_strsplit (text, from, -1);
   g_assert_cmpuint (g_strv_length (pieces), >, 1);
   changed = g_strjoinv (to, pieces);
   g_assert_true (g_file_set_contents (path, changed, -1, NULL));
-  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), >, 0);
-  g_assert_cmpint (start (NN_PRECISION_TF32, BATCH), ==, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, batch), >, 0);
+  g_assert_cmpint (start (NN_PRECISION_TF32, batch), ==, 0);
   after = read_text (path);
   g_assert_null (strstr (after, to));
   remove_folder (folder);
@@ -227,17 +242,134 @@ check_changed (const char *from, const char *to)
 static void
 test_stale (void)
 {
-  check_changed (", driver ", ", driver 9");         /* another driver */
-  check_changed (", cuDNN 9", ", cuDNN 8");          /* another cuDNN */
-  check_changed (", format 1", ", format 0");        /* another way of choosing */
-  check_changed ("no device, only loops", "NVIDIA"); /* another device's file */
-  check_changed ("=0;3;3;", "=0;3;4;");              /* another engine has this place now */
-  check_changed ("=0;3;3;", "=0;15;3;");             /* there are not so many */
-  check_changed ("=0;3;3;", "=7;3;3;");              /* no such heuristic */
-  check_changed ("=0;3;3;", "=0;1;1;");              /* one that is not allowed */
-  check_changed ("=0;3;3;", "=0;-3;3;");
-  check_changed ("=0;3;3;", "=0;4;");
-  check_changed ("=0;3;3;", "=what;is;this;");
+  /* measured with others */
+  check_changed (BATCH, ", driver ", ", driver 9");
+  check_changed (BATCH, ", cuDNN 9", ", cuDNN 8");
+  check_changed (BATCH, ", cuBLAS 1", ", cuBLAS 2");
+  check_changed (BATCH, ", format 2", ", format 1");
+  check_changed (BATCH, "no device, only loops", "NVIDIA");
+  /* another engine has this place now; there are not so many; no such heuristic; one that is
+   * not allowed */
+  check_changed (BATCH, "=0;3;3;", "=0;3;4;");
+  check_changed (BATCH, "=0;3;3;", "=0;15;3;");
+  check_changed (BATCH, "=0;3;3;", "=7;3;3;");
+  check_changed (BATCH, "=0;3;3;", "=0;1;1;");
+  check_changed (BATCH, "=0;3;3;", "=0;-3;3;");
+  check_changed (BATCH, "=0;3;3;", "=0;4;");
+  check_changed (BATCH, "=0;3;3;", "=what;is;this;");
+  /* the same of algorithms */
+  check_changed (MANY, "=0;3;14;", "=0;3;13;");
+  check_changed (MANY, "=0;3;14;", "=0;9;14;");
+  check_changed (MANY, "=0;3;14;", "=1;3;14;");
+  check_changed (MANY, "=0;3;14;", "=0;1;11;");
+  check_changed (MANY, "=0;3;14;", "=0;;");
+  /* and of our own kernel */
+  check_changed (BATCH, "=1;0;0;", "=1;0;1;");
+  check_changed (BATCH, "=1;0;0;", "=1;1;0;");
+  check_changed (BATCH, "=1;0;0;", "=2;0;0;");
+}
+
+/* A plan in a process of its own; how many times something was measured. */
+static int
+describe (NnPrecision precision, guint batch, gboolean training, char **description)
+{
+  NnBackend *backend = open_backend ();
+  int n;
+
+  g_clear_pointer (description, g_free);
+  n = count_of (backend, precision, batch, training, NULL, description);
+  nn_backend_unref (backend);
+  g_test_message ("%s", *description);
+  return n;
+}
+
+/* Dense layers: measured once, found again by place and number, one that fails passed over. */
+static void
+test_dense (void)
+{
+  char *folder = new_folder ();
+  g_autofree char *words = NULL, *path = NULL, *text = NULL;
+
+  g_assert_cmpint (describe (NN_PRECISION_TF32, MANY, FALSE, &words), >, 0);
+  g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 14, choice 3 of 3 measured, 1000.0 us"));
+  path = only_file (folder);
+  text = read_text (path);
+  g_assert_nonnull (strstr (text, "dense-forward-tf32-fp32-bias-n12-120-1=0;3;14;"));
+  g_assert_cmpint (describe (NN_PRECISION_TF32, MANY, FALSE, &words), ==, 0);
+  g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 14, the fastest when it was measured"));
+
+  /* not there any more, nor ever again missed */
+  g_setenv ("FAKE_CUDA_LACKS", "14", TRUE);
+  g_assert_cmpint (describe (NN_PRECISION_TF32, MANY, FALSE, &words), >, 0);
+  g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 13, choice 2 of 2 measured"));
+  g_assert_cmpint (describe (NN_PRECISION_TF32, MANY, FALSE, &words), ==, 0);
+  g_unsetenv ("FAKE_CUDA_LACKS");
+
+  /* listed, but it does not run */
+  g_setenv ("FAKE_CUDA_REFUSES", "14", TRUE);
+  g_assert_cmpint (describe (NN_PRECISION_BF16, MANY, FALSE, &words), >, 0);
+  g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 13, choice 2 of 3 measured"));
+  g_unsetenv ("FAKE_CUDA_REFUSES");
+
+  /* parts of a result of 16 bits are not rounded each */
+  g_assert_cmpint (describe (NN_PRECISION_FP16, MANY, TRUE, &words), >, 0);
+  g_assert_nonnull (strstr (words, "d forward: cuBLASLt algorithm 14, the fastest when"));
+  g_assert_nonnull (strstr (words, "d data: cuBLASLt algorithm 13, choice 2 of 2 measured"));
+  g_assert_nonnull (strstr (words, "d weights: cuBLASLt algorithm 14, choice 3 of 3 measured"));
+  remove_folder (folder);
+}
+
+/* Our own kernel is measured among them, and taken where there is no algorithm. */
+static void
+test_few_rows (void)
+{
+  char *folder = new_folder ();
+  g_autofree char *words = NULL, *path = NULL, *text = NULL;
+
+  g_assert_cmpint (describe (NN_PRECISION_TF32, BATCH, FALSE, &words), >, 0);
+  g_assert_nonnull (strstr (words, "d: kernel for few rows, parts: 1, choice 4 of 4 measured"));
+  path = only_file (folder);
+  text = read_text (path);
+  g_assert_nonnull (strstr (text, "dense-forward-tf32-fp32-bias-n3-120-1=1;0;0;"));
+  g_assert_cmpint (describe (NN_PRECISION_TF32, BATCH, FALSE, &words), ==, 0);
+  g_assert_nonnull (strstr (words, "d: kernel for few rows, parts: 1, the fastest when"));
+  g_setenv ("FAKE_CUDA_SLOW_KERNELS", "1", TRUE);
+  g_assert_cmpint (describe (NN_PRECISION_FP16, BATCH, FALSE, &words), >, 0);
+  g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 14, choice 3 of 4 measured"));
+  g_unsetenv ("FAKE_CUDA_SLOW_KERNELS");
+
+  /* nothing is measured in fp32, which takes the first, or ours where there is none */
+  g_assert_cmpint (describe (NN_PRECISION_FP32, MANY, FALSE, &words), ==, 0);
+  g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 10: "));
+  g_assert_cmpint (describe (NN_PRECISION_FP32, BATCH, FALSE, &words), ==, 0);
+  g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm 10: "));
+  g_setenv ("FAKE_CUDA_NO_ALGORITHM", "1", TRUE);
+  g_assert_cmpint (describe (NN_PRECISION_FP32, BATCH, FALSE, &words), ==, 0);
+  g_assert_nonnull (strstr (words, "d: kernel for few rows, parts: 1: "));
+  g_assert_cmpint (describe (NN_PRECISION_FP32, MANY, FALSE, &words), ==, 0);
+  g_assert_nonnull (strstr (words, "d: plain loops: "));
+  g_unsetenv ("FAKE_CUDA_NO_ALGORITHM");
+  remove_folder (folder);
+}
+
+/* Long rows by some blocks each, which make what the library makes. */
+static void
+test_long_rows (void)
+{
+  char *folder = new_folder ();
+  NnBackend *backend = open_backend ();
+  g_autofree char *words = NULL;
+  double sums[2] = { 0 };
+
+  network = long_network;
+  count_of (backend, NN_PRECISION_TF32, BATCH, FALSE, &sums[0], &words);
+  g_assert_nonnull (strstr (words, "l1: kernel for few rows, parts: 2, choice 4 of 4 measured"));
+  g_assert_nonnull (strstr (words, "l2: kernel for few rows, parts: 1, choice 4 of 4 measured"));
+  count_of (backend, NN_PRECISION_FP32, BATCH, FALSE, &sums[1], NULL);
+  g_assert_cmpfloat (fabs (sums[0] - sums[1]), <, 1e-5);
+  network = small_network;
+  nn_backend_unref (backend);
+  remove_folder (folder);
 }
 
 static void
@@ -333,6 +465,9 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/choices/keys", test_keys);
   g_test_add_func ("/cuda/choices/two-at-once", test_two_at_once);
   g_test_add_func ("/cuda/choices/stale", test_stale);
+  g_test_add_func ("/cuda/choices/dense", test_dense);
+  g_test_add_func ("/cuda/choices/few-rows", test_few_rows);
+  g_test_add_func ("/cuda/choices/long-rows", test_long_rows);
   g_test_add_func ("/cuda/choices/garbage", test_garbage);
   g_test_add_func ("/cuda/choices/not-writable", test_not_writable);
   g_test_add_func ("/cuda/choices/off", test_off);

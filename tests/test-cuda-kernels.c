@@ -33,6 +33,16 @@
       name##_last (&(args), block_, t_, &shared_); \
   }
 
+#define RUN_PHASES(name, args, Shared) \
+  for (uint32_t block_ = 0; block_ < (args).blocks; block_++) { \
+    Shared shared_; \
+\
+    memset (&shared_, 0xff, sizeof shared_); \
+    for (uint32_t phase_ = 0; phase_ < name##_phases (&(args)); phase_++) \
+      for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
+        name##_phase (&(args), block_, t_, phase_, &shared_); \
+  }
+
 static float *
 random_floats (gsize n, guint64 seed)
 {
@@ -369,6 +379,81 @@ test_softmax (void)
       check ("softmax", (gsize) i, y[r * N + i], p, 1e-6);
       check ("its gradient", (gsize) i, dx[r * N + i], p * (dy[r * N + i] - dot), 1e-6);
     }
+  }
+}
+
+/* values in memory of their own size, so that a sanitizer sees the first byte beyond */
+static gpointer
+of_type (const float *x, gsize n, NnType type)
+{
+  gpointer p = g_malloc (n * (type == NN_TYPE_F32 ? 4 : 2));
+
+  for (gsize i = 0; i < n; i++)
+    nn_store (p, type, i, x[i]);
+  return p;
+}
+
+/* @rows of a dense layer in @parts, against sums of doubles */
+static void
+check_rows (NnType type, NnType dst_type, guint rows, guint in, guint units, guint parts)
+{
+  const gboolean relu = (rows + units) % 2, has_bias = in % 3 != 0;
+  const gsize n = rows * units;
+  g_autofree float *x = random_floats (rows * in, 31), *w = random_floats (units * in, 32);
+  g_autofree float *bias = random_floats (units, 33), *none = g_new0 (float, MAX (n, parts * n));
+  g_autofree gpointer some_x = of_type (x, rows * in, type), some_w = of_type (w, units * in, type);
+  g_autofree gpointer dst = of_type (none, n, dst_type);
+  g_autofree float *sums = parts > 1 ? g_memdup2 (none, parts * n * sizeof *sums) : NULL;
+  NnRowsArgs a = { .count = rows * units,
+    .blocks = parts * ((units + NN_ROWS_UNITS - 1) / NN_ROWS_UNITS), .rows = rows, .in = in,
+    .units = units, .parts = parts, .x = some_x, .w = some_w, .type = type,
+    .bias = has_bias ? bias : NULL, .relu = relu, .sums = sums, .dst = dst, .dst_type = dst_type };
+
+  for (gsize i = 0; i < n; i++)
+    nn_store (dst, dst_type, i, NAN);
+  for (gsize i = 0; sums && i < parts * n; i++)
+    sums[i] = NAN;
+  if (rows == 1)
+    RUN_PHASES (nn_k_row, a, NnRowShared)
+  else
+    RUN_PHASES (nn_k_rows, a, NnRowsShared)
+  if (parts > 1)
+    RUN (nn_k_rows_total, a);
+  for (guint r = 0; r < rows; r++)
+    for (guint u = 0; u < units; u++) {
+      double sum = has_bias ? bias[u] : 0, size = fabs (sum), unit = 0;
+
+      for (guint i = 0; i < in; i++) {
+        const double term = (double) nn_load (some_x, type, r * in + i)
+            * nn_load (some_w, type, u * in + i);
+
+        sum += term;
+        size += fabs (term);
+      }
+      if (dst_type != NN_TYPE_F32)
+        unit = dst_type == NN_TYPE_F16 ? 0x1p-11 : 0x1p-8;
+      sum = relu && sum < 0 ? 0 : sum;
+      check ("rows", r * units + u, nn_load (dst, dst_type, r * units + u), sum,
+          1e-6 * size + unit * fabs (sum));
+    }
+}
+
+/* every number of rows, inputs that are no multiple of what is read at once or of a part, units
+ * that leave a part of a block */
+static void
+test_rows (void)
+{
+  static const NnType types[] = { NN_TYPE_F32, NN_TYPE_F16, NN_TYPE_BF16 };
+  static const guint ins[] = { 1, 3, 7, 8, 12, 200, 2048, 2049, 4104, 10000 };
+  static const guint units[] = { 1, 3, 4, 5, 9 };
+
+  for (guint t = 0; t < G_N_ELEMENTS (types); t++) {
+    for (guint rows = 1; rows <= NN_MAX_ROWS; rows++)
+      for (guint i = 0; i < G_N_ELEMENTS (ins); i++)
+        for (guint parts = 1; parts <= 7; parts += 3)
+          check_rows (types[t], types[rows % 2 ? 0 : t], rows, ins[i],
+              units[(i + rows + parts) % G_N_ELEMENTS (units)], parts);
+    check_rows (types[t], NN_TYPE_F32, 1, 67712, 8, 32);
   }
 }
 
@@ -882,6 +967,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/kernels/finish-pixel", test_finish_pixel);
   g_test_add_func ("/cuda/kernels/pixel-mean", test_pixel_mean);
   g_test_add_func ("/cuda/kernels/softmax", test_softmax);
+  g_test_add_func ("/cuda/kernels/rows", test_rows);
   g_test_add_func ("/cuda/kernels/views", test_views);
   g_test_add_func ("/cuda/kernels/shift", test_shift);
   g_test_add_func ("/cuda/kernels/conv", test_conv);

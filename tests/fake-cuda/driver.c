@@ -50,11 +50,13 @@ struct CUstream_st
 struct CUgraph_st
 {
   List list;
+  double spent; /* milliseconds that it takes */
 };
 
 struct CUgraphExec_st
 {
   List list;
+  double spent;
 };
 
 struct CUctx_st
@@ -87,10 +89,11 @@ static _Thread_local CUcontext contexts[256]; /* a stack */
 static _Thread_local int depth;              /* of it */
 static _Thread_local int capturing; /* streams of this thread */
 static _Thread_local double now;  /* milliseconds */
+static _Thread_local double captured; /* ... of what is being captured */
 static struct CUctx_st primary[2] = { { .device = 0 }, { .device = 1 } };
 static char the_module;
 static atomic_size_t allocated;
-static atomic_int measured, downloads, overlaps, peer_copies, row_copies;
+static atomic_int measured, downloads, overlaps, peer_copies, row_copies, failed;
 static pthread_mutex_t streams_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t streams_changed = PTHREAD_COND_INITIALIZER;
 static CUstream streams;
@@ -108,7 +111,10 @@ fails (void)
     counted_for = number;
     calls = 0;
   }
-  return number > 0 && ++calls == number;
+  if (number <= 0 || ++calls != number)
+    return 0;
+  failed++;
+  return 1;
 }
 
 /* what the real driver refuses, too; what frees something does not fail */
@@ -165,12 +171,27 @@ limit (void)
     } \
   }
 
+#define PHASE_KERNEL(name, Args, Shared) \
+  static void run_##name (unsigned blocks, const void *args) \
+  { \
+    const Args *a = args; \
+    Shared s; \
+\
+    for (uint32_t block = 0; block < blocks; block++) { \
+      memset (&s, 0xff, sizeof s); \
+      for (uint32_t phase = 0; phase < name##_phases (a); phase++) \
+        for (uint32_t t = 0; t < NN_BLOCK; t++) \
+          name##_phase (a, block, t, phase, &s); \
+    } \
+  }
+
 NN_ELEMENT_KERNELS (ELEMENT_KERNEL)
 NN_BLOCK_KERNELS (BLOCK_KERNEL)
+NN_PHASE_KERNELS (PHASE_KERNEL)
 
 static struct CUfunc_st functions[] = {
 #define ROW(name, Args, ...) { #name, run_##name, sizeof (Args) },
-  NN_ELEMENT_KERNELS (ROW) NN_BLOCK_KERNELS (ROW)
+  NN_ELEMENT_KERNELS (ROW) NN_BLOCK_KERNELS (ROW) NN_PHASE_KERNELS (ROW)
 #undef ROW
 };
 
@@ -363,10 +384,12 @@ cuStreamDestroy (CUstream stream)
 CUresult
 cuStreamSynchronize (CUstream stream)
 {
-  NOT_WHILE_CAPTURING ();
+  HAS_CONTEXT ();
+  if (capturing)
+    return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   if (stream)
-    synchronize (stream);
-  return CUDA_SUCCESS;
+    synchronize (stream); /* also where it fails: nothing goes on then */
+  return fails () ? CUDA_ERROR_LAUNCH_FAILED : CUDA_SUCCESS;
 }
 
 CUresult
@@ -410,6 +433,8 @@ cuStreamEndCapture (CUstream stream, CUgraph *graph)
   HAS_CONTEXT ();
   *graph = calloc (1, sizeof **graph);
   (*graph)->list = stream->list;
+  (*graph)->spent = captured;
+  captured = 0;
   stream->capturing = 0;
   capturing--;
   if (fails ()) {
@@ -426,6 +451,7 @@ cuGraphInstantiateWithFlags (CUgraphExec *exec, CUgraph graph, unsigned long lon
 {
   NOT_WHILE_CAPTURING ();
   *exec = calloc (1, sizeof **exec);
+  (*exec)->spent = graph->spent;
   list_init (&(*exec)->list);
   for (Node *n = graph->list.first; n; n = n->next) {
     Node *copy = malloc (sizeof *copy + n->size);
@@ -441,6 +467,7 @@ CUresult
 cuGraphLaunch (CUgraphExec exec, CUstream stream)
 {
   NEED_CONTEXT ();
+  fake_cuda_spend (exec->spent);
   for (Node *n = exec->list.first; n; n = n->next)
     fake_cuda_submit (stream, n->run, n->data, n->size);
   return CUDA_SUCCESS;
@@ -473,7 +500,7 @@ struct Block
   CUcontext context;
 };
 
-#define HEADER 64
+#define HEADER 256 /* the real driver aligns to as much */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static Block *blocks;
@@ -752,6 +779,7 @@ cuLaunchKernel (CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx
   if (gx == 0 || gy != 1 || gz != 1 || bx != NN_BLOCK || by != 1 || bz != 1 || shared != 0
       || f->args_size > sizeof launch.args)
     return CUDA_ERROR_INVALID_VALUE;
+  fake_cuda_spend (getenv ("FAKE_CUDA_SLOW_KERNELS") ? 8 : 0.25);
   memcpy (launch.args, params[0], f->args_size);
   fake_cuda_submit (stream, run_launch, &launch, sizeof launch);
   return CUDA_SUCCESS;
@@ -981,7 +1009,13 @@ cuEventElapsedTime (float *milliseconds, CUevent start, CUevent end)
 void
 fake_cuda_spend (double milliseconds)
 {
-  now += milliseconds;
+  *(capturing ? &captured : &now) += milliseconds;
+}
+
+int
+fake_cuda_count_failed (void)
+{
+  return failed;
 }
 
 int

@@ -12,11 +12,15 @@
 /* Puts a call into the stream, or into the graph that is being captured. */
 void fake_cuda_submit (CUstream stream, void (*run) (void *data), const void *data, size_t size);
 
-/* Lets milliseconds pass between events, of the calling thread alone. */
+/* Lets milliseconds pass between events, of the calling thread alone; while it captures, each
+ * time that the graph is launched. */
 void fake_cuda_spend (double milliseconds);
 
 /* How many times an elapsed time was asked for. */
 int fake_cuda_count_measured (void);
+
+/* How many calls failed because $FAKE_CUDA_FAIL_AT named them. */
+int fake_cuda_count_failed (void);
 
 /* How many copies of rows to the host there were. */
 int fake_cuda_count_downloads (void);
