@@ -38,6 +38,7 @@ struct _NnCudaConv
   NnConvShape shape;
   GPtrArray *descriptors; /* all but the plan's own */
   cudnnBackendDescriptor_t plan;
+  NnCudaChoice choice; /* of the plan */
   gint64 workspace;
   char *how;
 };
@@ -339,24 +340,44 @@ try_plan (gpointer data, guint way, void *const memory[NN_N_TRIED], GError **err
       memory[NN_TRIED_DST], memory[NN_TRIED_BIAS], memory[NN_TRIED_WORKSPACE], error);
 }
 
+static void
+get_sizes (const NnCudaConv *conv, gint64 workspace, gsize sizes[NN_N_TRIED])
+{
+  const NnConvArgs *s = &conv->shape.sizes;
+  const gsize bytes = s->type == NN_TYPE_F32 ? 4 : 2;
+
+  sizes[NN_TRIED_A] = (gsize) s->samples * s->in_rows * s->in_cols * s->channels * bytes;
+  sizes[NN_TRIED_B] = (gsize) s->filters * s->kernel[0] * s->kernel[1] * s->channels * bytes;
+  sizes[NN_TRIED_DST] = (gsize) s->samples * s->out_rows * s->out_cols * s->filters * bytes;
+  sizes[NN_TRIED_BIAS] = (gsize) s->filters * 4;
+  sizes[NN_TRIED_WORKSPACE] = (gsize) workspace;
+}
+
 /* The fastest of @plans, which are in the heuristics' order. */
 static guint
 fastest (NnCudaConv *conv, NnCudaContext *c, GPtrArray *plans, const gint64 *workspaces,
     float *time)
 {
-  const NnConvArgs *s = &conv->shape.sizes;
-  const gsize bytes = s->type == NN_TYPE_F32 ? 4 : 2;
   Trial trial = { conv, c, plans->pdata };
-  gsize sizes[NN_N_TRIED] = {
-    [NN_TRIED_A] = (gsize) s->samples * s->in_rows * s->in_cols * s->channels * bytes,
-    [NN_TRIED_B] = (gsize) s->filters * s->kernel[0] * s->kernel[1] * s->channels * bytes,
-    [NN_TRIED_DST] = (gsize) s->samples * s->out_rows * s->out_cols * s->filters * bytes,
-    [NN_TRIED_BIAS] = (gsize) s->filters * 4,
-  };
+  gsize sizes[NN_N_TRIED];
+  gint64 workspace = 0;
 
   for (guint i = 0; i < plans->len; i++)
-    sizes[NN_TRIED_WORKSPACE] = MAX (sizes[NN_TRIED_WORKSPACE], (gsize) workspaces[i]);
+    workspace = MAX (workspace, workspaces[i]);
+  get_sizes (conv, workspace, sizes);
   return nn_cuda_fastest (c, plans->len, sizes, try_plan, &trial, time);
+}
+
+/* Some engines have a plan and fail when they are to run it. */
+static gboolean
+works (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t plan, gint64 workspace)
+{
+  gpointer plans[] = { plan };
+  Trial trial = { conv, c, plans };
+  gsize sizes[NN_N_TRIED];
+
+  get_sizes (conv, workspace, sizes);
+  return c->profile || nn_cuda_try (c, 0, sizes, try_plan, &trial);
 }
 
 /* Configurations of engines as heuristic number @mode lists them; how many. */
@@ -402,29 +423,62 @@ key_of (const NnConvShape *shape)
       s->strides[1], s->dilation[0], s->dilation[1], s->pad[0], s->pad[1]);
 }
 
+/* The plan of an engine's configuration, if it is one that may be taken. */
+static gboolean
+take (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t config,
+    const NnCudaChoice *wanted)
+{
+  gint64 engine = -1;
+
+  if (!is_precise (conv, config, &engine) || engine != wanted->engine)
+    return FALSE;
+  conv->plan = plan_new (c, config, &conv->workspace);
+  if (conv->plan && !works (conv, c, conv->plan, conv->workspace)) {
+    nn_api.cudnnBackendDestroyDescriptor (conv->plan);
+    conv->plan = NULL;
+  }
+  return conv->plan != NULL;
+}
+
 /* The engine that was measured to be the fastest before. */
 static gboolean
 choose_known (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t graph, const char *key)
 {
   cudnnBackendDescriptor_t configs[MAX_CONFIGS];
   g_autofree char *words = NULL;
-  NnCudaChoice choice;
-  gint64 engine = -1;
 
-  if (!nn_cuda_choices_find (c->device->choices, key, &choice))
+  if (!nn_cuda_choices_find (c->device->choices, key, &conv->choice))
     return FALSE;
-  if (choice.mode < G_N_ELEMENTS (modes)
-      && choice.place < list_configs (conv, c, graph, choice.mode, configs)
-      && is_precise (conv, configs[choice.place], &engine) && engine == choice.engine)
-    conv->plan = plan_new (c, configs[choice.place], &conv->workspace);
-  if (conv->plan) {
-    conv->how
-        = g_strdup_printf ("cuDNN engine %d, the fastest when it was measured", (int) engine);
+  if (conv->choice.mode < G_N_ELEMENTS (modes)
+      && conv->choice.place < list_configs (conv, c, graph, conv->choice.mode, configs)
+      && take (conv, c, configs[conv->choice.place], &conv->choice)) {
+    conv->how = g_strdup_printf (
+        "cuDNN engine %d, the fastest when it was measured", (int) conv->choice.engine);
     return TRUE;
   }
   words = g_strdup_printf ("CUDA: %s: the engine that was measured is not there any more", key);
   c->device->host->log (NN_LOG_DEBUG, words);
   return FALSE;
+}
+
+/* The engine of the same convolution of another number of samples. */
+static gboolean
+choose_like (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t graph)
+{
+  const NnCudaConv *like = conv->shape.like;
+  cudnnBackendDescriptor_t configs[MAX_CONFIGS];
+  guint n;
+
+  if (!like || !like->plan)
+    return FALSE;
+  conv->choice = like->choice;
+  n = list_configs (conv, c, graph, like->choice.mode, configs);
+  for (guint i = 0; i < n && !conv->plan; i++)
+    take (conv, c, configs[i], &like->choice);
+  if (conv->plan)
+    conv->how = g_strdup_printf ("cuDNN engine %d, as of %u samples", (int) conv->choice.engine,
+        like->shape.sizes.samples);
+  return conv->plan != NULL;
 }
 
 static void
@@ -438,33 +492,42 @@ choose (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t graph)
   float time = -1;
   guint chosen = 0;
 
-  if (conv->shape.measure && choose_known (conv, c, graph, key))
+  if (conv->shape.measure
+      && (choose_known (conv, c, graph, key) || choose_like (conv, c, graph)))
     return;
   for (guint m = 0; m < G_N_ELEMENTS (modes) && plans->len == 0; m++) {
     cudnnBackendDescriptor_t configs[MAX_CONFIGS];
     const guint n = list_configs (conv, c, graph, m, configs);
 
     for (guint i = 0; i < n && plans->len < wanted; i++) {
-      gint64 engine = -1;
+      gint64 engine = -1, *workspace = &workspaces[plans->len];
       cudnnBackendDescriptor_t plan = is_precise (conv, configs[i], &engine)
-          ? plan_new (c, configs[i], &workspaces[plans->len])
+          ? plan_new (c, configs[i], workspace)
           : NULL;
 
       if (!plan)
         continue;
+      if (wanted == 1 && !works (conv, c, plan, *workspace)) {
+        nn_api.cudnnBackendDestroyDescriptor (plan);
+        continue;
+      }
       choices[plans->len] = (NnCudaChoice) { m, i, engine };
       g_ptr_array_add (plans, plan);
     }
   }
-  if (plans->len == 0)
-    return;
   if (plans->len > 1)
     chosen = fastest (conv, c, plans, workspaces, &time);
-  conv->plan = plans->pdata[chosen];
-  conv->workspace = workspaces[chosen];
+  while (wanted > 1 && time < 0 && chosen < plans->len
+      && !works (conv, c, plans->pdata[chosen], workspaces[chosen]))
+    chosen++;
   for (guint i = 0; i < plans->len; i++)
     if (i != chosen)
       nn_api.cudnnBackendDestroyDescriptor (plans->pdata[i]);
+  if (chosen >= plans->len)
+    return;
+  conv->plan = plans->pdata[chosen];
+  conv->workspace = workspaces[chosen];
+  conv->choice = choices[chosen];
   conv->how = time >= 0
       ? g_strdup_printf ("cuDNN engine %d, choice %u of %u measured, %.0f us",
           (int) choices[chosen].engine, chosen + 1, plans->len, time * 1000)
@@ -545,12 +608,6 @@ nn_cuda_conv_run (NnCudaConv *conv, NnCudaContext *c, const void *a, const void 
           ? execute (conv, c, conv->plan, x, dst, w, NULL, c->workspace, error)
           : nn_k_conv_filter_launch (c, &s, error);
   }
-}
-
-NnConvShape
-nn_cuda_conv_get_shape (const NnCudaConv *conv)
-{
-  return conv->shape;
 }
 
 gsize

@@ -23,6 +23,8 @@ typedef struct
   gboolean tf32;           /* float32 operands may be rounded to 10 bits */
   gboolean measure;        /* take the fastest of the heuristics' first choices, not the first */
   gboolean bias, relu;     /* forward: in one call; bias is of the result's type */
+  const struct _NnCudaConv *like; /* or NULL: the same for another number of samples, whose engine
+                                   * is taken without measuring, where it can be */
 } NnConvShape;
 
 typedef struct _NnCudaConv NnCudaConv;
@@ -34,7 +36,6 @@ void nn_cuda_conv_free (NnCudaConv *conv);
 /* Forward: a = x, b = w; data: a = dy, b = w; filter: a = x, b = dy. */
 gboolean nn_cuda_conv_run (NnCudaConv *conv, NnCudaContext *c, const void *a, const void *b,
     const void *bias, void *dst, GError **error);
-NnConvShape nn_cuda_conv_get_shape (const NnCudaConv *conv);
 gsize nn_cuda_conv_get_workspace (const NnCudaConv *conv);
 const char *nn_cuda_conv_describe (const NnCudaConv *conv);
 

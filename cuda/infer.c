@@ -12,7 +12,8 @@
  * of nn_k_finish where it comes in that order. In 16 bits a convolution's channels are padded
  * to eights, which its tensor-core engines want: with zeros, in data and weights. */
 
-#define MAX_SIZES 24 /* batch sizes that have a graph */
+#define MAX_SIZES 24  /* batch sizes that have a graph */
+#define FEW_SAMPLES 8 /* that engines are taken for as for one */
 
 typedef enum
 {
@@ -41,6 +42,7 @@ typedef struct
   const void *src;
   void *dst, *weights;
   void *bias; /* convolution, when fused */
+  NnConvShape shape;
   NnCudaConv *conv[MAX_SIZES];
   NnCudaDense *dense[MAX_SIZES];
   NnFinishArgs finish;
@@ -179,42 +181,53 @@ begin_todo (NnCudaInfer *infer, const NnLayer *layer)
   };
 }
 
-/* The convolution before does bias and relu itself, if that is all and some engine has it. */
+/* The convolution of a stage for each number of samples. Engines are
+ * measured for the most of them and for one, or a first start would take too long. */
+static gboolean
+make_convs (NnCudaInfer *infer, Stage *stage, const NnConvShape *shape)
+{
+  const guint last = infer->n_sizes - 1;
+  gboolean ok = TRUE;
+
+  for (guint k = 0; k < infer->n_sizes && ok; k++) {
+    const guint i = k == 0 ? 0 : k == 1 ? last : k - 1; /* the most, one, those between */
+    NnConvShape s = *shape;
+
+    s.sizes.samples = infer->sizes[i];
+    s.like = k < 2 ? NULL : stage->conv[infer->sizes[i] < FEW_SAMPLES ? last : 0];
+    stage->conv[i] = nn_cuda_conv_new (infer->c, &s, NULL);
+    ok = stage->conv[i] != NULL;
+  }
+  for (guint i = 0; i < infer->n_sizes && !ok; i++)
+    g_clear_pointer (&stage->conv[i], nn_cuda_conv_free);
+  return ok;
+}
+
+/* The convolution before does bias and relu itself, if that is all and engines have it. */
 static gboolean
 try_fused (NnCudaInfer *infer, gsize stride, NnType type)
 {
   Stage *stage
       = infer->stages->len ? infer->stages->pdata[infer->stages->len - 1] : NULL;
-  NnCudaConv *fused[MAX_SIZES] = { NULL };
   const NnConv2dConfig *config;
+  NnConvShape shape;
   void *bias;
-  gboolean ok = TRUE;
 
   if (!stage || stage->kind != STAGE_CONV || infer->level > 1 || !infer->todo.bias
       || infer->todo.f1 > NN_FN_RELU || infer->todo.f2 != NN_FN_LINEAR || infer->todo.norm.scale
       || stride != infer->now.stride || type != infer->now.type)
     return FALSE;
   config = &stage->layer->config.conv2d;
+  shape = stage->shape;
+  shape.bias = TRUE;
+  shape.relu = infer->todo.f1 == NN_FN_RELU;
   bias = nn_cuda_new (infer->c, stride * 4, stage->layer->name, NULL);
-  for (guint i = 0; i < infer->n_sizes && ok && bias; i++) {
-    NnConvShape shape = nn_cuda_conv_get_shape (stage->conv[i]);
-
-    shape.bias = TRUE;
-    shape.relu = infer->todo.f1 == NN_FN_RELU;
-    fused[i] = nn_cuda_conv_new (infer->c, &shape, NULL);
-    ok = fused[i] != NULL;
-  }
-  if (ok && bias) {
-    add_cast (infer, config->filters, config->filters, infer->todo.bias, bias, config->filters);
-    stage->bias = bias;
-    stage->how = infer->todo.f1 == NN_FN_RELU ? "+ bias + relu" : "+ bias";
-  }
-  for (guint i = 0; i < infer->n_sizes; i++) {
-    nn_cuda_conv_free (ok && bias ? stage->conv[i] : fused[i]);
-    if (ok && bias)
-      stage->conv[i] = fused[i];
-  }
-  return ok && bias;
+  if (!bias || !make_convs (infer, stage, &shape))
+    return FALSE;
+  add_cast (infer, config->filters, config->filters, infer->todo.bias, bias, config->filters);
+  stage->bias = bias;
+  stage->how = shape.relu ? "+ bias + relu" : "+ bias";
+  return TRUE;
 }
 
 /* Brings the present tensor to @type and @stride, doing what is pending. */
@@ -363,31 +376,25 @@ add_conv (NnCudaInfer *infer, guint index, GError **error)
         in_stride);
   }
   stage->dst = dst.data;
-  for (guint i = 0; i < infer->n_sizes; i++) {
-    const NnConvShape shape = {
-      .kind = NN_CONV_FORWARD,
-      .tf32 = infer->options.precision != NN_PRECISION_FP32,
-      .measure = infer->options.precision != NN_PRECISION_FP32,
-      .sizes = {
-        .samples = infer->sizes[i],
-        .in_rows = (uint32_t) padded.rows,
-        .in_cols = (uint32_t) padded.cols,
-        .channels = (uint32_t) in_stride,
-        .out_rows = (uint32_t) out.rows,
-        .out_cols = (uint32_t) out.cols,
-        .filters = (uint32_t) out_stride,
-        .kernel = { (uint32_t) config->kernel[0], (uint32_t) config->kernel[1] },
-        .strides = { (uint32_t) config->strides[0], (uint32_t) config->strides[1] },
-        .dilation = { (uint32_t) config->dilation[0], (uint32_t) config->dilation[1] },
-        .pad = { skewed ? 0 : (uint32_t) config->pad_begin[0],
-            skewed ? 0 : (uint32_t) config->pad_begin[1] },
-        .type = infer->type,
-      },
-    };
-
-    if (!(stage->conv[i] = nn_cuda_conv_new (infer->c, &shape, error)))
-      return FALSE;
-  }
+  stage->shape = (NnConvShape) {
+    .kind = NN_CONV_FORWARD,
+    .tf32 = infer->options.precision != NN_PRECISION_FP32,
+    .measure = infer->options.precision != NN_PRECISION_FP32,
+    .sizes = {
+      .in_rows = (uint32_t) padded.rows,
+      .in_cols = (uint32_t) padded.cols,
+      .channels = (uint32_t) in_stride,
+      .out_rows = (uint32_t) out.rows,
+      .out_cols = (uint32_t) out.cols,
+      .filters = (uint32_t) out_stride,
+      .kernel = { (uint32_t) config->kernel[0], (uint32_t) config->kernel[1] },
+      .strides = { (uint32_t) config->strides[0], (uint32_t) config->strides[1] },
+      .dilation = { (uint32_t) config->dilation[0], (uint32_t) config->dilation[1] },
+      .pad = { skewed ? 0 : (uint32_t) config->pad_begin[0],
+          skewed ? 0 : (uint32_t) config->pad_begin[1] },
+      .type = infer->type,
+    },
+  };
   infer->now = dst;
   if (bias) {
     begin_todo (infer, layer);
@@ -732,6 +739,12 @@ build (NnCudaInfer *infer, GError **error)
           &model->layers[model->output], error))
     return FALSE;
   infer->output_size = extent_count (infer->now.extent);
+  for (guint s = 0; s < infer->stages->len; s++) {
+    Stage *stage = infer->stages->pdata[s];
+
+    if (stage->kind == STAGE_CONV && !stage->conv[0]) /* nothing was done in one with it */
+      make_convs (infer, stage, &stage->shape);
+  }
   for (guint s = 0; s < infer->stages->len; s++) {
     const Stage *stage = infer->stages->pdata[s];
 

@@ -57,11 +57,36 @@ measure (NnCudaContext *c, Trial *t, CUevent start, CUevent end)
   return best;
 }
 
+/* FALSE: some of it is not to be had; all of it is to be given back. */
+static gboolean
+take_memory (NnCudaContext *c, const gsize sizes[NN_N_TRIED], void *memory[NN_N_TRIED])
+{
+  gboolean ok = TRUE;
+
+  for (guint i = 0; i < NN_N_TRIED; i++) {
+    const gsize bytes = MAX (sizes[i], 16);
+    CUdeviceptr block = 0;
+
+    ok = ok && nn_api.cuMemAlloc (&block, bytes) == CUDA_SUCCESS;
+    memory[i] = (void *) (guintptr) block;
+    ok = ok && nn_api.cuMemsetD8Async (block, 0, bytes, c->stream) == CUDA_SUCCESS;
+  }
+  return ok;
+}
+
+static void
+give_back (NnCudaContext *c, void *const memory[NN_N_TRIED])
+{
+  nn_api.cuStreamSynchronize (c->stream);
+  for (guint i = 0; i < NN_N_TRIED; i++)
+    if (memory[i])
+      nn_api.cuMemFree ((CUdeviceptr) (guintptr) memory[i]);
+}
+
 guint
 nn_cuda_fastest (NnCudaContext *c, guint n_ways, const gsize sizes[NN_N_TRIED],
     NnCudaTry try_way, gpointer data, float *time)
 {
-  CUdeviceptr memory[NN_N_TRIED] = { 0 };
   CUevent start = NULL, end = NULL;
   Trial t = { .try_way = try_way, .data = data };
   gboolean ok = nn_api.cuEventCreate (&start, CU_EVENT_DEFAULT) == CUDA_SUCCESS
@@ -69,13 +94,7 @@ nn_cuda_fastest (NnCudaContext *c, guint n_ways, const gsize sizes[NN_N_TRIED],
   guint chosen = 0;
 
   *time = -1;
-  for (guint i = 0; i < NN_N_TRIED && ok; i++) {
-    const gsize bytes = MAX (sizes[i], 16);
-
-    ok = nn_api.cuMemAlloc (&memory[i], bytes) == CUDA_SUCCESS
-        && nn_api.cuMemsetD8Async (memory[i], 0, bytes, c->stream) == CUDA_SUCCESS;
-    t.memory[i] = (void *) (guintptr) memory[i];
-  }
+  ok = ok && take_memory (c, sizes, t.memory);
   for (t.way = 0; t.way < n_ways && ok; t.way++) {
     const float taken = measure (c, &t, start, end);
 
@@ -84,13 +103,22 @@ nn_cuda_fastest (NnCudaContext *c, guint n_ways, const gsize sizes[NN_N_TRIED],
       chosen = t.way;
     }
   }
-  nn_api.cuStreamSynchronize (c->stream);
-  for (guint i = 0; i < NN_N_TRIED; i++)
-    if (memory[i])
-      nn_api.cuMemFree (memory[i]);
+  give_back (c, t.memory);
   if (end)
     nn_api.cuEventDestroy (end);
   if (start)
     nn_api.cuEventDestroy (start);
   return chosen;
+}
+
+gboolean
+nn_cuda_try (NnCudaContext *c, guint way, const gsize sizes[NN_N_TRIED], NnCudaTry try_way,
+    gpointer data)
+{
+  void *memory[NN_N_TRIED];
+  const gboolean ok = !take_memory (c, sizes, memory)
+      || (try_way (data, way, memory, NULL) && nn_cuda_sync (c, NULL));
+
+  give_back (c, memory);
+  return ok;
 }

@@ -29,4 +29,8 @@ typedef gboolean (*NnCudaTry) (
 guint nn_cuda_fastest (NnCudaContext *c, guint n_ways, const gsize sizes[NN_N_TRIED],
     NnCudaTry try_way, gpointer data, float *time);
 
+/* Runs way @way once so. FALSE: it fails; TRUE also where there is no memory to try it on. */
+gboolean nn_cuda_try (NnCudaContext *c, guint way, const gsize sizes[NN_N_TRIED],
+    NnCudaTry try_way, gpointer data);
+
 G_END_DECLS

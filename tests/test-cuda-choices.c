@@ -372,6 +372,58 @@ test_long_rows (void)
   remove_folder (folder);
 }
 
+/* An engine that has a plan and fails when it runs it is passed over: when engines are measured,
+ * where it was the fastest before, and where none is measured. */
+static void
+test_failing (void)
+{
+  char *folder = new_folder ();
+  NnBackend *backend = open_backend ();
+  g_autofree char *descriptions[4] = { NULL };
+  double sums[4] = { 0 };
+
+  count_of (backend, NN_PRECISION_TF32, BATCH, FALSE, &sums[0], &descriptions[0]);
+  count_of (backend, NN_PRECISION_FP32, BATCH, FALSE, &sums[1], &descriptions[1]);
+  nn_backend_unref (backend);
+  g_assert_nonnull (strstr (descriptions[0], "cuDNN engine 3"));
+  g_assert_nonnull (strstr (descriptions[1], "cuDNN engine 3"));
+  g_setenv ("FAKE_CUDA_FAILING_ENGINE", "3", TRUE);
+  backend = open_backend ();
+  g_assert_cmpint (
+      count_of (backend, NN_PRECISION_TF32, BATCH, FALSE, &sums[2], &descriptions[2]), >, 0);
+  count_of (backend, NN_PRECISION_FP32, BATCH, FALSE, &sums[3], &descriptions[3]);
+  nn_backend_unref (backend);
+  g_unsetenv ("FAKE_CUDA_FAILING_ENGINE");
+  g_test_message ("%s\n%s", descriptions[2], descriptions[3]);
+  g_assert_null (strstr (descriptions[2], "cuDNN engine 3"));
+  g_assert_nonnull (strstr (descriptions[2], "cuDNN engine 0"));
+  g_assert_null (strstr (descriptions[3], "cuDNN engine"));
+  g_assert_nonnull (strstr (descriptions[3], "plain loops"));
+  for (guint i = 1; i < 4; i++)
+    g_assert_cmpfloat_with_epsilon (sums[i], sums[0], 1e-5);
+  remove_folder (folder);
+}
+
+/* Of many numbers of samples engines are measured for the most and for one. */
+static void
+test_sizes (void)
+{
+  char *folder = new_folder ();
+  NnBackend *backend = open_backend ();
+  g_autofree char *path = NULL, *text = NULL;
+
+  count_of (backend, NN_PRECISION_TF32, 40, FALSE, NULL, NULL);
+  nn_backend_unref (backend);
+  path = only_file (folder);
+  text = read_text (path);
+  g_assert_nonnull (strstr (text, "forward-tf32-bias-relu-n40-"));
+  g_assert_nonnull (strstr (text, "forward-tf32-bias-relu-n1-"));
+  g_assert_null (strstr (text, "forward-tf32-bias-relu-n20-"));
+  g_assert_null (strstr (text, "forward-tf32-bias-relu-n3-"));
+  g_assert_null (strstr (text, "forward-tf32-n40-")); /* what is done in one is not tried apart */
+  remove_folder (folder);
+}
+
 static void
 test_garbage (void)
 {
@@ -468,6 +520,8 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/choices/dense", test_dense);
   g_test_add_func ("/cuda/choices/few-rows", test_few_rows);
   g_test_add_func ("/cuda/choices/long-rows", test_long_rows);
+  g_test_add_func ("/cuda/choices/failing", test_failing);
+  g_test_add_func ("/cuda/choices/sizes", test_sizes);
   g_test_add_func ("/cuda/choices/garbage", test_garbage);
   g_test_add_func ("/cuda/choices/not-writable", test_not_writable);
   g_test_add_func ("/cuda/choices/off", test_off);
