@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 typedef enum
 {
 #define X(name, ...) NN_KERNEL_##name,
-  NN_ELEMENT_KERNELS (X) NN_BLOCK_KERNELS (X)
+  NN_ELEMENT_KERNELS (X) NN_BLOCK_KERNELS (X) NN_LANE_KERNELS (X)
 #undef X
   NN_N_KERNELS
 } NnKernel;
@@ -97,12 +97,13 @@ gboolean nn_cuda_launch (NnCudaContext *c, NnKernel kernel, guint blocks, const 
   }
 NN_ELEMENT_KERNELS (X)
 #undef X
-#define X(name, Args, rounds) \
+#define X(name, Args, ...) \
   static inline gboolean name##_launch (NnCudaContext *c, const Args *args, GError **error) \
   { \
     return nn_cuda_launch (c, NN_KERNEL_##name, args->blocks, args, error); \
   }
 NN_BLOCK_KERNELS (X)
+NN_LANE_KERNELS (X)
 #undef X
 
 G_END_DECLS

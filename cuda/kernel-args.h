@@ -25,6 +25,9 @@ typedef enum
   NN_TYPE_BF16,
 } NnType;
 
+/* Values that a thread takes side by side, where a kernel takes several. */
+#define NN_LANES(type) ((type) == NN_TYPE_F32 ? 4 : 8)
+
 /* as NnActivation has them, which needs GLib */
 typedef enum
 {
@@ -231,6 +234,20 @@ typedef struct
 
 typedef enum
 {
+  NN_AXIS_CHANNELS,
+  NN_AXIS_COLUMNS,
+  NN_AXIS_ROWS,
+} NnAxis;
+
+/* Windows of 2x2 values side by side; see kernel-bodies-lanes.h. */
+typedef struct
+{
+  NnAxis axis;                /* that is normalised */
+  NnDivisor groups, cols, rows; /* of NN_LANES() in a pixel, of cells in a row and column */
+} NnCells;
+
+typedef enum
+{
   NN_SUMS_MOMENTS,  /* x and x^2 */
   NN_SUMS_GRADIENT, /* dy and dy * (x - mean) * inv_std */
   NN_SUMS_PLAIN,    /* x */
@@ -239,7 +256,9 @@ typedef enum
 /* Sums for each index i of a normalised axis over the samples that take part, in `parts`
  * parts each, to be added up in order by the kernel that follows: sums[i * parts + part],
  * and the second kind behind all of the first.
- * inner > 1: a block an index and part. inner == 1: a block 32 indices and a part. */
+ * nn_k_sums, inner > 1: a block an index and part. inner == 1: a block 32 indices and a part.
+ * nn_k_sums_lanes: likewise, but inner == 1: `width` times NN_LANES() indices.
+ * nn_k_sums_cells: a block the same of channels, or a row or column of cells, and a part. */
 typedef struct
 {
   uint32_t blocks;
@@ -252,6 +271,9 @@ typedef struct
   NnNorm norm;                 /* of the pooling's maxima */
   NnIncoming incoming;
   double *sums; /* (2, n, parts) */
+  NnDivisor width;   /* of nn_k_sums_lanes and _cells: a power of 2 */
+  NnDivisor vectors; /* of nn_k_sums_lanes: in inner */
+  NnCells cells;
 } NnSumsArgs;
 
 /* From sums to scale and shift, and the moving statistics. */
@@ -293,7 +315,9 @@ typedef struct
   const float *mean, *k1, *k2, *k3;
   NnFunction before;
   void *dx;
-  NnType type; /* of x and dx */
+  NnType type;        /* of x and dx */
+  NnDivisor inner, n; /* of nn_k_bn_dx_lanes: the norm's */
+  NnCells cells;      /* of nn_k_bn_dx_cells */
 } NnBnDxArgs;
 
 /* dx = the gradient through a pooling of x */
@@ -303,7 +327,8 @@ typedef struct
   const void *x;
   NnIncoming incoming;
   void *dx;
-  NnType type; /* of x and dx */
+  NnType type;   /* of x and dx */
+  NnCells cells; /* of nn_k_unpool_cells */
 } NnUnpoolArgs;
 
 /* dst = dy * f'(x), from y = f (x) */
@@ -473,7 +498,10 @@ typedef struct
   X (nn_k_bn_forward, NnBnForwardArgs) \
   X (nn_k_bn_backward, NnBnBackwardArgs) \
   X (nn_k_bn_dx, NnBnDxArgs) \
+  X (nn_k_bn_dx_lanes, NnBnDxArgs) \
+  X (nn_k_bn_dx_cells, NnBnDxArgs) \
   X (nn_k_unpool, NnUnpoolArgs) \
+  X (nn_k_unpool_cells, NnUnpoolArgs) \
   X (nn_k_slope, NnSlopeArgs) \
   X (nn_k_lay, NnLayArgs) \
   X (nn_k_total, NnTotalArgs) \
@@ -494,3 +522,8 @@ typedef struct
   X (nn_k_sums, NnSumsArgs, 1) \
   X (nn_k_penalty, NnPenaltyArgs, 1) \
   X (nn_k_augment_wholes, NnAugmentArgs, 3)
+
+/* X (name, arguments): a block an item, sums of several values a thread in two rounds */
+#define NN_LANE_KERNELS(X) \
+  X (nn_k_sums_lanes, NnSumsArgs) \
+  X (nn_k_sums_cells, NnSumsArgs)

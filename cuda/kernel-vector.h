@@ -132,3 +132,18 @@ nn_function_lanes (NnFunction f, const int lanes, float *x)
   NN_EACH_LANE (k, lanes)
     x[k] = nn_function (f, x[k]);
 }
+
+/* d times the slopes at y */
+static inline NN_HOST_DEVICE void
+nn_slope_lanes (NnFunction f, const int lanes, const float *y, float *d)
+{
+  if (f == NN_FN_LINEAR)
+    return;
+  if (f == NN_FN_RELU) {
+    NN_EACH_LANE (k, lanes)
+      d[k] *= y[k] > 0 ? 1.f : 0.f;
+    return;
+  }
+  NN_EACH_LANE (k, lanes)
+    d[k] *= nn_slope (f, y[k]);
+}

@@ -4,11 +4,8 @@
 
 #include <string.h>
 
+#include "cuda/kernel-shapes.h"
 #include "nn/error.h"
-
-#define BLOCKS 1024      /* that a reduction is cut into, about */
-#define PER_THREAD 16    /* values that a thread of it should have at least */
-#define MAX_PARTS 64
 
 gboolean
 nn_train_op_needs (const NnLayer *layer)
@@ -139,56 +136,67 @@ new_lib (NnTrainOp *op, gsize n, void **to, GError **error)
   return *to != NULL;
 }
 
-/* How many parts a reduction of n indices with so many values each is cut into. */
-static guint
-count_parts (gsize n, gsize values, gboolean by_channel)
+/* A reduction, and which kernel does it. */
+typedef struct
 {
-  const gsize blocks = by_channel ? (n + 31) / 32 : n;
-  const gsize threads = by_channel ? NN_BLOCK / 32 : NN_BLOCK;
-  const gsize most = values / (threads * PER_THREAD);
-
-  return (guint) CLAMP (MIN ((BLOCKS + blocks - 1) / blocks, most), 1, MAX_PARTS);
-}
-
-static NnSumsArgs
-sums_of (const NnTrainOp *op, gsize outer, gsize n, gsize inner)
-{
-  return (NnSumsArgs) {
-    .blocks = (uint32_t) ((inner == 1 ? (n + 31) / 32 : n) * op->parts),
-    .outer = (uint32_t) outer,
-    .n = (uint32_t) n,
-    .inner = (uint32_t) inner,
-    .parts = op->parts,
-    .step = op->step,
-    .sums = op->sums,
-  };
-}
+  NnSumsArgs args;
+  NnWay way;
+} Sums;
 
 static gboolean
-new_sums (NnTrainOp *op, gsize outer, gsize n, gsize inner, GError **error)
+run_sums (NnTrainOp *op, const Sums *sums, GError **error)
 {
-  op->parts = count_parts (n, op->batch * outer * inner, inner == 1);
-  op->sums = nn_cuda_new (op->c, 2 * n * op->parts * sizeof (double), op->layer->name, error);
+  switch (sums->way) {
+    case NN_WAY_LANES:
+      return nn_k_sums_lanes_launch (op->c, &sums->args, error);
+    case NN_WAY_CELLS:
+      return nn_k_sums_cells_launch (op->c, &sums->args, error);
+    default:
+      return nn_k_sums_launch (op->c, &sums->args, error);
+  }
+}
+
+/* room for sums of n indices */
+static gboolean
+new_sums (NnTrainOp *op, gsize n, guint parts, GError **error)
+{
+  op->sums = nn_cuda_new (op->c, 2 * n * parts * sizeof (double), op->layer->name, error);
   return op->sums != NULL;
+}
+
+static Sums
+bias_sums (const NnTrainOp *op)
+{
+  Sums sums = {
+    .args = {
+      .kind = NN_SUMS_PLAIN,
+      .outer = (uint32_t) (op->out.rows * op->out.cols),
+      .n = (uint32_t) op->out.channels,
+      .inner = 1,
+      .step = op->step,
+      .x = op->dy,
+      .type = op->y_type,
+      .sums = op->sums,
+    },
+  };
+
+  sums.way = nn_sums_shape (&sums.args, op->batch);
+  return sums;
 }
 
 /* the gradient of a bias: sums of dy over all but the channels */
 static gboolean
 bias_backward (NnTrainOp *op, GError **error)
 {
-  NnSumsArgs sums = sums_of (op, op->out.rows * op->out.cols, op->out.channels, 1);
+  const Sums sums = bias_sums (op);
   const NnTotalArgs total = {
     .count = (uint32_t) op->out.channels,
-    .parts = op->parts,
+    .parts = sums.args.parts,
     .sums = op->sums,
     .dst = gradient (op, "bias"),
   };
 
-  sums.kind = NN_SUMS_PLAIN;
-  sums.x = op->dy;
-  sums.type = op->y_type;
-  return !total.dst
-      || (nn_k_sums_launch (op->c, &sums, error) && nn_k_total_launch (op->c, &total, error));
+  return !total.dst || (run_sums (op, &sums, error) && nn_k_total_launch (op->c, &total, error));
 }
 
 /* --- convolution ------------------ */
@@ -273,7 +281,7 @@ build_conv (NnTrainOp *op, GError **error)
   op->out_stride = narrow ? (op->out.channels + 7) / 8 * 8 : op->out.channels;
   shape.sizes.channels = (uint32_t) op->in_stride;
   shape.sizes.filters = (uint32_t) op->out_stride;
-  if (!new_sums (op, op->out.rows * op->out.cols, op->out.channels, 1, error)
+  if (!new_sums (op, op->out.channels, bias_sums (op).args.parts, error)
       || !build_conv_copies (op, in, error))
     return FALSE;
   for (guint kind = 0; kind < 3; kind++) {
@@ -410,7 +418,7 @@ build_dense (NnTrainOp *op, GError **error)
         && !(op->dense[kind] = nn_cuda_dense_new (op->c, &shape, error)))
       return FALSE;
   }
-  return new_sums (op, op->out.rows * op->out.cols, op->out.channels, 1, error);
+  return new_sums (op, op->out.channels, bias_sums (op).args.parts, error);
 }
 
 static gboolean
@@ -449,6 +457,51 @@ dense_backward (NnTrainOp *op, GError **error)
 
 /* --- BatchNormalization, with the pooling behind it ------------------ */
 
+static NnNorm
+norm_of (const NnTrainOp *op)
+{
+  const NnBatchNormConfig *c = &op->layer->config.batch_norm;
+
+  return (NnNorm) { op->norm_scale, op->norm_shift, (uint32_t) c->n, (uint32_t) c->inner };
+}
+
+static NnIncoming
+incoming_of (const NnTrainOp *op)
+{
+  return (NnIncoming) {
+    .pooled = op->pool ? op->dy : NULL,
+    .dy = op->dy,
+    .type = op->y_type,
+    .window = op->pool ? nn_cuda_pool_window (op->pool) : nn_cuda_no_window (op->in),
+    .channels = (uint32_t) op->in.channels,
+  };
+}
+
+static Sums
+bn_sums (const NnTrainOp *op, NnSumsKind kind)
+{
+  const NnBatchNormConfig *c = &op->layer->config.batch_norm;
+  Sums sums = {
+    .args = {
+      .kind = kind,
+      .outer = (uint32_t) c->outer,
+      .n = (uint32_t) c->n,
+      .inner = (uint32_t) c->inner,
+      .step = op->step,
+      .x = op->x,
+      .type = op->x_type,
+      .mean = op->mean,
+      .inv_std = op->inv_std,
+      .norm = norm_of (op),
+      .incoming = incoming_of (op),
+      .sums = op->sums,
+    },
+  };
+
+  sums.way = nn_sums_shape (&sums.args, op->batch);
+  return sums;
+}
+
 static gboolean
 build_bn (NnTrainOp *op, GError **error)
 {
@@ -459,25 +512,19 @@ build_bn (NnTrainOp *op, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (tables) - !op->scale; i++)
     if (!(*tables[i] = nn_cuda_new (op->c, c->n * sizeof (float), op->layer->name, error)))
       return FALSE;
-  return new_sums (op, c->outer, c->n, c->inner, error);
-}
-
-static NnNorm
-norm_of (const NnTrainOp *op)
-{
-  const NnBatchNormConfig *c = &op->layer->config.batch_norm;
-
-  return (NnNorm) { op->norm_scale, op->norm_shift, (uint32_t) c->n, (uint32_t) c->inner };
+  return new_sums (op, c->n,
+      MAX (bn_sums (op, NN_SUMS_MOMENTS).args.parts, bn_sums (op, NN_SUMS_GRADIENT).args.parts),
+      error);
 }
 
 static gboolean
 bn_forward (NnTrainOp *op, GError **error)
 {
   const NnBatchNormConfig *c = &op->layer->config.batch_norm;
-  NnSumsArgs sums = sums_of (op, c->outer, c->n, c->inner);
+  const Sums sums = bn_sums (op, NN_SUMS_MOMENTS);
   const NnBnForwardArgs tables = {
     .count = (uint32_t) c->n,
-    .parts = op->parts,
+    .parts = sums.args.parts,
     .per_sample = (uint32_t) (c->outer * c->inner),
     .step = op->step,
     .frozen = !op->layer->trainable,
@@ -508,10 +555,7 @@ bn_forward (NnTrainOp *op, GError **error)
     .norm = norm_of (op),
   };
 
-  sums.kind = NN_SUMS_MOMENTS;
-  sums.x = op->x;
-  sums.type = op->x_type;
-  return (tables.frozen || nn_k_sums_launch (op->c, &sums, error))
+  return (tables.frozen || run_sums (op, &sums, error))
       && nn_k_bn_forward_launch (op->c, &tables, error)
       && nn_k_finish_launch (op->c, &finish, error);
 }
@@ -520,17 +564,10 @@ static gboolean
 bn_backward (NnTrainOp *op, GError **error)
 {
   const NnBatchNormConfig *c = &op->layer->config.batch_norm;
-  const NnIncoming incoming = {
-    .pooled = op->pool ? op->dy : NULL,
-    .dy = op->dy,
-    .type = op->y_type,
-    .window = op->pool ? nn_cuda_pool_window (op->pool) : nn_cuda_no_window (op->in),
-    .channels = (uint32_t) op->in.channels,
-  };
-  NnSumsArgs sums = sums_of (op, c->outer, c->n, c->inner);
+  const Sums sums = bn_sums (op, NN_SUMS_GRADIENT);
   const NnBnBackwardArgs tables = {
     .count = (uint32_t) c->n,
-    .parts = op->parts,
+    .parts = sums.args.parts,
     .per_sample = (uint32_t) (c->outer * c->inner),
     .step = op->step,
     .frozen = !op->layer->trainable,
@@ -543,13 +580,13 @@ bn_backward (NnTrainOp *op, GError **error)
     .k2 = op->k2,
     .k3 = op->k3,
   };
-  const NnBnDxArgs dx = {
+  NnBnDxArgs dx = {
     .count = (uint32_t) (op->batch * op->in_size),
     .sample_size = (uint32_t) op->in_size,
     .step = op->step,
     .x = op->x,
     .norm = norm_of (op),
-    .incoming = incoming,
+    .incoming = incoming_of (op),
     .mean = op->mean,
     .k1 = op->k1,
     .k2 = op->k2,
@@ -559,15 +596,18 @@ bn_backward (NnTrainOp *op, GError **error)
     .type = op->x_type,
   };
 
-  sums.kind = NN_SUMS_GRADIENT;
-  sums.x = op->x;
-  sums.type = op->x_type;
-  sums.mean = op->mean;
-  sums.inv_std = op->inv_std;
-  sums.norm = norm_of (op);
-  sums.incoming = incoming;
-  return nn_k_sums_launch (op->c, &sums, error) && nn_k_bn_backward_launch (op->c, &tables, error)
-      && (!op->dx || nn_k_bn_dx_launch (op->c, &dx, error));
+  if (!run_sums (op, &sums, error) || !nn_k_bn_backward_launch (op->c, &tables, error))
+    return FALSE;
+  if (!op->dx)
+    return TRUE;
+  switch (nn_bn_dx_shape (&dx)) {
+    case NN_WAY_LANES:
+      return nn_k_bn_dx_lanes_launch (op->c, &dx, error);
+    case NN_WAY_CELLS:
+      return nn_k_bn_dx_cells_launch (op->c, &dx, error);
+    default:
+      return nn_k_bn_dx_launch (op->c, &dx, error);
+  }
 }
 
 /* --- poolings and dropout ------------------ */
@@ -594,7 +634,7 @@ pool_forward (NnTrainOp *op, GError **error)
 static gboolean
 pool_backward (NnTrainOp *op, GError **error)
 {
-  const NnUnpoolArgs args = {
+  NnUnpoolArgs args = {
     .count = (uint32_t) (op->batch * op->in_size),
     .x = op->x,
     .incoming = { .pooled = op->dy, .type = op->y_type,
@@ -603,7 +643,8 @@ pool_backward (NnTrainOp *op, GError **error)
     .type = op->x_type,
   };
 
-  return nn_k_unpool_launch (op->c, &args, error);
+  return nn_unpool_shape (&args) == NN_WAY_CELLS ? nn_k_unpool_cells_launch (op->c, &args, error)
+                                                 : nn_k_unpool_launch (op->c, &args, error);
 }
 
 static gboolean

@@ -38,7 +38,6 @@ typedef struct
   gboolean activation_done; /* dy is the gradient before the activation */
   float *gradients[NN_MAX_PARAMS];
   double *sums; /* of the reduction that runs: (2, n, parts) */
-  guint parts;
 
   /* convolution and dense layer: what the library reads and writes, where that is not x, y and
    * so on themselves. Of another type, with padded channels, or with the rows and columns that
