@@ -115,10 +115,10 @@ typedef struct
   NnType dst_type;
 } NnSoftmaxBackwardArgs;
 
-/* Mean over the pixels of a sample, and its gradient. */
+/* Mean over the pixels of a sample. */
 typedef struct
 {
-  uint32_t count; /* forward: samples * channels; backward: that times pixels */
+  uint32_t count; /* samples * channels */
   uint32_t pixels, channels, stride;
   const void *src;
   NnType src_type;
@@ -209,13 +209,26 @@ typedef struct
   float average_rate; /* of the moving average of the parameters */
 } NnStepParams;
 
+/* The gradient of a mean over pixels: dst (samples, pixels, channels) = src / pixels */
+typedef struct
+{
+  uint32_t count; /* of dst's values, by lanes */
+  uint32_t lanes; /* a thread's */
+  NnDivisor groups, pixels; /* of lanes in a pixel; of pixels in a sample */
+  const void *src;
+  NnType src_type;
+  void *dst;
+  NnType dst_type;
+} NnMeanBackwardArgs;
+
 typedef struct
 {
   uint32_t count; /* groups of four values: ceil (values / 4) */
   uint32_t values;
   const NnStepParams *step;
   uint32_t layer;
-  double rate;
+  uint64_t least; /* random word that keeps a value: rate * 2^32, rounded up */
+  float scale;    /* 1 / (1 - rate) */
   const void *src;
   void *dst;
   NnType type;
@@ -334,7 +347,8 @@ typedef struct
 /* dst = dy * f'(x), from y = f (x) */
 typedef struct
 {
-  uint32_t count;
+  uint32_t count; /* groups of `lanes` values, the last perhaps not whole */
+  uint32_t values, lanes;
   NnFunction function;
   const void *y, *dy;
   void *dst;
@@ -345,7 +359,9 @@ typedef struct
  * the end, channels */
 typedef struct
 {
-  uint32_t count; /* of dst, what pads its channels included */
+  uint32_t count; /* of dst, what pads its channels included, by lanes */
+  uint32_t lanes, src_lanes;    /* a thread's; the same or 1, where src does not allow it */
+  NnDivisor groups, cols, rows; /* of lanes in a pixel of dst; dst's */
   uint32_t channels, src_stride, dst_stride;
   uint32_t src_rows, src_cols, dst_rows, dst_cols;
   int32_t offset[2]; /* dst (y, x) = src (y - offset[0], x - offset[1]) */
@@ -489,7 +505,7 @@ typedef struct
   X (nn_k_mean, NnMeanArgs) \
   X (nn_k_sample, NnSampleArgs) \
   X (nn_k_picture, NnPictureArgs) \
-  X (nn_k_mean_backward, NnMeanArgs) \
+  X (nn_k_mean_backward, NnMeanBackwardArgs) \
   X (nn_k_shift, NnShiftArgs) \
   X (nn_k_conv, NnConvArgs) \
   X (nn_k_conv_data, NnConvArgs) \

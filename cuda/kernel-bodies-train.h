@@ -317,25 +317,90 @@ nn_k_softmax_backward_last (
 }
 
 static inline NN_HOST_DEVICE void
+nn_mean_backward_lanes (const NnMeanBackwardArgs *a, uint32_t i, const int lanes)
+{
+  uint32_t group = i, sample;
+  float x[NN_MAX_LANES];
+
+  sample = nn_divide (&a->pixels, nn_divide_off (&a->groups, &group));
+  nn_load_lanes (
+      a->src, a->src_type, (sample * a->groups.by + group) * (uint32_t) lanes, lanes, x);
+  NN_EACH_LANE (k, lanes)
+    x[k] /= (float) a->pixels.by;
+  nn_store_lanes (a->dst, a->dst_type, i * (uint32_t) lanes, lanes, x);
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_mean_backward_at (const NnMeanBackwardArgs *a, uint32_t i)
+{
+  if (a->lanes == 8)
+    nn_mean_backward_lanes (a, i, 8);
+  else if (a->lanes == 4)
+    nn_mean_backward_lanes (a, i, 4);
+  else
+    nn_mean_backward_lanes (a, i, 1);
+}
+
+static inline NN_HOST_DEVICE void
+nn_slope_values (const NnSlopeArgs *a, uint32_t i, const int lanes)
+{
+  float y[NN_MAX_LANES], dy[NN_MAX_LANES];
+
+  nn_load_lanes (a->y, a->type, i, lanes, y);
+  nn_load_lanes (a->dy, a->type, i, lanes, dy);
+  nn_slope_lanes (a->function, lanes, y, dy);
+  nn_store_lanes (a->dst, a->dst_type, i, lanes, dy);
+}
+
+static inline NN_HOST_DEVICE void
 nn_k_slope_at (const NnSlopeArgs *a, uint32_t i)
 {
-  nn_store (a->dst, a->dst_type, i,
-      nn_load (a->dy, a->type, i) * nn_slope (a->function, nn_load (a->y, a->type, i)));
+  const uint32_t first = i * a->lanes, rest = a->values - first;
+
+  if (rest < a->lanes)
+    for (uint32_t k = 0; k < rest; k++)
+      nn_slope_values (a, first + k, 1);
+  else if (a->lanes == 8)
+    nn_slope_values (a, first, 8);
+  else
+    nn_slope_values (a, first, 4);
+}
+
+static inline NN_HOST_DEVICE void
+nn_lay_lanes (const NnLayArgs *a, uint32_t i, const int lanes)
+{
+  uint32_t channel = i, col, row, sample, y, x;
+  float value[NN_MAX_LANES] = { 0 };
+
+  col = nn_divide_off (&a->groups, &channel);
+  row = nn_divide_off (&a->cols, &col);
+  sample = nn_divide_off (&a->rows, &row);
+  channel *= (uint32_t) lanes;
+  y = row - (uint32_t) a->offset[0];
+  x = col - (uint32_t) a->offset[1];
+  if (y < a->src_rows && x < a->src_cols && channel < a->channels) {
+    const uint64_t from
+        = ((uint64_t) (sample * a->src_rows + y) * a->src_cols + x) * a->src_stride + channel;
+
+    if (a->src_lanes != 1 && channel + (uint32_t) lanes <= a->channels)
+      nn_load_lanes (a->src, a->src_type, from, lanes, value);
+    else
+      NN_EACH_LANE (k, lanes)
+        if (channel + (uint32_t) k < a->channels)
+          value[k] = nn_load (a->src, a->src_type, from + (uint32_t) k);
+  }
+  nn_store_lanes (a->dst, a->dst_type, (uint64_t) i * (uint32_t) lanes, lanes, value);
 }
 
 static inline NN_HOST_DEVICE void
 nn_k_lay_at (const NnLayArgs *a, uint32_t i)
 {
-  const uint32_t channel = i % a->dst_stride, pixel = i / a->dst_stride;
-  const uint32_t x = pixel % a->dst_cols - (uint32_t) a->offset[1];
-  const uint32_t y = pixel / a->dst_cols % a->dst_rows - (uint32_t) a->offset[0];
-  const uint32_t sample = pixel / a->dst_cols / a->dst_rows;
-  float value = 0;
-
-  if (y < a->src_rows && x < a->src_cols && channel < a->channels)
-    value = nn_load (a->src, a->src_type,
-        ((uint64_t) (sample * a->src_rows + y) * a->src_cols + x) * a->src_stride + channel);
-  nn_store (a->dst, a->dst_type, i, value);
+  if (a->lanes == 8)
+    nn_lay_lanes (a, i, 8);
+  else if (a->lanes == 4)
+    nn_lay_lanes (a, i, 4);
+  else
+    nn_lay_lanes (a, i, 1);
 }
 
 static inline NN_HOST_DEVICE void
@@ -348,16 +413,27 @@ nn_k_total_at (const NnTotalArgs *a, uint32_t i)
 static inline NN_HOST_DEVICE void
 nn_k_dropout_at (const NnDropoutArgs *a, uint32_t i)
 {
-  const float scale = (float) (1 / (1 - a->rate));
+  const uint32_t first = 4 * i;
+  float x[4];
   NnRng rng;
 
   nn_rng_init (
       &rng, a->step->seed, NN_STREAM_DROPOUT, (uint64_t) a->step->iterations << 8 | a->layer);
   rng.counter[0] = i;
   nn_philox (rng.counter, rng.key, rng.block);
-  for (uint32_t k = 0; k < 4 && 4 * i + k < a->values; k++)
-    nn_store (a->dst, a->type, 4 * i + k,
-        rng.block[k] / 4294967296.0 >= a->rate ? nn_load (a->src, a->type, 4 * i + k) * scale : 0);
+  if (first + 4 <= a->values)
+    nn_load_lanes (a->src, a->type, first, 4, x);
+  else
+    NN_EACH_LANE (k, 4)
+      x[k] = first + (uint32_t) k < a->values ? nn_load (a->src, a->type, first + (uint32_t) k) : 0;
+  NN_EACH_LANE (k, 4)
+    x[k] = rng.block[k] >= a->least ? x[k] * a->scale : 0;
+  if (first + 4 <= a->values)
+    nn_store_lanes (a->dst, a->type, first, 4, x);
+  else
+    NN_EACH_LANE (k, 4)
+      if (first + (uint32_t) k < a->values)
+        nn_store (a->dst, a->type, first + (uint32_t) k, x[k]);
 }
 
 static inline NN_HOST_DEVICE void

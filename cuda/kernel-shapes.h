@@ -5,6 +5,7 @@
 /* How kernels of training go through their tensors, found on the host from sizes and types:
  * fills in what of their arguments has to do with that. For train-ops.c and for tests. */
 
+#include <math.h>
 #include <stddef.h>
 
 #include "cuda/kernel-args.h"
@@ -128,4 +129,60 @@ nn_sums_shape (NnSumsArgs *a, uint32_t samples)
   a->parts = parts < 1 ? 1 : parts > NN_MAX_PARTS ? NN_MAX_PARTS : parts;
   a->blocks = units * a->parts;
   return way;
+}
+
+/* What a thread takes of values in a row of @n, of one tensor's type and another's. */
+static inline uint32_t
+nn_lanes_of (uint32_t n, NnType a, NnType b)
+{
+  uint32_t lanes = NN_LANES (a) > NN_LANES (b) ? NN_LANES (a) : NN_LANES (b);
+
+  if (n % lanes != 0)
+    lanes = 4;
+  return n % lanes == 0 ? lanes : 1;
+}
+
+static inline void
+nn_mean_backward_shape (
+    NnMeanBackwardArgs *a, uint32_t samples, uint32_t pixels, uint32_t channels)
+{
+  a->lanes = nn_lanes_of (channels, a->src_type, a->dst_type);
+  a->groups = nn_divisor (channels / a->lanes);
+  a->pixels = nn_divisor (pixels);
+  a->count = samples * pixels * a->groups.by;
+}
+
+static inline void
+nn_slope_shape (NnSlopeArgs *a, uint32_t values)
+{
+  a->values = values;
+  a->lanes = nn_lanes_of (0, a->type, a->dst_type);
+  a->count = (values + a->lanes - 1) / a->lanes;
+}
+
+static inline void
+nn_dropout_shape (NnDropoutArgs *a, uint32_t values, double rate)
+{
+  a->values = values;
+  a->count = (values + 3) / 4;
+  a->least = (uint64_t) ceil (rate * 4294967296.0);
+  a->scale = (float) (1 / (1 - rate));
+}
+
+/* All but the sizes being set. @pixels: of dst. */
+static inline void
+nn_lay_shape (NnLayArgs *a, uint32_t pixels)
+{
+  /* as they lie: one long row */
+  if (a->channels == a->src_stride && a->channels == a->dst_stride && a->src_rows == a->dst_rows
+      && a->src_cols == a->dst_cols && a->offset[0] == 0 && a->offset[1] == 0) {
+    a->channels = a->src_stride = a->dst_stride = pixels * a->channels;
+    a->src_rows = a->src_cols = a->dst_rows = a->dst_cols = pixels = 1;
+  }
+  a->lanes = nn_lanes_of (a->dst_stride, a->src_type, a->dst_type);
+  a->src_lanes = a->src_stride % a->lanes == 0 ? a->lanes : 1;
+  a->groups = nn_divisor (a->dst_stride / a->lanes);
+  a->cols = nn_divisor (a->dst_cols);
+  a->rows = nn_divisor (a->dst_rows);
+  a->count = pixels * a->groups.by;
 }

@@ -88,8 +88,7 @@ activation_backward (
     .dst = dst,
     .dst_type = dst_type,
   };
-  const NnSlopeArgs slope = {
-    .count = (uint32_t) (op->batch * op->out_size),
+  NnSlopeArgs slope = {
     .function = op->activation_done ? NN_FN_LINEAR : nn_cuda_function (activation),
     .y = op->y,
     .dy = op->dy,
@@ -102,6 +101,7 @@ activation_backward (
     return nn_k_softmax_backward_launch (op->c, &softmax, error);
   if (dst == op->dy && (op->activation_done || activation == NN_ACTIVATION_LINEAR))
     return TRUE;
+  nn_slope_shape (&slope, (uint32_t) (op->batch * op->out_size));
   return nn_k_slope_launch (op->c, &slope, error);
 }
 
@@ -110,8 +110,7 @@ static gboolean
 lay (NnTrainOp *op, gsize rows, gsize channels, const void *src, NnType src_type, gsize src_stride,
     void *dst, NnType dst_type, gsize dst_stride, GError **error)
 {
-  const NnLayArgs args = {
-    .count = (uint32_t) (rows * dst_stride),
+  NnLayArgs args = {
     .channels = (uint32_t) channels,
     .src_stride = (uint32_t) src_stride,
     .dst_stride = (uint32_t) dst_stride,
@@ -125,6 +124,7 @@ lay (NnTrainOp *op, gsize rows, gsize channels, const void *src, NnType src_type
     .dst_type = dst_type,
   };
 
+  nn_lay_shape (&args, (uint32_t) rows);
   return nn_k_lay_launch (op->c, &args, error);
 }
 
@@ -310,8 +310,7 @@ shift (NnTrainOp *op, gboolean forward, GError **error)
   const NnExtent from = forward ? op->in : padded, to = forward ? padded : op->in;
   const int sign = forward ? 1 : -1;
   const gsize in_stride = op->in.channels, lib_stride = op->in_stride;
-  const NnLayArgs args = {
-    .count = (uint32_t) (op->batch * to.rows * to.cols * (forward ? lib_stride : in_stride)),
+  NnLayArgs args = {
     .channels = (uint32_t) op->in.channels,
     .src_stride = (uint32_t) (forward ? in_stride : lib_stride),
     .dst_stride = (uint32_t) (forward ? lib_stride : in_stride),
@@ -327,6 +326,7 @@ shift (NnTrainOp *op, gboolean forward, GError **error)
     .dst_type = forward ? op->type : op->x_type,
   };
 
+  nn_lay_shape (&args, (uint32_t) (op->batch * to.rows * to.cols));
   return nn_k_lay_launch (op->c, &args, error);
 }
 
@@ -648,37 +648,46 @@ pool_backward (NnTrainOp *op, GError **error)
 }
 
 static gboolean
-mean_run (NnTrainOp *op, gboolean backward, GError **error)
+mean_forward (NnTrainOp *op, GError **error)
 {
   const NnMeanArgs args = {
-    .count = (uint32_t) (op->batch * (backward ? op->in_size : op->out_size)),
+    .count = (uint32_t) (op->batch * op->out_size),
     .pixels = (uint32_t) (op->in.rows * op->in.cols),
     .channels = (uint32_t) op->in.channels,
     .stride = (uint32_t) op->in.channels,
-    .src = backward ? op->dy : op->x,
-    .src_type = backward ? op->y_type : op->x_type,
-    .dst = backward ? op->dx : op->y,
-    .dst_type = backward ? op->x_type : op->y_type,
+    .src = op->x,
+    .src_type = op->x_type,
+    .dst = op->y,
+    .dst_type = op->y_type,
   };
 
-  return backward ? nn_k_mean_backward_launch (op->c, &args, error)
-                  : nn_k_mean_launch (op->c, &args, error);
+  return nn_k_mean_launch (op->c, &args, error);
+}
+
+static gboolean
+mean_backward (NnTrainOp *op, GError **error)
+{
+  NnMeanBackwardArgs args
+      = { .src = op->dy, .src_type = op->y_type, .dst = op->dx, .dst_type = op->x_type };
+
+  nn_mean_backward_shape (
+      &args, op->batch, (uint32_t) (op->in.rows * op->in.cols), (uint32_t) op->in.channels);
+  return nn_k_mean_backward_launch (op->c, &args, error);
 }
 
 static gboolean
 dropout_run (NnTrainOp *op, const void *src, void *dst, GError **error)
 {
-  const NnDropoutArgs args = {
-    .count = (uint32_t) ((op->batch * op->in_size + 3) / 4),
-    .values = (uint32_t) (op->batch * op->in_size),
+  NnDropoutArgs args = {
     .step = op->step,
     .layer = op->index,
-    .rate = op->layer->config.dropout.rate,
     .src = src,
     .dst = dst,
     .type = op->x_type,
   };
 
+  nn_dropout_shape (
+      &args, (uint32_t) (op->batch * op->in_size), op->layer->config.dropout.rate);
   return nn_k_dropout_launch (op->c, &args, error);
 }
 
@@ -744,7 +753,7 @@ nn_train_op_forward (NnTrainOp *op, GError **error)
     case NN_LAYER_MAX_POOLING2D:
       return pool_forward (op, error);
     case NN_LAYER_GLOBAL_AVERAGE_POOLING2D:
-      return mean_run (op, FALSE, error);
+      return mean_forward (op, error);
     case NN_LAYER_ACTIVATION:
       return activate (
           op, op->x, op->x_type, op->out.channels, NULL, op->activation, error);
@@ -766,7 +775,7 @@ nn_train_op_backward (NnTrainOp *op, GError **error)
     case NN_LAYER_MAX_POOLING2D:
       return !op->dx || pool_backward (op, error);
     case NN_LAYER_GLOBAL_AVERAGE_POOLING2D:
-      return !op->dx || mean_run (op, TRUE, error);
+      return !op->dx || mean_backward (op, error);
     case NN_LAYER_ACTIVATION:
       return !op->dx || activation_backward (op, op->activation, op->dx, op->x_type, error);
     default:

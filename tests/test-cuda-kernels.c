@@ -743,23 +743,36 @@ test_variance (gconstpointer data)
 
 /* the words that nn/cpu/train.c draws: the stream's, in order */
 static void
-test_dropout (void)
+test_dropout (gconstpointer data)
 {
   enum { N = 1003 };
-  g_autofree float *x = random_floats (N, 11);
-  float y[N + 1];
+  const NnType type = GPOINTER_TO_UINT (data);
+  g_autofree void *x = random_values (N, type, 0, 11);
+  float y[N + 1], stored[1];
   const NnStepParams step = { .seed = 77, .iterations = 5 };
-  NnDropoutArgs a = { .count = (N + 3) / 4, .values = N, .step = &step, .layer = 3, .rate = 0.4,
-    .src = x, .dst = y };
+  NnDropoutArgs a = { .step = &step, .layer = 3, .src = x, .dst = y, .type = type };
   NnRng rng;
 
-  y[N] = 42;
+  memset (y, 0xff, sizeof y);
+  nn_dropout_shape (&a, N, 0.4);
   RUN (nn_k_dropout, a);
   nn_rng_init (&rng, 77, NN_STREAM_DROPOUT, 5 << 8 | 3);
-  for (int i = 0; i < N; i++)
-    check ("dropout", (gsize) i, y[i],
-        nn_rng_u32 (&rng) / 4294967296.0 >= 0.4 ? x[i] * (float) (1 / 0.6) : 0, 0);
-  g_assert_cmpfloat (y[N], ==, 42);
+  for (guint i = 0; i < N; i++) {
+    const gboolean is_kept = nn_rng_u32 (&rng) / 4294967296.0 >= 0.4;
+
+    nn_store (stored, type, 0, is_kept ? nn_load (x, type, i) * (float) (1 / 0.6) : 0);
+    check ("dropout", i, nn_load (y, type, i), nn_load (stored, type, 0), 0);
+  }
+  g_assert_true (isnan (nn_load (y, type, N)));
+  /* the words that are kept, to the last */
+  nn_dropout_shape (&a, N, 0.5);
+  g_assert_cmpuint (a.least, ==, 1u << 31);
+  nn_dropout_shape (&a, N, 0x1.00000001p-1);
+  g_assert_cmpuint (a.least, ==, (1u << 31) + 1);
+  nn_dropout_shape (&a, N, 0);
+  g_assert_cmpuint (a.least, ==, 0);
+  nn_dropout_shape (&a, N, 1 - 0x1p-40);
+  g_assert_cmpuint (a.least, ==, G_GUINT64_CONSTANT (1) << 32);
 }
 
 static void
@@ -842,15 +855,17 @@ test_lay (gconstpointer data)
   g_autofree float *x = random_floats (N * H * W * C, 21);
   guint16 padded[N * PH * PW * PC];
   float back[N * H * W * C];
-  NnLayArgs a = { .count = N * PH * PW * PC, .channels = C, .src_stride = C, .dst_stride = PC,
+  NnLayArgs a = { .channels = C, .src_stride = C, .dst_stride = PC,
     .src_rows = H, .src_cols = W, .dst_rows = PH, .dst_cols = PW, .offset = { 1, 2 }, .src = x,
     .dst = padded, .src_type = NN_TYPE_F32, .dst_type = type };
-  NnLayArgs b = { .count = N * H * W * C, .channels = C, .src_stride = PC, .dst_stride = C,
+  NnLayArgs b = { .channels = C, .src_stride = PC, .dst_stride = C,
     .src_rows = PH, .src_cols = PW, .dst_rows = H, .dst_cols = W, .offset = { -1, -2 },
     .src = padded, .dst = back, .src_type = type, .dst_type = NN_TYPE_F32 };
   guint n_zero = 0;
 
   memset (padded, 0x11, sizeof padded);
+  nn_lay_shape (&a, N * PH * PW);
+  nn_lay_shape (&b, N * H * W);
   RUN (nn_k_lay, a);
   RUN (nn_k_lay, b);
   for (gsize i = 0; i < G_N_ELEMENTS (back); i++)
@@ -858,6 +873,107 @@ test_lay (gconstpointer data)
   for (gsize i = 0; i < G_N_ELEMENTS (padded); i++)
     n_zero += padded[i] == 0;
   g_assert_cmpuint (n_zero, ==, G_N_ELEMENTS (padded) - G_N_ELEMENTS (back));
+}
+
+/* any strides, between any types: vectors, parts of vectors, single values */
+static void
+test_lay_lanes (void)
+{
+  enum { N = 2, H = 3, W = 5, MOST = 32 };
+  static const struct
+  {
+    uint32_t channels, src_stride, dst_stride, lanes[2]; /* of float32; where one is narrow */
+  } shapes[] = { { 3, 3, 8, { 4, 8 } }, { 20, 20, 24, { 4, 8 } }, { 20, 24, 24, { 4, 8 } },
+    { 16, 16, 16, { 4, 8 } }, { 12, 20, 12, { 4, 4 } }, { 7, 8, 7, { 1, 1 } },
+    { 7, 7, 7, { 1, 1 } }, { 12, 12, 12, { 4, 4 } }, { 3, 32, 4, { 4, 4 } } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (shapes) * 27; i++) {
+    const NnType from = all_types[i % 3], to = all_types[i / 3 % 3];
+    const uint32_t more = i / 9 % 3, rows = H + 2 * (more == 2), cols = W + (more == 2);
+    const int32_t moved = more > 0;
+    const uint32_t channels = shapes[i / 27].channels, src_stride = shapes[i / 27].src_stride;
+    const uint32_t dst_stride = shapes[i / 27].dst_stride;
+    g_autofree void *src = random_values (N * H * W * src_stride, from, 0, i);
+    float dst[N * (H + 2) * (W + 1) * MOST + 1];
+    NnLayArgs a = { .channels = channels, .src_stride = src_stride, .dst_stride = dst_stride,
+      .src_rows = H, .src_cols = W, .dst_rows = rows, .dst_cols = cols,
+      .offset = { moved, moved }, .src = src, .dst = dst, .src_type = from, .dst_type = to };
+
+    memset (dst, 0xff, sizeof dst);
+    nn_lay_shape (&a, N * rows * cols);
+    /* 360 values in a row, as they lie */
+    if (channels != src_stride || channels != dst_stride || moved)
+      g_assert_cmpuint (
+          a.lanes, ==, shapes[i / 27].lanes[from != NN_TYPE_F32 || to != NN_TYPE_F32]);
+    RUN (nn_k_lay, a);
+    for (uint32_t e = 0; e < N * rows * cols * dst_stride; e++) {
+      const uint32_t c = e % dst_stride, x = e / dst_stride % cols - (uint32_t) moved;
+      const uint32_t y = e / dst_stride / cols % rows - (uint32_t) moved;
+      const uint32_t sample = e / dst_stride / cols / rows;
+      float value = 0, stored[1];
+
+      if (c < channels && x < W && y < H)
+        value = nn_load (src, from, ((sample * H + y) * W + x) * src_stride + c);
+      nn_store (stored, to, 0, value);
+      check ("lay", e, nn_load (dst, to, e), nn_load (stored, to, 0), 0);
+    }
+    g_assert_true (isnan (nn_load (dst, to, N * rows * cols * dst_stride)));
+  }
+}
+
+/* with a rest that fills no vector, between any types, and in place */
+static void
+test_slope (void)
+{
+  enum { N = 1003 };
+
+  for (guint i = 0; i < 9 * 4; i++) {
+    const NnType type = all_types[i % 3], dst_type = all_types[i / 3 % 3];
+    const NnFunction function = (NnFunction) (i / 9);
+    g_autofree void *y = random_values (N, type, 0.25f, i), *dy = random_values (N, type, 0, i + 1);
+    float dst[N + 1], stored[1];
+    NnSlopeArgs a = { .function = function, .y = y, .dy = dy, .dst = dst, .type = type,
+      .dst_type = dst_type };
+
+    memset (dst, 0xff, sizeof dst);
+    if (type == dst_type) {
+      memcpy (dst, dy, N * (type == NN_TYPE_F32 ? 4 : 2));
+      a.dy = dst;
+    }
+    nn_slope_shape (&a, N);
+    RUN (nn_k_slope, a);
+    for (uint32_t k = 0; k < N; k++) {
+      const float slope = nn_slope (function, nn_load (y, type, k));
+
+      nn_store (stored, dst_type, 0, nn_load (dy, type, k) * slope);
+      check ("slope", k, nn_load (dst, dst_type, k), nn_load (stored, dst_type, 0), 0);
+    }
+    g_assert_true (isnan (nn_load (dst, dst_type, N)));
+  }
+}
+
+static void
+test_mean_backward (void)
+{
+  enum { N = 2, PIXELS = 7 };
+  static const uint32_t channels[] = { 16, 12, 5 };
+
+  for (guint i = 0; i < 9 * G_N_ELEMENTS (channels); i++) {
+    const NnType type = all_types[i % 3], dst_type = all_types[i / 3 % 3];
+    const uint32_t c = channels[i / 9];
+    g_autofree void *src = random_values (N * c, type, 0, i);
+    float dst[N * PIXELS * 16 + 1], stored[1];
+    NnMeanBackwardArgs a = { .src = src, .src_type = type, .dst = dst, .dst_type = dst_type };
+
+    memset (dst, 0xff, sizeof dst);
+    nn_mean_backward_shape (&a, N, PIXELS, c);
+    RUN (nn_k_mean_backward, a);
+    for (uint32_t e = 0; e < N * PIXELS * c; e++) {
+      nn_store (stored, dst_type, 0, nn_load (src, type, e / c / PIXELS * c + e % c) / PIXELS);
+      check ("mean's gradient", e, nn_load (dst, dst_type, e), nn_load (stored, dst_type, 0), 0);
+    }
+    g_assert_true (isnan (nn_load (dst, dst_type, N * PIXELS * c)));
+  }
 }
 
 /* one gradient that is not finite: nothing moves and the scale is halved; good ones have the
@@ -1085,7 +1201,8 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/kernels/bn-lanes/none", test_no_lanes);
   g_test_add_data_func ("/cuda/kernels/variance/channels", GUINT_TO_POINTER (1), test_variance);
   g_test_add_data_func ("/cuda/kernels/variance/rows", GUINT_TO_POINTER (2048), test_variance);
-  g_test_add_func ("/cuda/kernels/dropout", test_dropout);
+  g_test_add_data_func ("/cuda/kernels/dropout/fp32", GUINT_TO_POINTER (NN_TYPE_F32), test_dropout);
+  g_test_add_data_func ("/cuda/kernels/dropout/fp16", GUINT_TO_POINTER (NN_TYPE_F16), test_dropout);
   g_test_add_data_func ("/cuda/kernels/loss/binary", GINT_TO_POINTER (1), test_loss);
   g_test_add_data_func ("/cuda/kernels/loss/categorical", NULL, test_loss);
   g_test_add_data_func ("/cuda/kernels/optimizer/sgd", GINT_TO_POINTER (1), test_optimizer);
@@ -1093,6 +1210,9 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/kernels/average", test_average);
   g_test_add_data_func ("/cuda/kernels/lay/fp16", GUINT_TO_POINTER (NN_TYPE_F16), test_lay);
   g_test_add_data_func ("/cuda/kernels/lay/bf16", GUINT_TO_POINTER (NN_TYPE_BF16), test_lay);
+  g_test_add_func ("/cuda/kernels/lay/lanes", test_lay_lanes);
+  g_test_add_func ("/cuda/kernels/slope", test_slope);
+  g_test_add_func ("/cuda/kernels/mean-backward", test_mean_backward);
   g_test_add_func ("/cuda/kernels/loss-scale", test_loss_scale);
   g_test_add_func ("/cuda/kernels/augmentation", test_augmentation);
   return g_test_run ();
