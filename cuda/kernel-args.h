@@ -16,7 +16,7 @@
 
 #define NN_BLOCK 256      /* threads of a block */
 #define NN_CHUNK 4096     /* parameters in an optimizer's chunk */
-#define NN_CHUNK_LANES 1024
+#define NN_CHUNK_LANES (NN_CHUNK / 4) /* threads of it, four values each */
 
 typedef enum
 {
@@ -412,6 +412,8 @@ typedef struct
   float *w, *m;
   float *v; /* NULL: SGD */
   float *g;
+  void *copy; /* of w for a library, or NULL */
+  NnType copy_type;
   uint32_t n;
   int32_t decays;
   float l1, l2;

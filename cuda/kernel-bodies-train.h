@@ -476,60 +476,122 @@ nn_regularized (float g, float w, float l1, float l2)
   return g + 2 * l2 * w + (w > 0 ? l1 : w < 0 ? -l1 : 0);
 }
 
+/* Of an address that lies in memory the compiler does not know by itself that it is no shared or
+ * local one, for which the instructions would be others. */
+static inline NN_HOST_DEVICE void *
+nn_global (void *p)
+{
+#ifdef __CUDA_ARCH__
+  __builtin_assume (__isGlobal (p));
+#endif
+  return p;
+}
+
+/* Chunks begin at multiples of 16 bytes: by four values, and one by one at the end. */
+static inline NN_HOST_DEVICE void
+nn_optimize_lanes (
+    const NnChunk *c, const NnStepParams *s, float unscaled, uint32_t i, const int lanes)
+{
+  void *const to_w = nn_global (c->w), *const to_m = nn_global (c->m);
+  void *const to_v = c->v, *const copy = c->copy;
+  const NnType copy_type = c->copy_type;
+  float w[4], g[4], m[4], v[4];
+
+  nn_load_lanes (to_w, NN_TYPE_F32, i, lanes, w);
+  nn_load_lanes (nn_global (c->g), NN_TYPE_F32, i, lanes, g);
+  nn_load_lanes (to_m, NN_TYPE_F32, i, lanes, m);
+  if (!s->is_sgd)
+    nn_load_lanes (nn_global (to_v), NN_TYPE_F32, i, lanes, v);
+  NN_EACH_LANE (k, lanes)
+  {
+    g[k] = nn_regularized (g[k] * unscaled, w[k], c->l1, c->l2);
+    if (c->decays)
+      w[k] *= s->keep;
+    if (s->is_sgd) {
+      const float move = s->rate * g[k];
+
+      m[k] = s->momentum * m[k] - move;
+      w[k] += s->nesterov ? s->momentum * m[k] - move : m[k];
+    } else {
+      m[k] = s->beta_1 * m[k] + (1 - s->beta_1) * g[k];
+      v[k] = s->beta_2 * v[k] + (1 - s->beta_2) * g[k] * g[k];
+      w[k] -= s->rate * m[k] / (sqrtf (v[k]) + s->epsilon);
+    }
+  }
+  nn_store_lanes (to_m, NN_TYPE_F32, i, lanes, m);
+  if (!s->is_sgd)
+    nn_store_lanes (nn_global (to_v), NN_TYPE_F32, i, lanes, v);
+  nn_store_lanes (to_w, NN_TYPE_F32, i, lanes, w);
+  if (copy)
+    nn_store_lanes (nn_global (copy), copy_type, i, lanes, w);
+}
+
 static inline NN_HOST_DEVICE void
 nn_k_optimizer_at (const NnOptimizerArgs *a, uint32_t i)
 {
   const NnChunk *c = &a->chunks[i / NN_CHUNK_LANES];
-  const NnStepParams *s = a->step;
+  const NnStepParams s = *a->step; /* copied: none of the stores is into it */
   const float unscaled = a->scale ? 1 / a->scale->scale : 1;
+  uint32_t k = 4 * (i % NN_CHUNK_LANES);
 
   if (a->scale && a->scale->overflow)
     return;
-  for (uint32_t k = i % NN_CHUNK_LANES; k < c->n; k += NN_CHUNK_LANES) {
-    const float g = nn_regularized (c->g[k] * unscaled, c->w[k], c->l1, c->l2);
-    float w = c->decays ? c->w[k] * s->keep : c->w[k];
+  if (k + 4 <= c->n)
+    nn_optimize_lanes (c, &s, unscaled, k, 4);
+  else
+    for (; k < c->n; k++)
+      nn_optimize_lanes (c, &s, unscaled, k, 1);
+}
 
-    if (s->is_sgd) {
-      const float move = s->rate * g, m = s->momentum * c->m[k] - move;
+static inline NN_HOST_DEVICE void
+nn_average_lanes (
+    const NnAverageChunk *c, int32_t swap, float rate, uint32_t i, const int lanes)
+{
+  float w[4], average[4];
 
-      c->m[k] = m;
-      w += s->nesterov ? s->momentum * m - move : m;
-    } else {
-      const float m = s->beta_1 * c->m[k] + (1 - s->beta_1) * g;
-      const float v = s->beta_2 * c->v[k] + (1 - s->beta_2) * g * g;
-
-      c->m[k] = m;
-      c->v[k] = v;
-      w -= s->rate * m / (sqrtf (v) + s->epsilon);
-    }
-    c->w[k] = w;
+  nn_load_lanes (c->w, NN_TYPE_F32, i, lanes, w);
+  nn_load_lanes (c->average, NN_TYPE_F32, i, lanes, average);
+  if (swap) {
+    nn_store_lanes (c->w, NN_TYPE_F32, i, lanes, average);
+    nn_store_lanes (c->average, NN_TYPE_F32, i, lanes, w);
+    return;
   }
+  NN_EACH_LANE (k, lanes)
+    average[k] += rate * (w[k] - average[k]);
+  nn_store_lanes (c->average, NN_TYPE_F32, i, lanes, average);
 }
 
 static inline NN_HOST_DEVICE void
 nn_k_average_at (const NnAverageArgs *a, uint32_t i)
 {
-  const NnAverageChunk *c = &a->chunks[i / NN_CHUNK_LANES];
+  const NnAverageChunk c = a->chunks[i / NN_CHUNK_LANES];
+  const float rate = a->step->average_rate;
+  uint32_t k = 4 * (i % NN_CHUNK_LANES);
 
   if (!a->swap && a->scale && a->scale->overflow)
     return;
-  for (uint32_t k = i % NN_CHUNK_LANES; k < c->n; k += NN_CHUNK_LANES) {
-    const float w = c->w[k], average = c->average[k];
-
-    if (a->swap)
-      c->w[k] = average;
-    c->average[k] = a->swap ? w : average + a->step->average_rate * (w - average);
-  }
+  if (k + 4 <= c.n)
+    nn_average_lanes (&c, a->swap, rate, k, 4);
+  else
+    for (; k < c.n; k++)
+      nn_average_lanes (&c, a->swap, rate, k, 1);
 }
 
 static inline NN_HOST_DEVICE void
 nn_k_check_at (const NnCheckArgs *a, uint32_t i)
 {
   const NnChunk *c = &a->chunks[i / NN_CHUNK_LANES];
+  const uint32_t k = 4 * (i % NN_CHUNK_LANES);
+  float g[4] = { 0 };
 
-  for (uint32_t k = i % NN_CHUNK_LANES; k < c->n; k += NN_CHUNK_LANES)
-    if (!isfinite (c->g[k]))
-      a->scale->overflow = 1; /* whoever comes first: all write the same */
+  if (k + 4 <= c->n)
+    nn_load_lanes (c->g, NN_TYPE_F32, k, 4, g);
+  else
+    NN_EACH_LANE (j, 4)
+      if (k + (uint32_t) j < c->n)
+        g[j] = c->g[k + (uint32_t) j];
+  if (!isfinite (g[0]) || !isfinite (g[1]) || !isfinite (g[2]) || !isfinite (g[3]))
+    a->scale->overflow = 1; /* whoever comes first: all write the same */
 }
 
 static inline NN_HOST_DEVICE void
@@ -574,11 +636,25 @@ nn_k_penalty_part (
     const NnPenaltyArgs *a, uint32_t block, uint32_t thread, uint32_t round, NnShared *s)
 {
   const NnChunk *c = &a->chunks[block];
-  double sum = 0;
+  const uint32_t n = c->l1 != 0 || c->l2 != 0 ? c->n : 0;
+  float sum = 0, squares = 0; /* of 16 values at most */
 
-  for (uint32_t k = thread; k < c->n && (c->l1 != 0 || c->l2 != 0); k += NN_BLOCK)
-    sum += c->l1 * fabs ((double) c->w[k]) + c->l2 * (double) c->w[k] * c->w[k];
-  s->a[thread] = sum;
+  for (uint32_t k = 4 * thread; k < n; k += 4 * NN_BLOCK) {
+    float w[4] = { 0 };
+
+    if (k + 4 <= n)
+      nn_load_lanes (c->w, NN_TYPE_F32, k, 4, w);
+    else
+      NN_EACH_LANE (j, 4)
+        if (k + (uint32_t) j < n)
+          w[j] = c->w[k + (uint32_t) j];
+    NN_EACH_LANE (j, 4)
+    {
+      sum += fabsf (w[j]);
+      squares += w[j] * w[j];
+    }
+  }
+  s->a[thread] = (double) c->l1 * sum + (double) c->l2 * squares;
   s->b[thread] = 0;
 }
 

@@ -284,6 +284,7 @@ build_conv (NnTrainOp *op, GError **error)
   if (!new_sums (op, op->out.channels, bias_sums (op).args.parts, error)
       || !build_conv_copies (op, in, error))
     return FALSE;
+  op->kernel_copied = op->lib_weights && op->in_stride == op->in.channels;
   for (guint kind = 0; kind < 3; kind++) {
     shape.kind = kind;
     shape.bias = kind == NN_CONV_FORWARD && param (op, "bias") && !op->lib_y
@@ -338,7 +339,7 @@ conv_forward (NnTrainOp *op, GError **error)
   const float *bias = param (op, "bias"), *kernel = param (op, "kernel");
 
   if ((op->lib_x && !shift (op, TRUE, error))
-      || (op->lib_weights
+      || (op->lib_weights && !op->kernel_copied
           && !lay (op, rows, op->in.channels, kernel, NN_TYPE_F32, op->in.channels,
               op->lib_weights, op->type, op->in_stride, error))
       || (op->fused && op->lib_bias
@@ -401,6 +402,7 @@ build_dense (NnTrainOp *op, GError **error)
           || !new_lib (op, rows * op->out.channels, &op->lib_y, error)
           || !new_lib (op, op->in.channels * op->out.channels, &op->lib_weights, error)))
     return FALSE;
+  op->kernel_copied = op->lib_weights != NULL;
   for (guint kind = 0; kind < 3; kind++) {
     const NnDenseShape shape = {
       .kind = kind,
@@ -429,9 +431,6 @@ dense_forward (NnTrainOp *op, GError **error)
 
   return (!op->lib_x
              || lay (op, rows, in, op->x, op->x_type, in, op->lib_x, op->type, in, error))
-      && (!op->lib_weights
-          || lay (op, op->out.channels, in, kernel, NN_TYPE_F32, in, op->lib_weights, op->type, in,
-              error))
       && nn_cuda_dense_run (op->dense[NN_DENSE_FORWARD], op->c, op->lib_x ? op->lib_x : op->x,
           op->lib_weights ? op->lib_weights : kernel, op->y, error)
       && (op->activation == NN_ACTIVATION_RELU
@@ -781,6 +780,21 @@ nn_train_op_backward (NnTrainOp *op, GError **error)
     default:
       return !op->dx || dropout_run (op, op->dy, op->dx, error);
   }
+}
+
+gboolean
+nn_train_op_copy_kernel (NnTrainOp *op, GError **error)
+{
+  const gsize channels = op->in.channels;
+
+  for (guint p = 0; p < op->layer->n_params && op->kernel_copied; p++) {
+    const NnParam *kernel = &op->layer->params[p];
+
+    if (strcmp (kernel->name, "kernel") == 0)
+      return lay (op, kernel->n_values / channels, channels, param (op, "kernel"), NN_TYPE_F32,
+          channels, op->lib_weights, op->type, channels, error);
+  }
+  return TRUE;
 }
 
 gboolean

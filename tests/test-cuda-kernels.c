@@ -811,16 +811,18 @@ test_loss (gconstpointer data)
 static void
 test_optimizer (gconstpointer data)
 {
-  enum { N = NN_CHUNK_LANES + 300 };
+  enum { N = NN_CHUNK_LANES + 303 };
   const gboolean sgd = GPOINTER_TO_INT (data);
+  const NnType copy_type = sgd ? NN_TYPE_F16 : NN_TYPE_BF16;
+  guint16 copy[N + 1];
   g_autofree float *w = random_floats (N, 14), *g = random_floats (N, 15);
   g_autofree float *m = random_floats (N, 16), *v = random_floats (N, 17);
   const NnStepParams step = { .is_sgd = sgd, .nesterov = TRUE, .rate = 0.1f, .beta_1 = 0.9f,
     .beta_2 = 0.99f, .epsilon = 1e-3f, .momentum = 0.8f, .keep = 0.95f };
   double penalty = 0, expected_penalty = 0;
   g_autofree double *expected = g_new (double, N);
-  NnChunk chunk = { .w = w, .m = m, .v = v, .g = g, .n = N, .decays = TRUE, .l1 = 0.01f,
-    .l2 = 0.02f };
+  NnChunk chunk = { .w = w, .m = m, .v = v, .g = g, .copy = copy, .copy_type = copy_type, .n = N,
+    .decays = TRUE, .l1 = 0.01f, .l2 = 0.02f };
   NnOptimizerArgs a = { .count = NN_CHUNK_LANES, .chunks = &chunk, .step = &step };
   NnPenaltyArgs p = { .blocks = 1, .chunks = &chunk, .sums = &penalty };
 
@@ -839,11 +841,19 @@ test_optimizer (gconstpointer data)
       expected[i] = w[i] * 0.95 - 0.1 * mi / (sqrt (vi) + 1e-3);
     }
   }
+  memset (copy, 0x11, sizeof copy);
   RUN_BLOCKS (nn_k_penalty, p, 1);
   RUN (nn_k_optimizer, a);
   check ("penalty", 0, penalty, expected_penalty, 1e-6);
   for (int i = 0; i < N; i++)
     check ("weight", (gsize) i, w[i], expected[i], 2e-6);
+  for (guint i = 0; i < N; i++) {
+    float rounded[1];
+
+    nn_store (rounded, copy_type, 0, w[i]);
+    check ("copy", i, nn_load (copy, copy_type, i), nn_load (rounded, copy_type, 0), 0);
+  }
+  g_assert_cmpuint (copy[N], ==, 0x1111);
 }
 
 /* channels padded and the type changed, with rows and columns around; and back */
@@ -981,7 +991,7 @@ test_mean_backward (void)
 static void
 test_loss_scale (void)
 {
-  enum { N = NN_CHUNK_LANES + 7 };
+  enum { N = 4 * 301 + 1 };
   static const float bad[] = { INFINITY, -INFINITY, NAN };
   g_autofree float *w = random_floats (N, 14), *g = random_floats (N, 15);
   g_autofree float *m = random_floats (N, 16), *average = random_floats (N, 17);
@@ -1004,10 +1014,11 @@ test_loss_scale (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (bad) + 4; i++) {
     const gboolean overflows = i < G_N_ELEMENTS (bad);
-    const float kept = g[N - 1];
+    const int at = i == 0 ? N - 1 : (int) i + 4; /* alone at the end, and in a vector */
+    const float kept = g[at];
 
     if (overflows)
-      g[N - 1] = bad[i];
+      g[at] = bad[i];
     RUN (nn_k_check, a);
     RUN (nn_k_bn_move, d);
     RUN (nn_k_optimizer, b);
@@ -1016,7 +1027,7 @@ test_loss_scale (void)
     RUN (nn_k_scale, e);
     g_assert_cmpuint (scale.overflow, ==, 0);
     g_assert_cmpuint (scale.skipped, ==, overflows);
-    g[N - 1] = kept;
+    g[at] = kept;
     if (overflows) {
       g_assert_cmpfloat (scale.scale, ==, 512 >> i);
       g_assert_cmpuint (scale.good, ==, 0);
@@ -1048,7 +1059,7 @@ test_loss_scale (void)
 static void
 test_average (void)
 {
-  enum { N = NN_CHUNK + 100 };
+  enum { N = NN_CHUNK + 102 };
   g_autofree float *w = random_floats (N, 18), *average = random_floats (N, 19);
   g_autofree float *old_w = g_memdup2 (w, N * sizeof *w);
   g_autofree float *old = g_memdup2 (average, N * sizeof *w);
