@@ -10,7 +10,7 @@ extern const unsigned char nn_cuda_fatbin[]; /* kernels.cu, compiled */
 
 static const char *const kernel_names[] = {
 #define X(name, ...) #name,
-  NN_ELEMENT_KERNELS (X) NN_BLOCK_KERNELS (X) NN_PHASE_KERNELS (X)
+  NN_ELEMENT_KERNELS (X) NN_BLOCK_KERNELS (X) NN_PHASE_KERNELS (X) NN_LANE_KERNELS (X)
 #undef X
 };
 

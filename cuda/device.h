@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 typedef enum
 {
 #define X(name, ...) NN_KERNEL_##name,
-  NN_ELEMENT_KERNELS (X) NN_BLOCK_KERNELS (X) NN_PHASE_KERNELS (X)
+  NN_ELEMENT_KERNELS (X) NN_BLOCK_KERNELS (X) NN_PHASE_KERNELS (X) NN_LANE_KERNELS (X)
 #undef X
   NN_N_KERNELS
 } NnKernel;
@@ -104,6 +104,7 @@ NN_ELEMENT_KERNELS (X)
   }
 NN_BLOCK_KERNELS (X)
 NN_PHASE_KERNELS (X)
+NN_LANE_KERNELS (X)
 #undef X
 
 /* @args: not prepared */

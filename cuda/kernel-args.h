@@ -17,7 +17,7 @@
 
 #define NN_BLOCK 256      /* threads of a block */
 #define NN_CHUNK 4096     /* parameters in an optimizer's chunk */
-#define NN_CHUNK_LANES 1024
+#define NN_CHUNK_LANES (NN_CHUNK / 4) /* threads of it, four values each */
 
 typedef enum
 {
@@ -25,6 +25,9 @@ typedef enum
   NN_TYPE_F16,
   NN_TYPE_BF16,
 } NnType;
+
+/* Values that a thread takes side by side, where a kernel takes several. */
+#define NN_LANES(type) ((type) == NN_TYPE_F32 ? 4 : 8)
 
 /* as NnActivation has them, which needs GLib */
 typedef enum
@@ -157,17 +160,6 @@ typedef struct
   float *dst; /* (samples, channels) */
 } NnPixelMeanArgs;
 
-/* ... and its gradient. */
-typedef struct
-{
-  uint32_t count; /* samples * channels * pixels */
-  uint32_t pixels, channels, stride;
-  const void *src;
-  NnType src_type;
-  void *dst;
-  NnType dst_type;
-} NnMeanArgs;
-
 /* dst (rows, cols) = src moved by `offset`, zero where src has nothing */
 typedef struct
 {
@@ -289,13 +281,26 @@ typedef struct
   float average_rate; /* of the moving average of the parameters */
 } NnStepParams;
 
+/* The gradient of a mean over pixels: dst (samples, pixels, channels) = src / pixels */
+typedef struct
+{
+  uint32_t count; /* of dst's values, by lanes */
+  uint32_t lanes; /* a thread's */
+  NnDivisor groups, pixels; /* of lanes in a pixel; of pixels in a sample */
+  const void *src;
+  NnType src_type;
+  void *dst;
+  NnType dst_type;
+} NnMeanBackwardArgs;
+
 typedef struct
 {
   uint32_t count; /* groups of four values: ceil (values / 4) */
   uint32_t values;
   const NnStepParams *step;
   uint32_t layer;
-  double rate;
+  uint64_t least; /* random word that keeps a value: rate * 2^32, rounded up */
+  float scale;    /* 1 / (1 - rate) */
   const void *src;
   void *dst;
   NnType type;
@@ -314,6 +319,20 @@ typedef struct
 
 typedef enum
 {
+  NN_AXIS_CHANNELS,
+  NN_AXIS_COLUMNS,
+  NN_AXIS_ROWS,
+} NnAxis;
+
+/* Windows of 2x2 values side by side; see kernel-bodies-lanes.h. */
+typedef struct
+{
+  NnAxis axis;                /* that is normalised */
+  NnDivisor groups, cols, rows; /* of NN_LANES() in a pixel, of cells in a row and column */
+} NnCells;
+
+typedef enum
+{
   NN_SUMS_MOMENTS,  /* x and x^2 */
   NN_SUMS_GRADIENT, /* dy and dy * (x - mean) * inv_std */
   NN_SUMS_PLAIN,    /* x */
@@ -322,7 +341,9 @@ typedef enum
 /* Sums for each index i of a normalised axis over the samples that take part, in `parts`
  * parts each, to be added up in order by the kernel that follows: sums[i * parts + part],
  * and the second kind behind all of the first.
- * inner > 1: a block an index and part. inner == 1: a block 32 indices and a part. */
+ * nn_k_sums, inner > 1: a block an index and part. inner == 1: a block 32 indices and a part.
+ * nn_k_sums_lanes: likewise, but inner == 1: `width` times NN_LANES() indices.
+ * nn_k_sums_cells: a block the same of channels, or a row or column of cells, and a part. */
 typedef struct
 {
   uint32_t blocks;
@@ -335,6 +356,9 @@ typedef struct
   NnNorm norm;                 /* of the pooling's maxima */
   NnIncoming incoming;
   double *sums; /* (2, n, parts) */
+  NnDivisor width;   /* of nn_k_sums_lanes and _cells: a power of 2 */
+  NnDivisor vectors; /* of nn_k_sums_lanes: in inner */
+  NnCells cells;
 } NnSumsArgs;
 
 /* From sums to scale and shift, and the moving statistics. */
@@ -376,7 +400,9 @@ typedef struct
   const float *mean, *k1, *k2, *k3;
   NnFunction before;
   void *dx;
-  NnType type; /* of x and dx */
+  NnType type;        /* of x and dx */
+  NnDivisor inner, n; /* of nn_k_bn_dx_lanes: the norm's */
+  NnCells cells;      /* of nn_k_bn_dx_cells */
 } NnBnDxArgs;
 
 /* dx = the gradient through a pooling of x */
@@ -386,13 +412,15 @@ typedef struct
   const void *x;
   NnIncoming incoming;
   void *dx;
-  NnType type; /* of x and dx */
+  NnType type;   /* of x and dx */
+  NnCells cells; /* of nn_k_unpool_cells */
 } NnUnpoolArgs;
 
 /* dst = dy * f'(x), from y = f (x) */
 typedef struct
 {
-  uint32_t count;
+  uint32_t count; /* groups of `lanes` values, the last perhaps not whole */
+  uint32_t values, lanes;
   NnFunction function;
   const void *y, *dy;
   void *dst;
@@ -403,7 +431,9 @@ typedef struct
  * the end, channels */
 typedef struct
 {
-  uint32_t count; /* of dst, what pads its channels included */
+  uint32_t count; /* of dst, what pads its channels included, by lanes */
+  uint32_t lanes, src_lanes;    /* a thread's; the same or 1, where src does not allow it */
+  NnDivisor groups, cols, rows; /* of lanes in a pixel of dst; dst's */
   uint32_t channels, src_stride, dst_stride;
   uint32_t src_rows, src_cols, dst_rows, dst_cols;
   int32_t offset[2]; /* dst (y, x) = src (y - offset[0], x - offset[1]) */
@@ -454,6 +484,8 @@ typedef struct
   float *w, *m;
   float *v; /* NULL: SGD */
   float *g;
+  void *copy; /* of w for a library, or NULL */
+  NnType copy_type;
   uint32_t n;
   int32_t decays;
   float l1, l2;
@@ -546,7 +578,7 @@ typedef struct
   X (nn_k_affine, NnAffineArgs) \
   X (nn_k_sample, NnSampleArgs) \
   X (nn_k_picture, NnPictureArgs) \
-  X (nn_k_mean_backward, NnMeanArgs) \
+  X (nn_k_mean_backward, NnMeanBackwardArgs) \
   X (nn_k_rows_total, NnRowsArgs) \
   X (nn_k_shift, NnShiftArgs) \
   X (nn_k_conv, NnConvArgs) \
@@ -556,7 +588,10 @@ typedef struct
   X (nn_k_bn_forward, NnBnForwardArgs) \
   X (nn_k_bn_backward, NnBnBackwardArgs) \
   X (nn_k_bn_dx, NnBnDxArgs) \
+  X (nn_k_bn_dx_lanes, NnBnDxArgs) \
+  X (nn_k_bn_dx_cells, NnBnDxArgs) \
   X (nn_k_unpool, NnUnpoolArgs) \
+  X (nn_k_unpool_cells, NnUnpoolArgs) \
   X (nn_k_slope, NnSlopeArgs) \
   X (nn_k_lay, NnLayArgs) \
   X (nn_k_total, NnTotalArgs) \
@@ -585,3 +620,8 @@ typedef struct
 #define NN_PHASE_KERNELS(X) \
   X (nn_k_row, NnRowsArgs, NnRowShared) \
   X (nn_k_rows, NnRowsArgs, NnRowsShared)
+
+/* X (name, arguments): a block an item, sums of several values a thread in two rounds */
+#define NN_LANE_KERNELS(X) \
+  X (nn_k_sums_lanes, NnSumsArgs) \
+  X (nn_k_sums_cells, NnSumsArgs)

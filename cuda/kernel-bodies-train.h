@@ -317,25 +317,90 @@ nn_k_softmax_backward_last (
 }
 
 static inline NN_HOST_DEVICE void
+nn_mean_backward_lanes (const NnMeanBackwardArgs *a, uint32_t i, const int lanes)
+{
+  uint32_t group = i, sample;
+  float x[NN_MAX_LANES];
+
+  sample = nn_divide (&a->pixels, nn_divide_off (&a->groups, &group));
+  nn_load_lanes (
+      a->src, a->src_type, (sample * a->groups.by + group) * (uint32_t) lanes, lanes, x);
+  NN_EACH_LANE (k, lanes)
+    x[k] /= (float) a->pixels.by;
+  nn_store_lanes (a->dst, a->dst_type, i * (uint32_t) lanes, lanes, x);
+}
+
+static inline NN_HOST_DEVICE void
+nn_k_mean_backward_at (const NnMeanBackwardArgs *a, uint32_t i)
+{
+  if (a->lanes == 8)
+    nn_mean_backward_lanes (a, i, 8);
+  else if (a->lanes == 4)
+    nn_mean_backward_lanes (a, i, 4);
+  else
+    nn_mean_backward_lanes (a, i, 1);
+}
+
+static inline NN_HOST_DEVICE void
+nn_slope_values (const NnSlopeArgs *a, uint32_t i, const int lanes)
+{
+  float y[NN_MAX_LANES], dy[NN_MAX_LANES];
+
+  nn_load_lanes (a->y, a->type, i, lanes, y);
+  nn_load_lanes (a->dy, a->type, i, lanes, dy);
+  nn_slope_lanes (a->function, lanes, y, dy);
+  nn_store_lanes (a->dst, a->dst_type, i, lanes, dy);
+}
+
+static inline NN_HOST_DEVICE void
 nn_k_slope_at (const NnSlopeArgs *a, uint32_t i)
 {
-  nn_store (a->dst, a->dst_type, i,
-      nn_load (a->dy, a->type, i) * nn_slope (a->function, nn_load (a->y, a->type, i)));
+  const uint32_t first = i * a->lanes, rest = a->values - first;
+
+  if (rest < a->lanes)
+    for (uint32_t k = 0; k < rest; k++)
+      nn_slope_values (a, first + k, 1);
+  else if (a->lanes == 8)
+    nn_slope_values (a, first, 8);
+  else
+    nn_slope_values (a, first, 4);
+}
+
+static inline NN_HOST_DEVICE void
+nn_lay_lanes (const NnLayArgs *a, uint32_t i, const int lanes)
+{
+  uint32_t channel = i, col, row, sample, y, x;
+  float value[NN_MAX_LANES] = { 0 };
+
+  col = nn_divide_off (&a->groups, &channel);
+  row = nn_divide_off (&a->cols, &col);
+  sample = nn_divide_off (&a->rows, &row);
+  channel *= (uint32_t) lanes;
+  y = row - (uint32_t) a->offset[0];
+  x = col - (uint32_t) a->offset[1];
+  if (y < a->src_rows && x < a->src_cols && channel < a->channels) {
+    const uint64_t from
+        = ((uint64_t) (sample * a->src_rows + y) * a->src_cols + x) * a->src_stride + channel;
+
+    if (a->src_lanes != 1 && channel + (uint32_t) lanes <= a->channels)
+      nn_load_lanes (a->src, a->src_type, from, lanes, value);
+    else
+      NN_EACH_LANE (k, lanes)
+        if (channel + (uint32_t) k < a->channels)
+          value[k] = nn_load (a->src, a->src_type, from + (uint32_t) k);
+  }
+  nn_store_lanes (a->dst, a->dst_type, (uint64_t) i * (uint32_t) lanes, lanes, value);
 }
 
 static inline NN_HOST_DEVICE void
 nn_k_lay_at (const NnLayArgs *a, uint32_t i)
 {
-  const uint32_t channel = i % a->dst_stride, pixel = i / a->dst_stride;
-  const uint32_t x = pixel % a->dst_cols - (uint32_t) a->offset[1];
-  const uint32_t y = pixel / a->dst_cols % a->dst_rows - (uint32_t) a->offset[0];
-  const uint32_t sample = pixel / a->dst_cols / a->dst_rows;
-  float value = 0;
-
-  if (y < a->src_rows && x < a->src_cols && channel < a->channels)
-    value = nn_load (a->src, a->src_type,
-        ((uint64_t) (sample * a->src_rows + y) * a->src_cols + x) * a->src_stride + channel);
-  nn_store (a->dst, a->dst_type, i, value);
+  if (a->lanes == 8)
+    nn_lay_lanes (a, i, 8);
+  else if (a->lanes == 4)
+    nn_lay_lanes (a, i, 4);
+  else
+    nn_lay_lanes (a, i, 1);
 }
 
 static inline NN_HOST_DEVICE void
@@ -348,16 +413,27 @@ nn_k_total_at (const NnTotalArgs *a, uint32_t i)
 static inline NN_HOST_DEVICE void
 nn_k_dropout_at (const NnDropoutArgs *a, uint32_t i)
 {
-  const float scale = (float) (1 / (1 - a->rate));
+  const uint32_t first = 4 * i;
+  float x[4];
   NnRng rng;
 
   nn_rng_init (
       &rng, a->step->seed, NN_STREAM_DROPOUT, (uint64_t) a->step->iterations << 8 | a->layer);
   rng.counter[0] = i;
   nn_philox (rng.counter, rng.key, rng.block);
-  for (uint32_t k = 0; k < 4 && 4 * i + k < a->values; k++)
-    nn_store (a->dst, a->type, 4 * i + k,
-        rng.block[k] / 4294967296.0 >= a->rate ? nn_load (a->src, a->type, 4 * i + k) * scale : 0);
+  if (first + 4 <= a->values)
+    nn_load_lanes (a->src, a->type, first, 4, x);
+  else
+    NN_EACH_LANE (k, 4)
+      x[k] = first + (uint32_t) k < a->values ? nn_load (a->src, a->type, first + (uint32_t) k) : 0;
+  NN_EACH_LANE (k, 4)
+    x[k] = rng.block[k] >= a->least ? x[k] * a->scale : 0;
+  if (first + 4 <= a->values)
+    nn_store_lanes (a->dst, a->type, first, 4, x);
+  else
+    NN_EACH_LANE (k, 4)
+      if (first + (uint32_t) k < a->values)
+        nn_store (a->dst, a->type, first + (uint32_t) k, x[k]);
 }
 
 static inline NN_HOST_DEVICE void
@@ -400,60 +476,122 @@ nn_regularized (float g, float w, float l1, float l2)
   return g + 2 * l2 * w + (w > 0 ? l1 : w < 0 ? -l1 : 0);
 }
 
+/* Of an address that lies in memory the compiler does not know by itself that it is no shared or
+ * local one, for which the instructions would be others. */
+static inline NN_HOST_DEVICE void *
+nn_global (void *p)
+{
+#ifdef __CUDA_ARCH__
+  __builtin_assume (__isGlobal (p));
+#endif
+  return p;
+}
+
+/* Chunks begin at multiples of 16 bytes: by four values, and one by one at the end. */
+static inline NN_HOST_DEVICE void
+nn_optimize_lanes (
+    const NnChunk *c, const NnStepParams *s, float unscaled, uint32_t i, const int lanes)
+{
+  void *const to_w = nn_global (c->w), *const to_m = nn_global (c->m);
+  void *const to_v = c->v, *const copy = c->copy;
+  const NnType copy_type = c->copy_type;
+  float w[4], g[4], m[4], v[4];
+
+  nn_load_lanes (to_w, NN_TYPE_F32, i, lanes, w);
+  nn_load_lanes (nn_global (c->g), NN_TYPE_F32, i, lanes, g);
+  nn_load_lanes (to_m, NN_TYPE_F32, i, lanes, m);
+  if (!s->is_sgd)
+    nn_load_lanes (nn_global (to_v), NN_TYPE_F32, i, lanes, v);
+  NN_EACH_LANE (k, lanes)
+  {
+    g[k] = nn_regularized (g[k] * unscaled, w[k], c->l1, c->l2);
+    if (c->decays)
+      w[k] *= s->keep;
+    if (s->is_sgd) {
+      const float move = s->rate * g[k];
+
+      m[k] = s->momentum * m[k] - move;
+      w[k] += s->nesterov ? s->momentum * m[k] - move : m[k];
+    } else {
+      m[k] = s->beta_1 * m[k] + (1 - s->beta_1) * g[k];
+      v[k] = s->beta_2 * v[k] + (1 - s->beta_2) * g[k] * g[k];
+      w[k] -= s->rate * m[k] / (sqrtf (v[k]) + s->epsilon);
+    }
+  }
+  nn_store_lanes (to_m, NN_TYPE_F32, i, lanes, m);
+  if (!s->is_sgd)
+    nn_store_lanes (nn_global (to_v), NN_TYPE_F32, i, lanes, v);
+  nn_store_lanes (to_w, NN_TYPE_F32, i, lanes, w);
+  if (copy)
+    nn_store_lanes (nn_global (copy), copy_type, i, lanes, w);
+}
+
 static inline NN_HOST_DEVICE void
 nn_k_optimizer_at (const NnOptimizerArgs *a, uint32_t i)
 {
   const NnChunk *c = &a->chunks[i / NN_CHUNK_LANES];
-  const NnStepParams *s = a->step;
+  const NnStepParams s = *a->step; /* copied: none of the stores is into it */
   const float unscaled = a->scale ? 1 / a->scale->scale : 1;
+  uint32_t k = 4 * (i % NN_CHUNK_LANES);
 
   if (a->scale && a->scale->overflow)
     return;
-  for (uint32_t k = i % NN_CHUNK_LANES; k < c->n; k += NN_CHUNK_LANES) {
-    const float g = nn_regularized (c->g[k] * unscaled, c->w[k], c->l1, c->l2);
-    float w = c->decays ? c->w[k] * s->keep : c->w[k];
+  if (k + 4 <= c->n)
+    nn_optimize_lanes (c, &s, unscaled, k, 4);
+  else
+    for (; k < c->n; k++)
+      nn_optimize_lanes (c, &s, unscaled, k, 1);
+}
 
-    if (s->is_sgd) {
-      const float move = s->rate * g, m = s->momentum * c->m[k] - move;
+static inline NN_HOST_DEVICE void
+nn_average_lanes (
+    const NnAverageChunk *c, int32_t swap, float rate, uint32_t i, const int lanes)
+{
+  float w[4], average[4];
 
-      c->m[k] = m;
-      w += s->nesterov ? s->momentum * m - move : m;
-    } else {
-      const float m = s->beta_1 * c->m[k] + (1 - s->beta_1) * g;
-      const float v = s->beta_2 * c->v[k] + (1 - s->beta_2) * g * g;
-
-      c->m[k] = m;
-      c->v[k] = v;
-      w -= s->rate * m / (sqrtf (v) + s->epsilon);
-    }
-    c->w[k] = w;
+  nn_load_lanes (c->w, NN_TYPE_F32, i, lanes, w);
+  nn_load_lanes (c->average, NN_TYPE_F32, i, lanes, average);
+  if (swap) {
+    nn_store_lanes (c->w, NN_TYPE_F32, i, lanes, average);
+    nn_store_lanes (c->average, NN_TYPE_F32, i, lanes, w);
+    return;
   }
+  NN_EACH_LANE (k, lanes)
+    average[k] += rate * (w[k] - average[k]);
+  nn_store_lanes (c->average, NN_TYPE_F32, i, lanes, average);
 }
 
 static inline NN_HOST_DEVICE void
 nn_k_average_at (const NnAverageArgs *a, uint32_t i)
 {
-  const NnAverageChunk *c = &a->chunks[i / NN_CHUNK_LANES];
+  const NnAverageChunk c = a->chunks[i / NN_CHUNK_LANES];
+  const float rate = a->step->average_rate;
+  uint32_t k = 4 * (i % NN_CHUNK_LANES);
 
   if (!a->swap && a->scale && a->scale->overflow)
     return;
-  for (uint32_t k = i % NN_CHUNK_LANES; k < c->n; k += NN_CHUNK_LANES) {
-    const float w = c->w[k], average = c->average[k];
-
-    if (a->swap)
-      c->w[k] = average;
-    c->average[k] = a->swap ? w : average + a->step->average_rate * (w - average);
-  }
+  if (k + 4 <= c.n)
+    nn_average_lanes (&c, a->swap, rate, k, 4);
+  else
+    for (; k < c.n; k++)
+      nn_average_lanes (&c, a->swap, rate, k, 1);
 }
 
 static inline NN_HOST_DEVICE void
 nn_k_check_at (const NnCheckArgs *a, uint32_t i)
 {
   const NnChunk *c = &a->chunks[i / NN_CHUNK_LANES];
+  const uint32_t k = 4 * (i % NN_CHUNK_LANES);
+  float g[4] = { 0 };
 
-  for (uint32_t k = i % NN_CHUNK_LANES; k < c->n; k += NN_CHUNK_LANES)
-    if (!isfinite (c->g[k]))
-      a->scale->overflow = 1; /* whoever comes first: all write the same */
+  if (k + 4 <= c->n)
+    nn_load_lanes (c->g, NN_TYPE_F32, k, 4, g);
+  else
+    NN_EACH_LANE (j, 4)
+      if (k + (uint32_t) j < c->n)
+        g[j] = c->g[k + (uint32_t) j];
+  if (!isfinite (g[0]) || !isfinite (g[1]) || !isfinite (g[2]) || !isfinite (g[3]))
+    a->scale->overflow = 1; /* whoever comes first: all write the same */
 }
 
 static inline NN_HOST_DEVICE void
@@ -498,11 +636,25 @@ nn_k_penalty_part (
     const NnPenaltyArgs *a, uint32_t block, uint32_t thread, uint32_t round, NnShared *s)
 {
   const NnChunk *c = &a->chunks[block];
-  double sum = 0;
+  const uint32_t n = c->l1 != 0 || c->l2 != 0 ? c->n : 0;
+  float sum = 0, squares = 0; /* of 16 values at most */
 
-  for (uint32_t k = thread; k < c->n && (c->l1 != 0 || c->l2 != 0); k += NN_BLOCK)
-    sum += c->l1 * fabs ((double) c->w[k]) + c->l2 * (double) c->w[k] * c->w[k];
-  s->a[thread] = sum;
+  for (uint32_t k = 4 * thread; k < n; k += 4 * NN_BLOCK) {
+    float w[4] = { 0 };
+
+    if (k + 4 <= n)
+      nn_load_lanes (c->w, NN_TYPE_F32, k, 4, w);
+    else
+      NN_EACH_LANE (j, 4)
+        if (k + (uint32_t) j < n)
+          w[j] = c->w[k + (uint32_t) j];
+    NN_EACH_LANE (j, 4)
+    {
+      sum += fabsf (w[j]);
+      squares += w[j] * w[j];
+    }
+  }
+  s->a[thread] = (double) c->l1 * sum + (double) c->l2 * squares;
   s->b[thread] = 0;
 }
 

@@ -190,15 +190,6 @@ nn_k_affine_at (const NnAffineArgs *a, uint32_t i)
 }
 
 static inline NN_HOST_DEVICE void
-nn_k_mean_backward_at (const NnMeanArgs *a, uint32_t i)
-{
-  const uint32_t channel = i % a->channels, sample = i / a->channels / a->pixels;
-
-  nn_store (a->dst, a->dst_type, i,
-      nn_load (a->src, a->src_type, sample * a->channels + channel) / (float) a->pixels);
-}
-
-static inline NN_HOST_DEVICE void
 nn_k_shift_at (const NnShiftArgs *a, uint32_t i)
 {
   const uint32_t channel = i % a->channels, pixel = i / a->channels;

@@ -6,6 +6,8 @@
  * the pace: 16 bytes in one access, a division by a number known beforehand in three
  * instructions. For host and device. */
 
+#include <stdlib.h>
+
 #include "cuda/kernel-math.h"
 
 #define NN_MAX_LANES 8
@@ -32,6 +34,16 @@ nn_divide_off (const NnDivisor *d, uint32_t *x)
 
   *x -= q * d->by;
   return q;
+}
+
+/* Tests should stop where the device would: it has no access across 16 bytes. */
+static inline void
+nn_need_aligned (const void *p, NnType type, uint64_t i, int lanes)
+{
+  const uint64_t size = type == NN_TYPE_F32 ? 4 : 2, bytes = size * (uint64_t) lanes;
+
+  if (lanes > 1 && ((uintptr_t) p + i * size) % (bytes < 16 ? bytes : 16) != 0)
+    abort ();
 }
 
 /* @lanes: 1, 4 or 8, a constant. Values i to i + lanes - 1, of which the first lies at a multiple
@@ -77,6 +89,8 @@ nn_load_lanes (const void *p, NnType type, uint64_t i, const int lanes, float *x
     }
     return;
   }
+#else
+  nn_need_aligned (p, type, i, lanes);
 #endif
   NN_EACH_LANE (k, lanes)
     x[k] = nn_load (p, type, i + k);
@@ -110,6 +124,8 @@ nn_store_lanes (void *p, NnType type, uint64_t i, const int lanes, const float *
     }
     return;
   }
+#else
+  nn_need_aligned (p, type, i, lanes);
 #endif
   NN_EACH_LANE (k, lanes)
     nn_store (p, type, i + k, x[k]);
@@ -127,4 +143,19 @@ nn_function_lanes (NnFunction f, const int lanes, float *x)
   }
   NN_EACH_LANE (k, lanes)
     x[k] = nn_function (f, x[k]);
+}
+
+/* d times the slopes at y */
+static inline NN_HOST_DEVICE void
+nn_slope_lanes (NnFunction f, const int lanes, const float *y, float *d)
+{
+  if (f == NN_FN_LINEAR)
+    return;
+  if (f == NN_FN_RELU) {
+    NN_EACH_LANE (k, lanes)
+      d[k] *= y[k] > 0 ? 1.f : 0.f;
+    return;
+  }
+  NN_EACH_LANE (k, lanes)
+    d[k] *= nn_slope (f, y[k]);
 }

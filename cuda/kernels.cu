@@ -4,10 +4,10 @@
 /* The kernels that cuda/kernel-args.h lists, made of the bodies that tests run on the host.
  * Compiled to a fat binary that module.c carries and the driver loads. */
 
-#include "cuda/kernel-bodies-train.h"
+#include "cuda/kernel-bodies-lanes.h"
 
 #define ELEMENT_KERNEL(name, Args) \
-  extern "C" __global__ void __launch_bounds__ (NN_BLOCK) name (const Args args) \
+  extern "C" __global__ void __launch_bounds__ (NN_BLOCK, 2) name (const Args args) \
   { \
     const uint32_t i = blockIdx.x * NN_BLOCK + threadIdx.x; \
 \
@@ -16,7 +16,7 @@
   }
 
 #define BLOCK_KERNEL(name, Args, rounds) \
-  extern "C" __global__ void __launch_bounds__ (NN_BLOCK) name (const Args args) \
+  extern "C" __global__ void __launch_bounds__ (NN_BLOCK, 2) name (const Args args) \
   { \
     __shared__ NnShared shared; \
 \
@@ -46,6 +46,26 @@
     } \
   }
 
+#define LANE_KERNEL(name, Args) \
+  extern "C" __global__ void __launch_bounds__ (NN_BLOCK, 2) name (const Args args) \
+  { \
+    __shared__ NnLaneShared shared; \
+    const uint32_t kept = name##_kept (&args); \
+    NnLaneSums sums; \
+\
+    name##_part (&args, blockIdx.x, threadIdx.x, &sums); \
+    for (uint32_t round = 0; round < nn_lane_rounds (&args); round++) { \
+      nn_lanes_put (&shared, threadIdx.x, round, kept, &sums); \
+      for (uint32_t step = NN_BLOCK / 2; step >= nn_lane_width (&args); step /= 2) { \
+        __syncthreads (); \
+        nn_lanes_combine (&shared, threadIdx.x, step, kept); \
+      } \
+      nn_lanes_last (&args, blockIdx.x, threadIdx.x, round, kept, &shared); \
+      __syncthreads (); \
+    } \
+  }
+
 NN_ELEMENT_KERNELS (ELEMENT_KERNEL)
 NN_BLOCK_KERNELS (BLOCK_KERNEL)
 NN_PHASE_KERNELS (PHASE_KERNEL)
+NN_LANE_KERNELS (LANE_KERNEL)

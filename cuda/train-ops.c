@@ -4,11 +4,8 @@
 
 #include <string.h>
 
+#include "cuda/kernel-shapes.h"
 #include "nn/error.h"
-
-#define BLOCKS 1024      /* that a reduction is cut into, about */
-#define PER_THREAD 16    /* values that a thread of it should have at least */
-#define MAX_PARTS 64
 
 gboolean
 nn_train_op_needs (const NnLayer *layer)
@@ -91,8 +88,7 @@ activation_backward (
     .dst = dst,
     .dst_type = dst_type,
   };
-  const NnSlopeArgs slope = {
-    .count = (uint32_t) (op->batch * op->out_size),
+  NnSlopeArgs slope = {
     .function = op->activation_done ? NN_FN_LINEAR : nn_cuda_function (activation),
     .y = op->y,
     .dy = op->dy,
@@ -105,6 +101,7 @@ activation_backward (
     return nn_k_softmax_backward_launch (op->c, &softmax, error);
   if (dst == op->dy && (op->activation_done || activation == NN_ACTIVATION_LINEAR))
     return TRUE;
+  nn_slope_shape (&slope, (uint32_t) (op->batch * op->out_size));
   return nn_k_slope_launch (op->c, &slope, error);
 }
 
@@ -113,8 +110,7 @@ static gboolean
 lay (NnTrainOp *op, gsize rows, gsize channels, const void *src, NnType src_type, gsize src_stride,
     void *dst, NnType dst_type, gsize dst_stride, GError **error)
 {
-  const NnLayArgs args = {
-    .count = (uint32_t) (rows * dst_stride),
+  NnLayArgs args = {
     .channels = (uint32_t) channels,
     .src_stride = (uint32_t) src_stride,
     .dst_stride = (uint32_t) dst_stride,
@@ -128,6 +124,7 @@ lay (NnTrainOp *op, gsize rows, gsize channels, const void *src, NnType src_type
     .dst_type = dst_type,
   };
 
+  nn_lay_shape (&args, (uint32_t) rows);
   return nn_k_lay_launch (op->c, &args, error);
 }
 
@@ -139,56 +136,67 @@ new_lib (NnTrainOp *op, gsize n, void **to, GError **error)
   return *to != NULL;
 }
 
-/* How many parts a reduction of n indices with so many values each is cut into. */
-static guint
-count_parts (gsize n, gsize values, gboolean by_channel)
+/* A reduction, and which kernel does it. */
+typedef struct
 {
-  const gsize blocks = by_channel ? (n + 31) / 32 : n;
-  const gsize threads = by_channel ? NN_BLOCK / 32 : NN_BLOCK;
-  const gsize most = values / (threads * PER_THREAD);
-
-  return (guint) CLAMP (MIN ((BLOCKS + blocks - 1) / blocks, most), 1, MAX_PARTS);
-}
-
-static NnSumsArgs
-sums_of (const NnTrainOp *op, gsize outer, gsize n, gsize inner)
-{
-  return (NnSumsArgs) {
-    .blocks = (uint32_t) ((inner == 1 ? (n + 31) / 32 : n) * op->parts),
-    .outer = (uint32_t) outer,
-    .n = (uint32_t) n,
-    .inner = (uint32_t) inner,
-    .parts = op->parts,
-    .step = op->step,
-    .sums = op->sums,
-  };
-}
+  NnSumsArgs args;
+  NnWay way;
+} Sums;
 
 static gboolean
-new_sums (NnTrainOp *op, gsize outer, gsize n, gsize inner, GError **error)
+run_sums (NnTrainOp *op, const Sums *sums, GError **error)
 {
-  op->parts = count_parts (n, op->batch * outer * inner, inner == 1);
-  op->sums = nn_cuda_new (op->c, 2 * n * op->parts * sizeof (double), op->layer->name, error);
+  switch (sums->way) {
+    case NN_WAY_LANES:
+      return nn_k_sums_lanes_launch (op->c, &sums->args, error);
+    case NN_WAY_CELLS:
+      return nn_k_sums_cells_launch (op->c, &sums->args, error);
+    default:
+      return nn_k_sums_launch (op->c, &sums->args, error);
+  }
+}
+
+/* room for sums of n indices */
+static gboolean
+new_sums (NnTrainOp *op, gsize n, guint parts, GError **error)
+{
+  op->sums = nn_cuda_new (op->c, 2 * n * parts * sizeof (double), op->layer->name, error);
   return op->sums != NULL;
+}
+
+static Sums
+bias_sums (const NnTrainOp *op)
+{
+  Sums sums = {
+    .args = {
+      .kind = NN_SUMS_PLAIN,
+      .outer = (uint32_t) (op->out.rows * op->out.cols),
+      .n = (uint32_t) op->out.channels,
+      .inner = 1,
+      .step = op->step,
+      .x = op->dy,
+      .type = op->y_type,
+      .sums = op->sums,
+    },
+  };
+
+  sums.way = nn_sums_shape (&sums.args, op->batch);
+  return sums;
 }
 
 /* the gradient of a bias: sums of dy over all but the channels */
 static gboolean
 bias_backward (NnTrainOp *op, GError **error)
 {
-  NnSumsArgs sums = sums_of (op, op->out.rows * op->out.cols, op->out.channels, 1);
+  const Sums sums = bias_sums (op);
   const NnTotalArgs total = {
     .count = (uint32_t) op->out.channels,
-    .parts = op->parts,
+    .parts = sums.args.parts,
     .sums = op->sums,
     .dst = gradient (op, "bias"),
   };
 
-  sums.kind = NN_SUMS_PLAIN;
-  sums.x = op->dy;
-  sums.type = op->y_type;
-  return !total.dst
-      || (nn_k_sums_launch (op->c, &sums, error) && nn_k_total_launch (op->c, &total, error));
+  return !total.dst || (run_sums (op, &sums, error) && nn_k_total_launch (op->c, &total, error));
 }
 
 /* --- convolution ------------------ */
@@ -273,9 +281,10 @@ build_conv (NnTrainOp *op, GError **error)
   op->out_stride = narrow ? (op->out.channels + 7) / 8 * 8 : op->out.channels;
   shape.sizes.channels = (uint32_t) op->in_stride;
   shape.sizes.filters = (uint32_t) op->out_stride;
-  if (!new_sums (op, op->out.rows * op->out.cols, op->out.channels, 1, error)
+  if (!new_sums (op, op->out.channels, bias_sums (op).args.parts, error)
       || !build_conv_copies (op, in, error))
     return FALSE;
+  op->kernel_copied = op->lib_weights && op->in_stride == op->in.channels;
   for (guint kind = 0; kind < 3; kind++) {
     shape.kind = kind;
     shape.bias = kind == NN_CONV_FORWARD && param (op, "bias") && !op->lib_y
@@ -302,8 +311,7 @@ shift (NnTrainOp *op, gboolean forward, GError **error)
   const NnExtent from = forward ? op->in : padded, to = forward ? padded : op->in;
   const int sign = forward ? 1 : -1;
   const gsize in_stride = op->in.channels, lib_stride = op->in_stride;
-  const NnLayArgs args = {
-    .count = (uint32_t) (op->batch * to.rows * to.cols * (forward ? lib_stride : in_stride)),
+  NnLayArgs args = {
     .channels = (uint32_t) op->in.channels,
     .src_stride = (uint32_t) (forward ? in_stride : lib_stride),
     .dst_stride = (uint32_t) (forward ? lib_stride : in_stride),
@@ -319,6 +327,7 @@ shift (NnTrainOp *op, gboolean forward, GError **error)
     .dst_type = forward ? op->type : op->x_type,
   };
 
+  nn_lay_shape (&args, (uint32_t) (op->batch * to.rows * to.cols));
   return nn_k_lay_launch (op->c, &args, error);
 }
 
@@ -330,7 +339,7 @@ conv_forward (NnTrainOp *op, GError **error)
   const float *bias = param (op, "bias"), *kernel = param (op, "kernel");
 
   if ((op->lib_x && !shift (op, TRUE, error))
-      || (op->lib_weights
+      || (op->lib_weights && !op->kernel_copied
           && !lay (op, rows, op->in.channels, kernel, NN_TYPE_F32, op->in.channels,
               op->lib_weights, op->type, op->in_stride, error))
       || (op->fused && op->lib_bias
@@ -393,6 +402,7 @@ build_dense (NnTrainOp *op, GError **error)
           || !new_lib (op, rows * op->out.channels, &op->lib_y, error)
           || !new_lib (op, op->in.channels * op->out.channels, &op->lib_weights, error)))
     return FALSE;
+  op->kernel_copied = op->lib_weights != NULL;
   for (guint kind = 0; kind < 3; kind++) {
     const NnDenseShape shape = {
       .kind = kind,
@@ -411,7 +421,7 @@ build_dense (NnTrainOp *op, GError **error)
         && !(op->dense[kind] = nn_cuda_dense_new (op->c, &shape, error)))
       return FALSE;
   }
-  return new_sums (op, op->out.rows * op->out.cols, op->out.channels, 1, error);
+  return new_sums (op, op->out.channels, bias_sums (op).args.parts, error);
 }
 
 static gboolean
@@ -422,9 +432,6 @@ dense_forward (NnTrainOp *op, GError **error)
 
   return (!op->lib_x
              || lay (op, rows, in, op->x, op->x_type, in, op->lib_x, op->type, in, error))
-      && (!op->lib_weights
-          || lay (op, op->out.channels, in, kernel, NN_TYPE_F32, in, op->lib_weights, op->type, in,
-              error))
       && nn_cuda_dense_run (op->dense[NN_DENSE_FORWARD], op->c, op->lib_x ? op->lib_x : op->x,
           op->lib_weights ? op->lib_weights : kernel, op->y, error)
       && (op->activation == NN_ACTIVATION_RELU
@@ -450,6 +457,51 @@ dense_backward (NnTrainOp *op, GError **error)
 
 /* --- BatchNormalization, with the pooling behind it ------------------ */
 
+static NnNorm
+norm_of (const NnTrainOp *op)
+{
+  const NnBatchNormConfig *c = &op->layer->config.batch_norm;
+
+  return (NnNorm) { op->norm_scale, op->norm_shift, (uint32_t) c->n, (uint32_t) c->inner };
+}
+
+static NnIncoming
+incoming_of (const NnTrainOp *op)
+{
+  return (NnIncoming) {
+    .pooled = op->pool ? op->dy : NULL,
+    .dy = op->dy,
+    .type = op->y_type,
+    .window = op->pool ? nn_cuda_pool_window (op->pool) : nn_cuda_no_window (op->in),
+    .channels = (uint32_t) op->in.channels,
+  };
+}
+
+static Sums
+bn_sums (const NnTrainOp *op, NnSumsKind kind)
+{
+  const NnBatchNormConfig *c = &op->layer->config.batch_norm;
+  Sums sums = {
+    .args = {
+      .kind = kind,
+      .outer = (uint32_t) c->outer,
+      .n = (uint32_t) c->n,
+      .inner = (uint32_t) c->inner,
+      .step = op->step,
+      .x = op->x,
+      .type = op->x_type,
+      .mean = op->mean,
+      .inv_std = op->inv_std,
+      .norm = norm_of (op),
+      .incoming = incoming_of (op),
+      .sums = op->sums,
+    },
+  };
+
+  sums.way = nn_sums_shape (&sums.args, op->batch);
+  return sums;
+}
+
 static gboolean
 build_bn (NnTrainOp *op, GError **error)
 {
@@ -460,25 +512,19 @@ build_bn (NnTrainOp *op, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (tables) - !op->scale; i++)
     if (!(*tables[i] = nn_cuda_new (op->c, c->n * sizeof (float), op->layer->name, error)))
       return FALSE;
-  return new_sums (op, c->outer, c->n, c->inner, error);
-}
-
-static NnNorm
-norm_of (const NnTrainOp *op)
-{
-  const NnBatchNormConfig *c = &op->layer->config.batch_norm;
-
-  return (NnNorm) { op->norm_scale, op->norm_shift, (uint32_t) c->n, (uint32_t) c->inner };
+  return new_sums (op, c->n,
+      MAX (bn_sums (op, NN_SUMS_MOMENTS).args.parts, bn_sums (op, NN_SUMS_GRADIENT).args.parts),
+      error);
 }
 
 static gboolean
 bn_forward (NnTrainOp *op, GError **error)
 {
   const NnBatchNormConfig *c = &op->layer->config.batch_norm;
-  NnSumsArgs sums = sums_of (op, c->outer, c->n, c->inner);
+  const Sums sums = bn_sums (op, NN_SUMS_MOMENTS);
   const NnBnForwardArgs tables = {
     .count = (uint32_t) c->n,
-    .parts = op->parts,
+    .parts = sums.args.parts,
     .per_sample = (uint32_t) (c->outer * c->inner),
     .step = op->step,
     .frozen = !op->layer->trainable,
@@ -509,10 +555,7 @@ bn_forward (NnTrainOp *op, GError **error)
     .norm = norm_of (op),
   };
 
-  sums.kind = NN_SUMS_MOMENTS;
-  sums.x = op->x;
-  sums.type = op->x_type;
-  return (tables.frozen || nn_k_sums_launch (op->c, &sums, error))
+  return (tables.frozen || run_sums (op, &sums, error))
       && nn_k_bn_forward_launch (op->c, &tables, error)
       && nn_k_finish_launch (op->c, &finish, error);
 }
@@ -521,17 +564,10 @@ static gboolean
 bn_backward (NnTrainOp *op, GError **error)
 {
   const NnBatchNormConfig *c = &op->layer->config.batch_norm;
-  const NnIncoming incoming = {
-    .pooled = op->pool ? op->dy : NULL,
-    .dy = op->dy,
-    .type = op->y_type,
-    .window = op->pool ? nn_cuda_pool_window (op->pool) : nn_cuda_no_window (op->in),
-    .channels = (uint32_t) op->in.channels,
-  };
-  NnSumsArgs sums = sums_of (op, c->outer, c->n, c->inner);
+  const Sums sums = bn_sums (op, NN_SUMS_GRADIENT);
   const NnBnBackwardArgs tables = {
     .count = (uint32_t) c->n,
-    .parts = op->parts,
+    .parts = sums.args.parts,
     .per_sample = (uint32_t) (c->outer * c->inner),
     .step = op->step,
     .frozen = !op->layer->trainable,
@@ -544,13 +580,13 @@ bn_backward (NnTrainOp *op, GError **error)
     .k2 = op->k2,
     .k3 = op->k3,
   };
-  const NnBnDxArgs dx = {
+  NnBnDxArgs dx = {
     .count = (uint32_t) (op->batch * op->in_size),
     .sample_size = (uint32_t) op->in_size,
     .step = op->step,
     .x = op->x,
     .norm = norm_of (op),
-    .incoming = incoming,
+    .incoming = incoming_of (op),
     .mean = op->mean,
     .k1 = op->k1,
     .k2 = op->k2,
@@ -560,15 +596,18 @@ bn_backward (NnTrainOp *op, GError **error)
     .type = op->x_type,
   };
 
-  sums.kind = NN_SUMS_GRADIENT;
-  sums.x = op->x;
-  sums.type = op->x_type;
-  sums.mean = op->mean;
-  sums.inv_std = op->inv_std;
-  sums.norm = norm_of (op);
-  sums.incoming = incoming;
-  return nn_k_sums_launch (op->c, &sums, error) && nn_k_bn_backward_launch (op->c, &tables, error)
-      && (!op->dx || nn_k_bn_dx_launch (op->c, &dx, error));
+  if (!run_sums (op, &sums, error) || !nn_k_bn_backward_launch (op->c, &tables, error))
+    return FALSE;
+  if (!op->dx)
+    return TRUE;
+  switch (nn_bn_dx_shape (&dx)) {
+    case NN_WAY_LANES:
+      return nn_k_bn_dx_lanes_launch (op->c, &dx, error);
+    case NN_WAY_CELLS:
+      return nn_k_bn_dx_cells_launch (op->c, &dx, error);
+    default:
+      return nn_k_bn_dx_launch (op->c, &dx, error);
+  }
 }
 
 /* --- poolings and dropout ------------------ */
@@ -595,7 +634,7 @@ pool_forward (NnTrainOp *op, GError **error)
 static gboolean
 pool_backward (NnTrainOp *op, GError **error)
 {
-  const NnUnpoolArgs args = {
+  NnUnpoolArgs args = {
     .count = (uint32_t) (op->batch * op->in_size),
     .x = op->x,
     .incoming = { .pooled = op->dy, .type = op->y_type,
@@ -604,7 +643,8 @@ pool_backward (NnTrainOp *op, GError **error)
     .type = op->x_type,
   };
 
-  return nn_k_unpool_launch (op->c, &args, error);
+  return nn_unpool_shape (&args) == NN_WAY_CELLS ? nn_k_unpool_cells_launch (op->c, &args, error)
+                                                 : nn_k_unpool_launch (op->c, &args, error);
 }
 
 static gboolean
@@ -628,34 +668,27 @@ mean_forward (NnTrainOp *op, GError **error)
 static gboolean
 mean_backward (NnTrainOp *op, GError **error)
 {
-  const NnMeanArgs args = {
-    .count = (uint32_t) (op->batch * op->in_size),
-    .pixels = (uint32_t) (op->in.rows * op->in.cols),
-    .channels = (uint32_t) op->in.channels,
-    .stride = (uint32_t) op->in.channels,
-    .src = op->dy,
-    .src_type = op->y_type,
-    .dst = op->dx,
-    .dst_type = op->x_type,
-  };
+  NnMeanBackwardArgs args
+      = { .src = op->dy, .src_type = op->y_type, .dst = op->dx, .dst_type = op->x_type };
 
+  nn_mean_backward_shape (
+      &args, op->batch, (uint32_t) (op->in.rows * op->in.cols), (uint32_t) op->in.channels);
   return nn_k_mean_backward_launch (op->c, &args, error);
 }
 
 static gboolean
 dropout_run (NnTrainOp *op, const void *src, void *dst, GError **error)
 {
-  const NnDropoutArgs args = {
-    .count = (uint32_t) ((op->batch * op->in_size + 3) / 4),
-    .values = (uint32_t) (op->batch * op->in_size),
+  NnDropoutArgs args = {
     .step = op->step,
     .layer = op->index,
-    .rate = op->layer->config.dropout.rate,
     .src = src,
     .dst = dst,
     .type = op->x_type,
   };
 
+  nn_dropout_shape (
+      &args, (uint32_t) (op->batch * op->in_size), op->layer->config.dropout.rate);
   return nn_k_dropout_launch (op->c, &args, error);
 }
 
@@ -749,6 +782,21 @@ nn_train_op_backward (NnTrainOp *op, GError **error)
     default:
       return !op->dx || dropout_run (op, op->dy, op->dx, error);
   }
+}
+
+gboolean
+nn_train_op_copy_kernel (NnTrainOp *op, GError **error)
+{
+  const gsize channels = op->in.channels;
+
+  for (guint p = 0; p < op->layer->n_params && op->kernel_copied; p++) {
+    const NnParam *kernel = &op->layer->params[p];
+
+    if (strcmp (kernel->name, "kernel") == 0)
+      return lay (op, kernel->n_values / channels, channels, param (op, "kernel"), NN_TYPE_F32,
+          channels, op->lib_weights, op->type, channels, error);
+  }
+  return TRUE;
 }
 
 gboolean

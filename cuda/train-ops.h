@@ -13,9 +13,9 @@ G_BEGIN_DECLS
  *
  * With 16-bit operands (mixed precision) convolutions and what follows them have 16-bit in- and
  * outputs; those of dense layers and softmax, the network's own, parameters and their
- * gradients, statistics and sums are float32. What a library is given is made of that: the
- * weights' copy in each step, with a convolution's channels padded to eights by zeros, as in
- * inference. */
+ * gradients, statistics and sums are float32. What a library is given is made of that: a copy
+ * of the weights, with a convolution's channels padded to eights by zeros, as in inference. It is
+ * made in each step where it is padded; else the optimizer writes it along with the weights. */
 typedef struct
 {
   NnCudaContext *c;
@@ -38,7 +38,6 @@ typedef struct
   gboolean activation_done; /* dy is the gradient before the activation */
   float *gradients[NN_MAX_PARAMS];
   double *sums; /* of the reduction that runs: (2, n, parts) */
-  guint parts;
 
   /* convolution and dense layer: what the library reads and writes, where that is not x, y and
    * so on themselves. Of another type, with padded channels, or with the rows and columns that
@@ -46,6 +45,7 @@ typedef struct
   gsize in_stride, out_stride; /* channels and filters, padded */
   void *lib_x, *lib_dx, *lib_y; /* lib_y: y, then dy */
   void *lib_weights, *lib_dweights, *lib_bias;
+  gboolean kernel_copied; /* lib_weights is the kernel as it lies, kept up by the optimizer */
 
   NnCudaConv *conv[3]; /* by NnConvKind */
   gboolean fused;      /* bias and activation in the library's call */
@@ -73,6 +73,8 @@ void nn_train_op_clear (NnTrainOp *op);
 gsize nn_train_op_get_workspace (const NnTrainOp *op);
 gboolean nn_train_op_forward (NnTrainOp *op, GError **error);
 gboolean nn_train_op_backward (NnTrainOp *op, GError **error);
+/* Makes the copy of the kernel that the optimizer keeps up, after the host changed the kernel. */
+gboolean nn_train_op_copy_kernel (NnTrainOp *op, GError **error);
 /* When it is known whether the step overflowed, before op->scale takes note of that. */
 gboolean nn_train_op_finish (NnTrainOp *op, GError **error);
 void nn_train_op_describe (const NnTrainOp *op, GString *text);

@@ -55,6 +55,7 @@ struct _NnCudaTrain
   gint64 iterations;
   gboolean dirty;       /* the device's parameters are newer than the host's */
   gboolean slots_dirty; /* the same of the optimizer's state */
+  gboolean copies_stale; /* of kernels that the optimizer keeps up: the host changed those */
 };
 
 /* --- building ------------------ */
@@ -227,11 +228,14 @@ build_slots (NnCudaTrain *train, GError **error)
       ok = slot.v != NULL;
       g_array_append_val (slots, slot);
       for (gsize first = 0; first < param->n_values && slot.g && ok; first += NN_CHUNK) {
+        const gboolean copied = op->kernel_copied && strcmp (param->name, "kernel") == 0;
         const NnChunk chunk = {
           .w = slot.w + first,
           .m = slot.m + first,
           .v = slot.v + first,
           .g = slot.g + first,
+          .copy = copied ? (guint16 *) op->lib_weights + first : NULL,
+          .copy_type = op->type,
           .n = (uint32_t) MIN (NN_CHUNK, param->n_values - first),
           .decays = train->c->device->host->param_decays (param),
           .l1 = param->l1,
@@ -289,6 +293,7 @@ nn_cuda_train_new (NnCudaContext *c, const NnCudaParams *params, const NnPlanOpt
   train->c = c;
   train->params = params;
   train->averages = g_array_new (FALSE, FALSE, sizeof (Average));
+  train->copies_stale = TRUE;
   train->batch = options->batch;
   train->loss = options->loss;
   train->input = input;
@@ -521,6 +526,16 @@ upload_step (NnCudaTrain *train, const float *host_input, NnCudaPictures *pictur
       && nn_cuda_clear (train->c, train->input + n * train->in_size, rest * in, error);
 }
 
+static gboolean
+copy_kernels (NnCudaTrain *train, GError **error)
+{
+  for (guint i = 0; i < train->n_ops && train->copies_stale; i++)
+    if (!nn_train_op_copy_kernel (&train->ops[i], error))
+      return FALSE;
+  train->copies_stale = FALSE;
+  return TRUE;
+}
+
 static void
 add_up (const NnCudaTrain *train, const NnStep *step, NnStepResult *result)
 {
@@ -550,7 +565,8 @@ nn_cuda_train_step (NnCudaTrain *train, const float *host_input, NnCudaPictures 
   first = !train->graph && !train->graph_failed;
   train->optimizer = NULL; /* whatever fails from here on */
   train->dirty = train->slots_dirty = TRUE;
-  if (!upload_step (train, host_input, pictures, step, optimizer, error)
+  if (!copy_kernels (train, error)
+      || !upload_step (train, host_input, pictures, step, optimizer, error)
       || !(train->graph
               ? NN_CU (cuGraphLaunch, NN_ERROR_RUN, error, train->graph, train->c->stream)
               : record (train, error))
@@ -626,6 +642,7 @@ void
 nn_cuda_train_params_changed (NnCudaTrain *train)
 {
   train->dirty = FALSE;
+  train->copies_stale = TRUE;
 }
 
 void

@@ -785,6 +785,45 @@ test_loss_scale_resumed (gconstpointer data)
   g_rmdir (folder_of_it);
 }
 
+/* Kernels that the host changes between two steps are what the next one uses, also where a copy
+ * in 16 bits is kept: what a new plan does. */
+static void
+test_kernels_changed (void)
+{
+  GByteArray *states[2];
+  double losses[6];
+
+  for (guint i = 0; i < 2; i++) {
+    NnModel *model = open_model (NULL);
+    GError *error = NULL;
+    NnOptimizer *optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, model, &error);
+    NnPlan *plan = make_plan (device, model, NN_PRECISION_FP16, BATCH, TRUE);
+
+    g_assert_no_error (error);
+    optimizer->loss_scale = 1024;
+    train (plan, optimizer, 0, 3, losses);
+    for (guint l = 0; l < model->n_layers; l++)
+      for (guint p = 0; p < model->layers[l].n_params; p++)
+        if (strcmp (model->layers[l].params[p].name, "kernel") == 0)
+          for (gsize k = 0; k < model->layers[l].params[p].n_values; k++)
+            model->layers[l].params[p].data[k] *= 1.5f;
+    if (i) {
+      nn_plan_free (plan);
+      plan = make_plan (device, model, NN_PRECISION_FP16, BATCH, TRUE);
+    } else {
+      nn_plan_params_changed (plan);
+    }
+    train (plan, optimizer, 3, 3, losses + 3);
+    states[i] = state_of (model, optimizer);
+    nn_plan_free (plan);
+    nn_optimizer_free (optimizer);
+    nn_model_unref (model);
+  }
+  g_assert_cmpmem (states[0]->data, states[0]->len, states[1]->data, states[1]->len);
+  g_byte_array_unref (states[0]);
+  g_byte_array_unref (states[1]);
+}
+
 /* Averaged weights: those of the formula from the weights of each step, on the CPU and on the
  * device, of a model that is a view of another; what is run with them, and that training goes
  * on from the others. */
@@ -1611,6 +1650,7 @@ main (int argc, char **argv)
       "/gpu/loss-scale-resumed/large", GUINT_TO_POINTER (524288), test_loss_scale_resumed);
   g_test_add_data_func (
       "/gpu/loss-scale-resumed/small", GUINT_TO_POINTER (256), test_loss_scale_resumed);
+  g_test_add_func ("/gpu/kernels-changed", test_kernels_changed);
   g_test_add_func ("/gpu/devices-change", test_devices_change);
   g_test_add_func ("/gpu/validation", test_validation);
   g_test_add_func ("/gpu/average", test_average);

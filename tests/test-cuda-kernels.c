@@ -8,7 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "cuda/kernel-bodies-train.h"
+#include "cuda/kernel-bodies-lanes.h"
+#include "cuda/kernel-shapes.h"
 #include "nn/augment.h"
 #include "nn/loss.h"
 
@@ -41,6 +42,26 @@
     for (uint32_t phase_ = 0; phase_ < name##_phases (&(args)); phase_++) \
       for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
         name##_phase (&(args), block_, t_, phase_, &shared_); \
+  }
+
+#define RUN_LANES(name, args) \
+  for (uint32_t block_ = 0; block_ < (args).blocks; block_++) { \
+    const uint32_t kept_ = name##_kept (&(args)); \
+    NnLaneSums sums_[NN_BLOCK]; \
+    NnLaneShared shared_; \
+\
+    memset (&shared_, 0xff, sizeof shared_); \
+    for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
+      name##_part (&(args), block_, t_, &sums_[t_]); \
+    for (uint32_t round_ = 0; round_ < nn_lane_rounds (&(args)); round_++) { \
+      for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
+        nn_lanes_put (&shared_, t_, round_, kept_, &sums_[t_]); \
+      for (uint32_t step_ = NN_BLOCK / 2; step_ >= nn_lane_width (&(args)); step_ /= 2) \
+        for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
+          nn_lanes_combine (&shared_, t_, step_, kept_); \
+      for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
+        nn_lanes_last (&(args), block_, t_, round_, kept_, &shared_); \
+    } \
   }
 
 static float *
@@ -641,25 +662,328 @@ test_sums (gconstpointer data)
   }
 }
 
+static const NnType all_types[] = { NN_TYPE_F32, NN_TYPE_F16, NN_TYPE_BF16 };
+
+/* @n values in @type, some of them equal: multiples of @step */
+static void *
+random_values (gsize n, NnType type, float step, guint64 seed)
+{
+  g_autofree float *x = random_floats (n, seed);
+  void *values = g_malloc (n * (type == NN_TYPE_F32 ? 4 : 2));
+
+  for (gsize i = 0; i < n; i++)
+    nn_store (values, type, i, step > 0 ? roundf (x[i] / step) * step : x[i]);
+  return values;
+}
+
+/* by the kernel that is not named after anything, which the others must agree with */
+static void
+sum_by_elements (NnSumsArgs a, double *first, double *second)
+{
+  g_autofree double *sums = g_new (double, 2 * a.n * 3);
+
+  a.parts = 3;
+  a.blocks = (a.inner == 1 ? (a.n + 31) / 32 : a.n) * a.parts;
+  a.sums = sums;
+  RUN_BLOCKS (nn_k_sums, a, 1);
+  for (uint32_t i = 0; i < a.n; i++) {
+    first[i] = nn_total (sums + i * 3, 3);
+    second[i] = nn_total (sums + (a.n + i) * 3, 3);
+  }
+}
+
+/* in the parts that nn_sums_shape() wants, and in more */
+static void
+check_sums (const char *what, NnSumsArgs a, uint32_t batch, NnWay way, double tolerance)
+{
+  g_autofree double *first = g_new (double, a.n), *second = g_new (double, a.n);
+
+  sum_by_elements (a, first, second);
+  g_assert_cmpint (nn_sums_shape (&a, batch), ==, way);
+  for (uint32_t times = 1; times <= 3; times += 2) {
+    const uint32_t parts = a.parts * times;
+    g_autofree double *sums = g_new (double, 2 * a.n * parts);
+
+    a.blocks = a.blocks / a.parts * parts;
+    a.parts = parts;
+    a.sums = sums;
+    for (gsize i = 0; i < 2 * a.n * parts; i++)
+      sums[i] = NAN;
+    if (way == NN_WAY_CELLS)
+      RUN_LANES (nn_k_sums_cells, a)
+    else
+      RUN_LANES (nn_k_sums_lanes, a)
+    for (uint32_t i = 0; i < a.n; i++) {
+      check (what, i, nn_total (sums + i * parts, parts), first[i], tolerance);
+      if (a.kind != NN_SUMS_PLAIN)
+        check (what, i, nn_total (sums + (a.n + i) * parts, parts), second[i], tolerance);
+    }
+  }
+}
+
+typedef struct
+{
+  float *scale, *shift, *mean, *inv_std, *k1, *k2, *k3;
+} Tables;
+
+static Tables
+tables_new (gsize n)
+{
+  const Tables t = { random_floats (n, 31), random_floats (n, 32), random_floats (n, 33),
+    random_floats (n, 34), random_floats (n, 35), random_floats (n, 36), random_floats (n, 37) };
+
+  return t;
+}
+
+static void
+tables_clear (Tables *t)
+{
+  g_free (t->scale);
+  g_free (t->shift);
+  g_free (t->mean);
+  g_free (t->inv_std);
+  g_free (t->k1);
+  g_free (t->k2);
+  g_free (t->k3);
+}
+
+/* dx by either kernel, to the bit */
+static void
+check_bn_dx (NnBnDxArgs a, NnWay way)
+{
+  const gsize bytes = a.count * (a.type == NN_TYPE_F32 ? 4 : 2);
+  g_autofree char *expected = g_malloc0 (bytes), *dx = g_malloc0 (bytes + 64);
+
+  a.dx = expected;
+  RUN (nn_k_bn_dx, a);
+  memset (dx, 0x11, bytes + 64);
+  a.dx = dx;
+  g_assert_cmpint (nn_bn_dx_shape (&a), ==, way);
+  if (way == NN_WAY_CELLS)
+    RUN (nn_k_bn_dx_cells, a);
+  else
+    RUN (nn_k_bn_dx_lanes, a);
+  g_assert_cmpmem (dx, bytes, expected, bytes);
+  for (guint i = 0; i < 64; i++)
+    g_assert_cmpint (dx[bytes + i], ==, 0x11);
+}
+
+/* Gradients through 2x2 windows, one a thread: what the kernels by elements give. Sizes that
+ * leave a row or column over, or part of a window; equal maxima; a sample that takes no part. */
+static void
+test_cells (gconstpointer data)
+{
+  enum { BATCH = 3, SAMPLES = 2 };
+  static const NnWindow windows[] = {
+    { 7, 6, 3, 3, { 2, 2 }, { 2, 2 }, { 0, 0 } },
+    { 6, 5, 3, 2, { 2, 2 }, { 2, 2 }, { 0, 0 } },
+    { 5, 7, 3, 4, { 2, 2 }, { 2, 2 }, { 0, 0 } },
+    { 2, 2, 1, 1, { 2, 2 }, { 2, 2 }, { 0, 0 } },
+    { 1, 3, 1, 2, { 2, 2 }, { 2, 2 }, { 0, 0 } },
+  };
+  static const uint32_t channels[] = { 8, 24, 264 };
+  const NnAxis axis = GPOINTER_TO_UINT (data);
+  const NnStepParams step = { .samples = SAMPLES };
+
+  for (guint i = 0; i < G_N_ELEMENTS (windows) * G_N_ELEMENTS (channels) * 3; i++) {
+    const NnType type = all_types[i % 3];
+    const uint32_t c = channels[i / 3 % G_N_ELEMENTS (channels)];
+    const NnWindow *w = &windows[i / 3 / G_N_ELEMENTS (channels)];
+    const uint32_t size = w->in_rows * w->in_cols * c, out = w->out_rows * w->out_cols * c;
+    const uint32_t inner = axis == NN_AXIS_CHANNELS ? 1
+        : axis == NN_AXIS_COLUMNS                   ? c
+                                                    : c * w->in_cols;
+    const uint32_t n = axis == NN_AXIS_CHANNELS ? c
+        : axis == NN_AXIS_COLUMNS               ? w->in_cols
+                                                : w->in_rows;
+    g_autofree void *x = random_values (BATCH * size, type, 0.25f, i);
+    g_autofree void *dy = random_values (BATCH * out, type, 0, i + 99);
+    g_autofree char *dx = g_malloc (BATCH * size * 4), *expected = g_malloc (BATCH * size * 4);
+    Tables t = tables_new (n);
+    const NnIncoming incoming = { .pooled = dy, .type = type, .window = *w, .channels = c };
+    const NnNorm norm = { t.scale, t.shift, n, inner };
+    NnUnpoolArgs unpool = { .count = BATCH * size, .x = x, .incoming = incoming, .dx = expected,
+      .type = type };
+    NnBnDxArgs bn = { .count = BATCH * size, .sample_size = size, .step = &step, .x = x,
+      .norm = norm, .incoming = incoming, .mean = t.mean, .k1 = t.k1, .k2 = t.k2, .k3 = t.k3,
+      .type = type };
+    NnSumsArgs sums = { .kind = NN_SUMS_GRADIENT, .outer = size / n / inner, .n = n,
+      .inner = inner, .step = &step, .x = x, .type = type, .mean = t.mean, .inv_std = t.inv_std,
+      .norm = norm, .incoming = incoming };
+
+    t.scale[0] = -t.scale[0]; /* the least value is the maximum */
+    memset (dx, 0x11, BATCH * size * 4);
+    memset (expected, 0x11, BATCH * size * 4);
+    RUN (nn_k_unpool, unpool);
+    unpool.dx = dx;
+    g_assert_cmpint (nn_unpool_shape (&unpool), ==, NN_WAY_CELLS);
+    RUN (nn_k_unpool_cells, unpool);
+    g_assert_cmpmem (dx, BATCH * size * 4, expected, BATCH * size * 4);
+    for (bn.before = NN_FN_LINEAR; bn.before <= NN_FN_TANH; bn.before++)
+      check_bn_dx (bn, NN_WAY_CELLS);
+    check_sums ("cells", sums, BATCH, NN_WAY_CELLS, 1e-5);
+    tables_clear (&t);
+  }
+}
+
+/* Windows and tables that are not for cells, of which each kernel must keep off. */
+static void
+test_no_cells (void)
+{
+  const NnIncoming good
+      = { .pooled = "", .window = { 6, 6, 3, 3, { 2, 2 }, { 2, 2 }, { 0, 0 } }, .channels = 8 };
+  const NnNorm norm = { NULL, NULL, 6, 48 };
+  NnNorm other = norm;
+  NnIncoming in = good;
+  NnCells cells;
+
+  g_assert_true (nn_cells_fit (&in, NN_TYPE_F32, &norm, &cells));
+  g_assert_false (nn_cells_fit (&in, NN_TYPE_F16, &norm, &cells));
+  other.inner = 8 * 6 * 2;
+  g_assert_false (nn_cells_fit (&in, NN_TYPE_F32, &other, &cells));
+  in.channels = 6;
+  g_assert_false (nn_cells_fit (&in, NN_TYPE_F32, NULL, &cells));
+  for (guint i = 0; i < 6; i++) {
+    in = good;
+    (i < 2 ? in.window.size : i < 4 ? in.window.strides : in.window.pad)[i % 2]++;
+    g_assert_false (nn_cells_fit (&in, NN_TYPE_F32, NULL, &cells));
+  }
+}
+
+/* without a pooling */
+static void
+test_bn_lanes (gconstpointer data)
+{
+  enum { BATCH = 3, SAMPLES = 2 };
+  static const uint32_t shapes[][3] = { /* outer, n, inner */
+    { 1, 7, 40 }, { 5, 6, 8 }, { 35, 24, 1 }, { 1, 264, 1 }, { 300, 8, 1 }, { 1, 3, 4800 } };
+  const NnType type = GPOINTER_TO_UINT (data);
+  const NnStepParams step = { .samples = SAMPLES };
+
+  for (guint i = 0; i < G_N_ELEMENTS (shapes); i++) {
+    const uint32_t outer = shapes[i][0], n = shapes[i][1], inner = shapes[i][2];
+    const uint32_t size = outer * n * inner;
+    g_autofree void *x = random_values (BATCH * size, type, 0, i);
+    g_autofree void *dy = random_values (BATCH * size, type, 0, i + 99);
+    Tables t = tables_new (n);
+    const NnIncoming incoming = { .dy = dy, .type = type };
+    const NnNorm norm = { t.scale, t.shift, n, inner };
+    NnBnDxArgs bn = { .count = BATCH * size, .sample_size = size, .step = &step, .x = x,
+      .norm = norm, .incoming = incoming, .mean = t.mean, .k1 = t.k1, .k2 = t.k2, .k3 = t.k3,
+      .type = type };
+    NnSumsArgs sums = { .outer = outer, .n = n, .inner = inner, .step = &step, .x = x,
+      .type = type, .mean = t.mean, .inv_std = t.inv_std, .norm = norm, .incoming = incoming };
+
+    for (bn.before = NN_FN_LINEAR; bn.before <= NN_FN_TANH; bn.before++)
+      check_bn_dx (bn, NN_WAY_LANES);
+    for (sums.kind = NN_SUMS_MOMENTS; sums.kind <= NN_SUMS_PLAIN; sums.kind++)
+      check_sums ("lanes", sums, BATCH, NN_WAY_LANES, 1e-7 * outer * inner + 1e-5);
+    tables_clear (&t);
+  }
+}
+
+/* Types that differ and sizes that vectors do not divide stay with the kernels by elements. */
+static void
+test_no_lanes (void)
+{
+  const NnBnDxArgs good = { .count = 64, .sample_size = 32, .norm = { .n = 4, .inner = 8 } };
+  NnSumsArgs sums = { .kind = NN_SUMS_GRADIENT, .outer = 1, .n = 4, .inner = 8 };
+  NnBnDxArgs bn = good;
+
+  g_assert_cmpint (nn_bn_dx_shape (&bn), ==, NN_WAY_LANES);
+  g_assert_cmpint (nn_sums_shape (&sums, 2), ==, NN_WAY_LANES);
+  bn = good;
+  bn.incoming.type = sums.incoming.type = NN_TYPE_F16;
+  g_assert_cmpint (nn_bn_dx_shape (&bn), ==, NN_WAY_ELEMENTS);
+  g_assert_cmpint (nn_sums_shape (&sums, 2), ==, NN_WAY_ELEMENTS);
+  sums.kind = NN_SUMS_MOMENTS;
+  g_assert_cmpint (nn_sums_shape (&sums, 2), ==, NN_WAY_LANES);
+  bn = good;
+  bn.norm.inner = sums.inner = 6;
+  g_assert_cmpint (nn_bn_dx_shape (&bn), ==, NN_WAY_ELEMENTS);
+  g_assert_cmpint (nn_sums_shape (&sums, 2), ==, NN_WAY_ELEMENTS);
+  bn.norm = (NnNorm) { .n = 6, .inner = 1 };
+  sums.n = 6;
+  sums.inner = 1;
+  g_assert_cmpint (nn_bn_dx_shape (&bn), ==, NN_WAY_ELEMENTS);
+  g_assert_cmpint (nn_sums_shape (&sums, 2), ==, NN_WAY_ELEMENTS);
+}
+
+/* Values far from 0: the variance is what is left of a difference of large sums. */
+static void
+test_variance (gconstpointer data)
+{
+  enum { SAMPLES = 5, N = 8, INNER = 2048 };
+  const uint32_t inner = GPOINTER_TO_UINT (data), outer = inner == 1 ? INNER : 1;
+  const NnStepParams step = { .samples = SAMPLES };
+  g_autofree float *x = random_floats (SAMPLES * N * INNER, 41);
+  g_autofree double *sums = NULL;
+  float mean[N], inv_std[N], scale[N], shift[N], variance[N], moving[N] = { 0 };
+  NnSumsArgs a = { .kind = NN_SUMS_MOMENTS, .outer = outer, .n = N, .inner = inner, .step = &step,
+    .x = x };
+  NnBnForwardArgs b = { .count = N, .per_sample = INNER, .step = &step, .epsilon = 0,
+    .moving_mean = moving, .moving_variance = moving, .variance = variance, .mean = mean,
+    .inv_std = inv_std, .scale = scale, .shift = shift };
+
+  for (gsize k = 0; k < SAMPLES * N * INNER; k++) {
+    const gsize i = k / inner % N;
+
+    /* all equal, or spread by 1e-4 of the mean */
+    x[k] = i == 0 ? 100.3f : (float) (100.3 * (double) i * (1 + 1e-4 * x[k]));
+  }
+  g_assert_cmpint (nn_sums_shape (&a, SAMPLES), ==, NN_WAY_LANES);
+  sums = g_new (double, 2 * N * a.parts);
+  a.sums = sums;
+  b.sums = sums;
+  b.parts = a.parts;
+  RUN_LANES (nn_k_sums_lanes, a);
+  RUN (nn_k_bn_forward, b);
+  for (gsize i = 0; i < N; i++) {
+    double total = 0, squares = 0;
+
+    for (gsize k = 0; k < SAMPLES * N * INNER; k++)
+      total += k / inner % N == i ? x[k] : 0;
+    total /= SAMPLES * INNER;
+    for (gsize k = 0; k < SAMPLES * N * INNER; k++)
+      squares += k / inner % N == i ? (x[k] - total) * (x[k] - total) : 0;
+    squares /= SAMPLES * INNER;
+    check ("mean", i, mean[i], total, 1e-7 * total);
+    check ("variance", i, variance[i], squares, i == 0 ? 1e-9 : 1e-5 * squares);
+  }
+}
+
 /* the words that nn/cpu/train.c draws: the stream's, in order */
 static void
-test_dropout (void)
+test_dropout (gconstpointer data)
 {
   enum { N = 1003 };
-  g_autofree float *x = random_floats (N, 11);
-  float y[N + 1];
+  const NnType type = GPOINTER_TO_UINT (data);
+  g_autofree void *x = random_values (N, type, 0, 11);
+  float y[N + 1], stored[1];
   const NnStepParams step = { .seed = 77, .iterations = 5 };
-  NnDropoutArgs a = { .count = (N + 3) / 4, .values = N, .step = &step, .layer = 3, .rate = 0.4,
-    .src = x, .dst = y };
+  NnDropoutArgs a = { .step = &step, .layer = 3, .src = x, .dst = y, .type = type };
   NnRng rng;
 
-  y[N] = 42;
+  memset (y, 0xff, sizeof y);
+  nn_dropout_shape (&a, N, 0.4);
   RUN (nn_k_dropout, a);
   nn_rng_init (&rng, 77, NN_STREAM_DROPOUT, 5 << 8 | 3);
-  for (int i = 0; i < N; i++)
-    check ("dropout", (gsize) i, y[i],
-        nn_rng_u32 (&rng) / 4294967296.0 >= 0.4 ? x[i] * (float) (1 / 0.6) : 0, 0);
-  g_assert_cmpfloat (y[N], ==, 42);
+  for (guint i = 0; i < N; i++) {
+    const gboolean is_kept = nn_rng_u32 (&rng) / 4294967296.0 >= 0.4;
+
+    nn_store (stored, type, 0, is_kept ? nn_load (x, type, i) * (float) (1 / 0.6) : 0);
+    check ("dropout", i, nn_load (y, type, i), nn_load (stored, type, 0), 0);
+  }
+  g_assert_true (isnan (nn_load (y, type, N)));
+  /* the words that are kept, to the last */
+  nn_dropout_shape (&a, N, 0.5);
+  g_assert_cmpuint (a.least, ==, 1u << 31);
+  nn_dropout_shape (&a, N, 0x1.00000001p-1);
+  g_assert_cmpuint (a.least, ==, (1u << 31) + 1);
+  nn_dropout_shape (&a, N, 0);
+  g_assert_cmpuint (a.least, ==, 0);
+  nn_dropout_shape (&a, N, 1 - 0x1p-40);
+  g_assert_cmpuint (a.least, ==, G_GUINT64_CONSTANT (1) << 32);
 }
 
 static void
@@ -698,16 +1022,18 @@ test_loss (gconstpointer data)
 static void
 test_optimizer (gconstpointer data)
 {
-  enum { N = NN_CHUNK_LANES + 300 };
+  enum { N = NN_CHUNK_LANES + 303 };
   const gboolean sgd = GPOINTER_TO_INT (data);
+  const NnType copy_type = sgd ? NN_TYPE_F16 : NN_TYPE_BF16;
+  guint16 copy[N + 1];
   g_autofree float *w = random_floats (N, 14), *g = random_floats (N, 15);
   g_autofree float *m = random_floats (N, 16), *v = random_floats (N, 17);
   const NnStepParams step = { .is_sgd = sgd, .nesterov = TRUE, .rate = 0.1f, .beta_1 = 0.9f,
     .beta_2 = 0.99f, .epsilon = 1e-3f, .momentum = 0.8f, .keep = 0.95f };
   double penalty = 0, expected_penalty = 0;
   g_autofree double *expected = g_new (double, N);
-  NnChunk chunk = { .w = w, .m = m, .v = v, .g = g, .n = N, .decays = TRUE, .l1 = 0.01f,
-    .l2 = 0.02f };
+  NnChunk chunk = { .w = w, .m = m, .v = v, .g = g, .copy = copy, .copy_type = copy_type, .n = N,
+    .decays = TRUE, .l1 = 0.01f, .l2 = 0.02f };
   NnOptimizerArgs a = { .count = NN_CHUNK_LANES, .chunks = &chunk, .step = &step };
   NnPenaltyArgs p = { .blocks = 1, .chunks = &chunk, .sums = &penalty };
 
@@ -726,11 +1052,19 @@ test_optimizer (gconstpointer data)
       expected[i] = w[i] * 0.95 - 0.1 * mi / (sqrt (vi) + 1e-3);
     }
   }
+  memset (copy, 0x11, sizeof copy);
   RUN_BLOCKS (nn_k_penalty, p, 1);
   RUN (nn_k_optimizer, a);
   check ("penalty", 0, penalty, expected_penalty, 1e-6);
   for (int i = 0; i < N; i++)
     check ("weight", (gsize) i, w[i], expected[i], 2e-6);
+  for (guint i = 0; i < N; i++) {
+    float rounded[1];
+
+    nn_store (rounded, copy_type, 0, w[i]);
+    check ("copy", i, nn_load (copy, copy_type, i), nn_load (rounded, copy_type, 0), 0);
+  }
+  g_assert_cmpuint (copy[N], ==, 0x1111);
 }
 
 /* channels padded and the type changed, with rows and columns around; and back */
@@ -742,15 +1076,17 @@ test_lay (gconstpointer data)
   g_autofree float *x = random_floats (N * H * W * C, 21);
   guint16 padded[N * PH * PW * PC];
   float back[N * H * W * C];
-  NnLayArgs a = { .count = N * PH * PW * PC, .channels = C, .src_stride = C, .dst_stride = PC,
+  NnLayArgs a = { .channels = C, .src_stride = C, .dst_stride = PC,
     .src_rows = H, .src_cols = W, .dst_rows = PH, .dst_cols = PW, .offset = { 1, 2 }, .src = x,
     .dst = padded, .src_type = NN_TYPE_F32, .dst_type = type };
-  NnLayArgs b = { .count = N * H * W * C, .channels = C, .src_stride = PC, .dst_stride = C,
+  NnLayArgs b = { .channels = C, .src_stride = PC, .dst_stride = C,
     .src_rows = PH, .src_cols = PW, .dst_rows = H, .dst_cols = W, .offset = { -1, -2 },
     .src = padded, .dst = back, .src_type = type, .dst_type = NN_TYPE_F32 };
   guint n_zero = 0;
 
   memset (padded, 0x11, sizeof padded);
+  nn_lay_shape (&a, N * PH * PW);
+  nn_lay_shape (&b, N * H * W);
   RUN (nn_k_lay, a);
   RUN (nn_k_lay, b);
   for (gsize i = 0; i < G_N_ELEMENTS (back); i++)
@@ -760,12 +1096,113 @@ test_lay (gconstpointer data)
   g_assert_cmpuint (n_zero, ==, G_N_ELEMENTS (padded) - G_N_ELEMENTS (back));
 }
 
+/* any strides, between any types: vectors, parts of vectors, single values */
+static void
+test_lay_lanes (void)
+{
+  enum { N = 2, H = 3, W = 5, MOST = 32 };
+  static const struct
+  {
+    uint32_t channels, src_stride, dst_stride, lanes[2]; /* of float32; where one is narrow */
+  } shapes[] = { { 3, 3, 8, { 4, 8 } }, { 20, 20, 24, { 4, 8 } }, { 20, 24, 24, { 4, 8 } },
+    { 16, 16, 16, { 4, 8 } }, { 12, 20, 12, { 4, 4 } }, { 7, 8, 7, { 1, 1 } },
+    { 7, 7, 7, { 1, 1 } }, { 12, 12, 12, { 4, 4 } }, { 3, 32, 4, { 4, 4 } } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (shapes) * 27; i++) {
+    const NnType from = all_types[i % 3], to = all_types[i / 3 % 3];
+    const uint32_t more = i / 9 % 3, rows = H + 2 * (more == 2), cols = W + (more == 2);
+    const int32_t moved = more > 0;
+    const uint32_t channels = shapes[i / 27].channels, src_stride = shapes[i / 27].src_stride;
+    const uint32_t dst_stride = shapes[i / 27].dst_stride;
+    g_autofree void *src = random_values (N * H * W * src_stride, from, 0, i);
+    float dst[N * (H + 2) * (W + 1) * MOST + 1];
+    NnLayArgs a = { .channels = channels, .src_stride = src_stride, .dst_stride = dst_stride,
+      .src_rows = H, .src_cols = W, .dst_rows = rows, .dst_cols = cols,
+      .offset = { moved, moved }, .src = src, .dst = dst, .src_type = from, .dst_type = to };
+
+    memset (dst, 0xff, sizeof dst);
+    nn_lay_shape (&a, N * rows * cols);
+    /* 360 values in a row, as they lie */
+    if (channels != src_stride || channels != dst_stride || moved)
+      g_assert_cmpuint (
+          a.lanes, ==, shapes[i / 27].lanes[from != NN_TYPE_F32 || to != NN_TYPE_F32]);
+    RUN (nn_k_lay, a);
+    for (uint32_t e = 0; e < N * rows * cols * dst_stride; e++) {
+      const uint32_t c = e % dst_stride, x = e / dst_stride % cols - (uint32_t) moved;
+      const uint32_t y = e / dst_stride / cols % rows - (uint32_t) moved;
+      const uint32_t sample = e / dst_stride / cols / rows;
+      float value = 0, stored[1];
+
+      if (c < channels && x < W && y < H)
+        value = nn_load (src, from, ((sample * H + y) * W + x) * src_stride + c);
+      nn_store (stored, to, 0, value);
+      check ("lay", e, nn_load (dst, to, e), nn_load (stored, to, 0), 0);
+    }
+    g_assert_true (isnan (nn_load (dst, to, N * rows * cols * dst_stride)));
+  }
+}
+
+/* with a rest that fills no vector, between any types, and in place */
+static void
+test_slope (void)
+{
+  enum { N = 1003 };
+
+  for (guint i = 0; i < 9 * 4; i++) {
+    const NnType type = all_types[i % 3], dst_type = all_types[i / 3 % 3];
+    const NnFunction function = (NnFunction) (i / 9);
+    g_autofree void *y = random_values (N, type, 0.25f, i), *dy = random_values (N, type, 0, i + 1);
+    float dst[N + 1], stored[1];
+    NnSlopeArgs a = { .function = function, .y = y, .dy = dy, .dst = dst, .type = type,
+      .dst_type = dst_type };
+
+    memset (dst, 0xff, sizeof dst);
+    if (type == dst_type) {
+      memcpy (dst, dy, N * (type == NN_TYPE_F32 ? 4 : 2));
+      a.dy = dst;
+    }
+    nn_slope_shape (&a, N);
+    RUN (nn_k_slope, a);
+    for (uint32_t k = 0; k < N; k++) {
+      const float slope = nn_slope (function, nn_load (y, type, k));
+
+      nn_store (stored, dst_type, 0, nn_load (dy, type, k) * slope);
+      check ("slope", k, nn_load (dst, dst_type, k), nn_load (stored, dst_type, 0), 0);
+    }
+    g_assert_true (isnan (nn_load (dst, dst_type, N)));
+  }
+}
+
+static void
+test_mean_backward (void)
+{
+  enum { N = 2, PIXELS = 7 };
+  static const uint32_t channels[] = { 16, 12, 5 };
+
+  for (guint i = 0; i < 9 * G_N_ELEMENTS (channels); i++) {
+    const NnType type = all_types[i % 3], dst_type = all_types[i / 3 % 3];
+    const uint32_t c = channels[i / 9];
+    g_autofree void *src = random_values (N * c, type, 0, i);
+    float dst[N * PIXELS * 16 + 1], stored[1];
+    NnMeanBackwardArgs a = { .src = src, .src_type = type, .dst = dst, .dst_type = dst_type };
+
+    memset (dst, 0xff, sizeof dst);
+    nn_mean_backward_shape (&a, N, PIXELS, c);
+    RUN (nn_k_mean_backward, a);
+    for (uint32_t e = 0; e < N * PIXELS * c; e++) {
+      nn_store (stored, dst_type, 0, nn_load (src, type, e / c / PIXELS * c + e % c) / PIXELS);
+      check ("mean's gradient", e, nn_load (dst, dst_type, e), nn_load (stored, dst_type, 0), 0);
+    }
+    g_assert_true (isnan (nn_load (dst, dst_type, N * PIXELS * c)));
+  }
+}
+
 /* one gradient that is not finite: nothing moves and the scale is halved; good ones have the
  * scale taken out of them */
 static void
 test_loss_scale (void)
 {
-  enum { N = NN_CHUNK_LANES + 7 };
+  enum { N = 4 * 301 + 1 };
   static const float bad[] = { INFINITY, -INFINITY, NAN };
   g_autofree float *w = random_floats (N, 14), *g = random_floats (N, 15);
   g_autofree float *m = random_floats (N, 16), *average = random_floats (N, 17);
@@ -788,10 +1225,11 @@ test_loss_scale (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (bad) + 4; i++) {
     const gboolean overflows = i < G_N_ELEMENTS (bad);
-    const float kept = g[N - 1];
+    const int at = i == 0 ? N - 1 : (int) i + 4; /* alone at the end, and in a vector */
+    const float kept = g[at];
 
     if (overflows)
-      g[N - 1] = bad[i];
+      g[at] = bad[i];
     RUN (nn_k_check, a);
     RUN (nn_k_bn_move, d);
     RUN (nn_k_optimizer, b);
@@ -800,7 +1238,7 @@ test_loss_scale (void)
     RUN (nn_k_scale, e);
     g_assert_cmpuint (scale.overflow, ==, 0);
     g_assert_cmpuint (scale.skipped, ==, overflows);
-    g[N - 1] = kept;
+    g[at] = kept;
     if (overflows) {
       g_assert_cmpfloat (scale.scale, ==, 512 >> i);
       g_assert_cmpuint (scale.good, ==, 0);
@@ -832,7 +1270,7 @@ test_loss_scale (void)
 static void
 test_average (void)
 {
-  enum { N = NN_CHUNK + 100 };
+  enum { N = NN_CHUNK + 102 };
   g_autofree float *w = random_floats (N, 18), *average = random_floats (N, 19);
   g_autofree float *old_w = g_memdup2 (w, N * sizeof *w);
   g_autofree float *old = g_memdup2 (average, N * sizeof *w);
@@ -974,7 +1412,23 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/kernels/unpool", test_unpool);
   g_test_add_data_func ("/cuda/kernels/sums/channels", GUINT_TO_POINTER (1), test_sums);
   g_test_add_data_func ("/cuda/kernels/sums/rows", GUINT_TO_POINTER (29), test_sums);
-  g_test_add_func ("/cuda/kernels/dropout", test_dropout);
+  g_test_add_data_func (
+      "/cuda/kernels/cells/channels", GUINT_TO_POINTER (NN_AXIS_CHANNELS), test_cells);
+  g_test_add_data_func (
+      "/cuda/kernels/cells/columns", GUINT_TO_POINTER (NN_AXIS_COLUMNS), test_cells);
+  g_test_add_data_func ("/cuda/kernels/cells/rows", GUINT_TO_POINTER (NN_AXIS_ROWS), test_cells);
+  g_test_add_func ("/cuda/kernels/cells/none", test_no_cells);
+  g_test_add_data_func (
+      "/cuda/kernels/bn-lanes/fp32", GUINT_TO_POINTER (NN_TYPE_F32), test_bn_lanes);
+  g_test_add_data_func (
+      "/cuda/kernels/bn-lanes/fp16", GUINT_TO_POINTER (NN_TYPE_F16), test_bn_lanes);
+  g_test_add_data_func (
+      "/cuda/kernels/bn-lanes/bf16", GUINT_TO_POINTER (NN_TYPE_BF16), test_bn_lanes);
+  g_test_add_func ("/cuda/kernels/bn-lanes/none", test_no_lanes);
+  g_test_add_data_func ("/cuda/kernels/variance/channels", GUINT_TO_POINTER (1), test_variance);
+  g_test_add_data_func ("/cuda/kernels/variance/rows", GUINT_TO_POINTER (2048), test_variance);
+  g_test_add_data_func ("/cuda/kernels/dropout/fp32", GUINT_TO_POINTER (NN_TYPE_F32), test_dropout);
+  g_test_add_data_func ("/cuda/kernels/dropout/fp16", GUINT_TO_POINTER (NN_TYPE_F16), test_dropout);
   g_test_add_data_func ("/cuda/kernels/loss/binary", GINT_TO_POINTER (1), test_loss);
   g_test_add_data_func ("/cuda/kernels/loss/categorical", NULL, test_loss);
   g_test_add_data_func ("/cuda/kernels/optimizer/sgd", GINT_TO_POINTER (1), test_optimizer);
@@ -982,6 +1436,9 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/kernels/average", test_average);
   g_test_add_data_func ("/cuda/kernels/lay/fp16", GUINT_TO_POINTER (NN_TYPE_F16), test_lay);
   g_test_add_data_func ("/cuda/kernels/lay/bf16", GUINT_TO_POINTER (NN_TYPE_BF16), test_lay);
+  g_test_add_func ("/cuda/kernels/lay/lanes", test_lay_lanes);
+  g_test_add_func ("/cuda/kernels/slope", test_slope);
+  g_test_add_func ("/cuda/kernels/mean-backward", test_mean_backward);
   g_test_add_func ("/cuda/kernels/loss-scale", test_loss_scale);
   g_test_add_func ("/cuda/kernels/augmentation", test_augmentation);
   return g_test_run ();

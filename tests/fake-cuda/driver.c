@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda/kernel-bodies-train.h"
+#include "cuda/kernel-bodies-lanes.h"
 
 #ifdef __clang__
 #pragma clang diagnostic ignored "-Wmissing-prototypes"
@@ -185,13 +185,38 @@ limit (void)
     } \
   }
 
+#define LANE_KERNEL(name, Args) \
+  static void run_##name (unsigned blocks, const void *args) \
+  { \
+    const Args *a = args; \
+    const uint32_t kept = name##_kept (a); \
+    NnLaneSums sums[NN_BLOCK]; \
+    NnLaneShared s; \
+\
+    for (uint32_t block = 0; block < blocks; block++) { \
+      memset (&s, 0xff, sizeof s); \
+      for (uint32_t t = 0; t < NN_BLOCK; t++) \
+        name##_part (a, block, t, &sums[t]); \
+      for (uint32_t round = 0; round < nn_lane_rounds (a); round++) { \
+        for (uint32_t t = 0; t < NN_BLOCK; t++) \
+          nn_lanes_put (&s, t, round, kept, &sums[t]); \
+        for (uint32_t step = NN_BLOCK / 2; step >= nn_lane_width (a); step /= 2) \
+          for (uint32_t t = 0; t < NN_BLOCK; t++) \
+            nn_lanes_combine (&s, t, step, kept); \
+        for (uint32_t t = 0; t < NN_BLOCK; t++) \
+          nn_lanes_last (a, block, t, round, kept, &s); \
+      } \
+    } \
+  }
+
 NN_ELEMENT_KERNELS (ELEMENT_KERNEL)
 NN_BLOCK_KERNELS (BLOCK_KERNEL)
 NN_PHASE_KERNELS (PHASE_KERNEL)
+NN_LANE_KERNELS (LANE_KERNEL)
 
 static struct CUfunc_st functions[] = {
 #define ROW(name, Args, ...) { #name, run_##name, sizeof (Args) },
-  NN_ELEMENT_KERNELS (ROW) NN_BLOCK_KERNELS (ROW) NN_PHASE_KERNELS (ROW)
+  NN_ELEMENT_KERNELS (ROW) NN_BLOCK_KERNELS (ROW) NN_PHASE_KERNELS (ROW) NN_LANE_KERNELS (ROW)
 #undef ROW
 };
 
