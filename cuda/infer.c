@@ -73,6 +73,8 @@ struct _NnCudaInfer
   NnCudaWay way; /* that is being captured, and the index of its size */
   guint size;
   NnViewEnd end; /* what the network ends in */
+  guint tail;    /* the stage from which few samples are run in one; 0: none */
+  NnTailArgs tail_args; /* but for the count and dst */
 
   /* while building */
   Tensor now;      /* what the last stage left */
@@ -620,6 +622,103 @@ record_means (NnCudaInfer *infer, GError **error)
   return nn_k_views_launch (infer->c, &args, error);
 }
 
+/* --- the last layers in one ------------------ */
+
+static NnTailPass
+pass_of (const NnFinishArgs *f)
+{
+  return (NnTailPass) { .bias = f->bias, .f1 = f->f1, .f2 = f->f2, .norm = f->norm };
+}
+
+/* Whether a stage works on values of a sample that have no place, few enough of them. */
+static gboolean
+is_flat (const Stage *stage)
+{
+  const NnExtent in = nn_cuda_extent (&stage->layer->in_shape);
+
+  switch (stage->kind) {
+    case STAGE_FINISH:
+      return stage->finish.count == stage->finish.channels
+          && stage->finish.channels <= NN_TAIL_VALUES
+          && stage->finish.window.in_rows * stage->finish.window.in_cols == 1;
+    case STAGE_DENSE:
+      return in.rows * in.cols == 1 && in.channels <= NN_TAIL_VALUES
+          && stage->layer->config.dense.units <= NN_TAIL_VALUES;
+    case STAGE_SOFTMAX:
+      return stage->softmax.blocks == 1;
+    default:
+      return FALSE;
+  }
+}
+
+/* Fills the arguments from stage @first on. FALSE: not a pass and dense layers with a pass at most
+ * behind each, and softmax perhaps. */
+static gboolean
+make_tail (NnCudaInfer *infer, guint first)
+{
+  NnTailArgs *a = &infer->tail_args;
+  gboolean has_pass = FALSE;
+
+  *a = (NnTailArgs) { .type = infer->type, .first = { .norm = { NULL, NULL, 1, 1 } } };
+  for (guint i = first; i < infer->stages->len; i++) {
+    const Stage *stage = infer->stages->pdata[i];
+    NnTailLayer *layer = &a->layers[a->n_layers];
+    const NnLayer *dense = stage->layer;
+
+    if (!is_flat (stage) || a->is_softmax)
+      return FALSE;
+    if (i == first)
+      a->src = stage->src;
+    switch (stage->kind) {
+      case STAGE_FINISH:
+        if (has_pass || (i == first && stage->finish.src_type != NN_TYPE_F32))
+          return FALSE;
+        *(a->n_layers ? &layer[-1].after : &a->first) = pass_of (&stage->finish);
+        has_pass = TRUE;
+        break;
+      case STAGE_DENSE:
+        if (a->n_layers == NN_TAIL_LAYERS || (i == first && infer->type != NN_TYPE_F32))
+          return FALSE;
+        *layer = (NnTailLayer) {
+          .w = stage->weights,
+          .bias = nn_cuda_params_get (
+              infer->params, (guint) (dense - infer->params->model->layers), "bias"),
+          .in = (uint32_t) nn_cuda_extent (&dense->in_shape).channels,
+          .units = (uint32_t) dense->config.dense.units,
+          .relu = dense->config.dense.activation == NN_ACTIVATION_RELU,
+          .after = { .norm = { NULL, NULL, 1, 1 } },
+        };
+        a->n_layers++;
+        has_pass = FALSE;
+        break;
+      default:
+        a->is_softmax = TRUE;
+        break;
+    }
+  }
+  return a->n_layers > 0;
+}
+
+/* The longest row of stages at the end that one kernel can do, if that spares a launch. */
+static void
+find_tail (NnCudaInfer *infer)
+{
+  infer->tail = 0;
+  for (guint first = 1; first + 1 < infer->stages->len && infer->tail == 0; first++)
+    if (make_tail (infer, first))
+      infer->tail = first;
+}
+
+static gboolean
+run_tail (NnCudaInfer *infer, guint n, float *dst, GError **error)
+{
+  NnTailArgs args = infer->tail_args;
+
+  args.blocks = n;
+  args.dst = dst;
+  return nn_k_tail_launch (infer->c, &args, error);
+}
+
 /* A kernel's results, which are few, are written into the host's memory by the kernel itself:
  * a copy behind it would take longer. */
 static gboolean
@@ -644,6 +743,12 @@ record (gpointer data, GError **error)
     const gboolean is_last = i + 1 == n_stages && !has_means && stage->kind != STAGE_CONV
         && stage->kind != STAGE_DENSE && stage->kind != STAGE_SHIFT;
 
+    if (infer->tail && i == infer->tail && n <= NN_TAIL_SAMPLES) {
+      is_there = !has_means;
+      if (!run_tail (infer, n, has_means ? infer->now.data : options->host_output, error))
+        return FALSE;
+      break;
+    }
     if (!run_stage (infer, stage, infer->size, is_last ? options->host_output : NULL, error))
       return FALSE;
     is_there |= is_last;
@@ -739,6 +844,7 @@ build (NnCudaInfer *infer, GError **error)
           &model->layers[model->output], error))
     return FALSE;
   infer->output_size = extent_count (infer->now.extent);
+  find_tail (infer);
   for (guint s = 0; s < infer->stages->len; s++) {
     Stage *stage = infer->stages->pdata[s];
 
@@ -817,4 +923,7 @@ nn_cuda_infer_describe (const NnCudaInfer *infer, GString *text)
     g_string_append_printf (text, "%s: %s%s%s\n", stage->layer->name, library,
         *stage->how ? ": " : "", stage->how);
   }
+  if (infer->tail)
+    g_string_append_printf (text, "from %s on, of at most %d samples: one kernel\n",
+        ((const Stage *) infer->stages->pdata[infer->tail])->layer->name, NN_TAIL_SAMPLES);
 }

@@ -139,6 +139,39 @@ typedef struct
   float *dst;
 } NnSoftmaxArgs;
 
+#define NN_TAIL_LAYERS 4    /* at most */
+#define NN_TAIL_VALUES 1024 /* that a layer has at most, in and out */
+#define NN_TAIL_SAMPLES 8   /* that it is worth while for */
+
+/* f2 (norm (f1 (x + bias))) of each value */
+typedef struct
+{
+  const float *bias; /* or NULL */
+  NnFunction f1, f2;
+  NnNorm norm;
+} NnTailPass;
+
+typedef struct
+{
+  const void *w;     /* (units, in) */
+  const float *bias; /* or NULL */
+  uint32_t in, units;
+  int32_t relu;
+  NnTailPass after;
+} NnTailLayer;
+
+/* The dense layers that a network ends in: a block a sample. */
+typedef struct
+{
+  uint32_t blocks;
+  uint32_t n_layers, is_softmax;
+  NnType type; /* of the weights */
+  const float *src;
+  float *dst;
+  NnTailPass first;
+  NnTailLayer layers[NN_TAIL_LAYERS];
+} NnTailArgs;
+
 /* dst = y * (dy - sum (y * dy)) */
 typedef struct
 {
@@ -619,7 +652,8 @@ typedef struct
  * whose ends its threads wait for each other */
 #define NN_PHASE_KERNELS(X) \
   X (nn_k_row, NnRowsArgs, NnRowShared) \
-  X (nn_k_rows, NnRowsArgs, NnRowsShared)
+  X (nn_k_rows, NnRowsArgs, NnRowsShared) \
+  X (nn_k_tail, NnTailArgs, NnTailShared)
 
 /* X (name, arguments): a block an item, sums of several values a thread in two rounds */
 #define NN_LANE_KERNELS(X) \

@@ -6,6 +6,7 @@
  * the device (kernels.cu) and on the host (tests). */
 
 #include "cuda/kernel-rows.h"
+#include "cuda/kernel-tail.h"
 #include "nn/pack-math.h"
 
 /* @lanes values of element @element of a sample and those behind it. */

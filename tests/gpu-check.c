@@ -205,6 +205,7 @@ test_models (void)
       plan = make_plan (device, model, precisions[p].precision, BATCH, FALSE);
       description = nn_plan_describe (plan);
       g_test_message ("%s", description);
+      g_assert_nonnull (strstr (description, "samples: one kernel")); /* they all end in some */
       for (guint n = BATCH; n > 0; n--) {
         double difference;
 

@@ -373,6 +373,60 @@ test_pixel_mean (void)
   }
 }
 
+/* Three layers of odd sizes, one that vectors fit and one that they do not, against doubles. */
+static void
+test_tail (gconstpointer data)
+{
+  enum { N = 3, IN = 300, MIDDLE = 72, LAST = 21, OUT = 5 };
+  static const guint sizes[] = { IN, MIDDLE, LAST, OUT };
+  static const NnType types[] = { NN_TYPE_F32, NN_TYPE_F16, NN_TYPE_BF16 };
+  const gboolean is_softmax = data != NULL;
+  g_autofree float *src = random_floats (N * IN, 1), *bias = random_floats (IN, 2);
+  g_autofree float *scale = random_floats (IN, 3), *shift = random_floats (IN, 4);
+  g_autofree float *weights = random_floats (IN * MIDDLE, 5);
+  guint8 _Alignas (16) narrow[3][IN * MIDDLE * 4];
+
+  for (guint t = 0; t < G_N_ELEMENTS (types); t++) {
+    float dst[N * OUT + 1];
+    NnTailArgs a = { .blocks = N, .n_layers = 3, .is_softmax = is_softmax, .type = types[t],
+      .src = src, .dst = dst,
+      .first = { .bias = bias, .f1 = NN_FN_RELU, .norm = { scale, shift, IN, 1 } } };
+
+    for (guint l = 0; l < 3; l++) {
+      a.layers[l] = (NnTailLayer) { .w = narrow[l], .bias = l == 1 ? NULL : bias, .in = sizes[l],
+        .units = sizes[l + 1], .relu = l == 1,
+        .after = { .f1 = l == 0 ? NN_FN_TANH : NN_FN_LINEAR,
+            .f2 = l == 2 && !is_softmax ? NN_FN_SIGMOID : NN_FN_LINEAR,
+            .norm = { l == 0 ? scale : NULL, shift, sizes[l + 1], 1 } } };
+      for (guint k = 0; k < sizes[l] * sizes[l + 1]; k++)
+        nn_store (narrow[l], types[t], k, weights[(k + l) % (IN * MIDDLE)] / 8);
+    }
+    dst[N * OUT] = 77;
+    RUN_PHASES (nn_k_tail, a, NnTailShared);
+    g_assert_cmpfloat (dst[N * OUT], ==, 77);
+    for (guint n = 0; n < N; n++) {
+      double x[IN], y[IN], sum = 0;
+
+      for (guint i = 0; i < IN; i++)
+        x[i] = MAX (src[n * IN + i] + bias[i], 0) * scale[i] + shift[i];
+      for (guint l = 0; l < 3; l++) {
+        for (guint u = 0; u < sizes[l + 1]; u++) {
+          y[u] = l == 1 ? 0 : bias[u];
+          for (guint k = 0; k < sizes[l]; k++)
+            y[u] += x[k] * nn_load (narrow[l], types[t], u * sizes[l] + k);
+          y[u] = l == 0 ? tanh (y[u]) * scale[u] + shift[u] : l == 1 ? MAX (y[u], 0) : y[u];
+        }
+        memcpy (x, y, sizes[l + 1] * sizeof *x);
+      }
+      for (guint u = 0; u < OUT; u++)
+        sum += exp (x[u]);
+      for (guint u = 0; u < OUT; u++)
+        check ("tail", n * OUT + u, dst[n * OUT + u],
+            is_softmax ? exp (x[u]) / sum : 1 / (1 + exp (-x[u])), 2e-6);
+    }
+  }
+}
+
 static void
 test_softmax (void)
 {
@@ -1404,6 +1458,8 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/kernels/finish-lanes", test_finish_lanes);
   g_test_add_func ("/cuda/kernels/finish-pixel", test_finish_pixel);
   g_test_add_func ("/cuda/kernels/pixel-mean", test_pixel_mean);
+  g_test_add_data_func ("/cuda/kernels/tail/sigmoid", NULL, test_tail);
+  g_test_add_data_func ("/cuda/kernels/tail/softmax", "softmax", test_tail);
   g_test_add_func ("/cuda/kernels/softmax", test_softmax);
   g_test_add_func ("/cuda/kernels/rows", test_rows);
   g_test_add_func ("/cuda/kernels/views", test_views);
