@@ -129,20 +129,14 @@ nn_pack_bilinear (const uint8_t *pack, const NnPackGeometry *g, const NnPackComp
   return above + nn_pack_product (below - above, fy);
 }
 
-/* The mean over the rows of one column, 0..255 in 1 / NN_PACK_UNIT. */
+/* The mean over the rows of one column, 0..255 in 1 / NN_PACK_UNIT, of the values in the @first and
+ * @last of them and the sum of those between. */
 static inline NN_HOST_DEVICE int32_t
-nn_pack_area_mean (const NnPackGeometry *g, const NnPackAreaRow *r, const uint8_t *pixels,
-    uint32_t stride, uint32_t at)
+nn_pack_area_mean (const NnPackGeometry *g, const NnPackAreaRow *r, uint32_t first, uint32_t last,
+    uint32_t sum)
 {
-  const uint32_t mask = (1u << g->depth) - 1, up = 16 - g->depth;
-  const uint32_t n_whole = (uint32_t) (r->n_whole < 0 ? -r->n_whole : r->n_whole);
-  const uint32_t first = nn_pack_raw (g, pixels + (uint64_t) r->first * stride, at) & mask;
-  const uint32_t last = nn_pack_raw (g, pixels + (uint64_t) r->last * stride, at) & mask;
-  const uint8_t *row = pixels + (uint64_t) (r->first + 1) * stride;
-  uint32_t sum = 0;
+  const uint32_t up = 16 - g->depth;
 
-  for (uint32_t k = 0; k < n_whole; k++, row += stride)
-    sum += nn_pack_raw (g, row, at) & mask;
   if (r->n_whole < 0)
     return (int16_t) (nn_pack_product ((float) sum
                               + nn_pack_product ((float) first, r->first_share)
@@ -154,18 +148,40 @@ nn_pack_area_mean (const NnPackGeometry *g, const NnPackAreaRow *r, const uint8_
       + r->bias);
 }
 
+#define NN_PACK_COLUMNS 4 /* that are read at a time: each by itself is a wait for memory */
+
 static inline NN_HOST_DEVICE float
 nn_pack_area (const uint8_t *pack, const NnPackGeometry *g, const NnPackComponent *c,
     const uint8_t *pixels, uint32_t stride, uint32_t x, uint32_t y)
 {
-  const NnPackAreaRow *row = (const NnPackAreaRow *) (pack + c->area_rows) + y;
+  const NnPackAreaRow r = ((const NnPackAreaRow *) (pack + c->area_rows))[y];
   const int16_t *weights = (const int16_t *) (pack + c->weights) + (uint64_t) x * c->n_lanes;
-  const uint32_t first = ((const uint32_t *) (pack + c->first))[x];
+  const uint32_t at = ((const uint32_t *) (pack + c->first))[x], mask = (1u << g->depth) - 1;
+  const uint32_t n_whole = (uint32_t) (r.n_whole < 0 ? -r.n_whole : r.n_whole);
+  const uint8_t *top = pixels + (uint64_t) r.first * stride;
+  const uint8_t *bottom = pixels + (uint64_t) r.last * stride;
   int32_t sum = 0;
 
-  for (uint32_t k = 0; k < c->n_lanes; k++)
-    if (weights[k] != 0)
-      sum += nn_pack_area_mean (g, row, pixels, stride, first + k) * weights[k];
+  for (uint32_t k = 0; k < c->n_lanes; k += NN_PACK_COLUMNS) {
+    uint32_t first[NN_PACK_COLUMNS] = { 0 }, last[NN_PACK_COLUMNS] = { 0 };
+    uint32_t between[NN_PACK_COLUMNS] = { 0 };
+    int32_t weight[NN_PACK_COLUMNS];
+    const uint8_t *row = top + stride;
+
+    NN_UNROLL for (uint32_t l = 0; l < NN_PACK_COLUMNS; l++) {
+      weight[l] = k + l < c->n_lanes ? weights[k + l] : 0;
+      if (weight[l] != 0) { /* where it is 0 there may be no column */
+        first[l] = nn_pack_raw (g, top, at + k + l) & mask;
+        last[l] = nn_pack_raw (g, bottom, at + k + l) & mask;
+      }
+    }
+    for (uint32_t i = 0; i < n_whole; i++, row += stride)
+      NN_UNROLL for (uint32_t l = 0; l < NN_PACK_COLUMNS; l++)
+        if (weight[l] != 0)
+          between[l] += nn_pack_raw (g, row, at + k + l) & mask;
+    NN_UNROLL for (uint32_t l = 0; l < NN_PACK_COLUMNS; l++)
+      sum += nn_pack_area_mean (g, &r, first[l], last[l], between[l]) * weight[l];
+  }
   return nn_pack_product ((float) sum, ((const float *) (pack + c->factors))[x]);
 }
 

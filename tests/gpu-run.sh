@@ -125,7 +125,7 @@ skip () { # NAME WHY
 # only; calls that libraries try and see fail are no errors.
 sanitize () { # TOOL
   filter=
-  [ "$1" = memcheck ] || filter='--kernel-regex kns=nn_k_'
+  [ "$1" = memcheck ] || filter='--kernel-name kns=nn_k_'
   # shellcheck disable=SC2086
   CLASSIFY_TEST_QUICK=1 CLASSIFY_CUDA_CACHE='' timeout -k 10 "$LIMIT" compute-sanitizer \
     --tool "$1" $filter --target-processes all --report-api-errors no --error-exitcode 9 \
