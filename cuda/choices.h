@@ -6,12 +6,13 @@
 
 G_BEGIN_DECLS
 
-/* Which of cuDNN's engines measuring found fastest for each convolution, and which of
- * cuBLASLt's algorithms and our kernels for each dense layer, for one device. Kept in a file
- * between runs, in $XDG_CACHE_HOME/classify or the folder that $CLASSIFY_CUDA_CACHE names
- * (empty: not kept), one for each kind of device. What the file holds counts only with the
- * driver and libraries that it was measured with; a file that is broken, stale or cannot be
- * written is passed over with a line at debug level. Used by any thread. */
+/* Which of cuDNN's engines measuring found fastest for each convolution, which of cuBLASLt's
+ * algorithms and our kernels for each dense layer, and whether a kernel of ours is faster for a
+ * convolution of few channels, for one device. Kept in a file between runs, in
+ * $XDG_CACHE_HOME/classify or the folder that $CLASSIFY_CUDA_CACHE names (empty: not kept), one
+ * for each kind of device. What the file holds counts only with the driver and libraries that it
+ * was measured with; a file that is broken, stale or cannot be written is passed over with a line
+ * at debug level. Used by any thread. */
 typedef struct _NnCudaChoices NnCudaChoices;
 
 /* The place of an engine or algorithm in what a heuristic lists, and its number, to know it by.

@@ -5,12 +5,14 @@
 #include "cuda/conv.h"
 #include "cuda/dense.h"
 #include "cuda/plan.h"
+#include "cuda/tiles.h"
 #include "nn/error.h"
 
 /* Stages: convolutions and dense layers are the libraries'; everything between two of them
  * (bias, activation, BatchNormalization, activation, max pooling, cast, padding) is one pass
  * of nn_k_finish where it comes in that order. In 16 bits a convolution's channels are padded
- * to eights, which its tensor-core engines want: with zeros, in data and weights. */
+ * to eights, which its tensor-core engines want: with zeros, in data and weights. One of few
+ * channels may be a kernel of our own, together with the pass behind it. */
 
 #define MAX_SIZES 24  /* batch sizes that have a graph */
 #define FEW_SAMPLES 8 /* that engines are taken for as for one */
@@ -49,6 +51,9 @@ typedef struct
   NnShiftArgs shift;
   NnSoftmaxArgs softmax;
   NnPixelMeanArgs mean;
+  NnTilesArgs tiles; /* convolution, where they fit: there are weights then */
+  gboolean is_tiled[MAX_SIZES]; /* done by them: a convolution and the finish behind it */
+  char *tiled_how; /* of the whole batch */
 } Stage;
 
 /* weights as a stage wants them */
@@ -57,6 +62,7 @@ typedef struct
   gboolean is_affine;
   NnFinishArgs cast;
   NnAffineArgs affine;
+  const Stage *tiled; /* or NULL: the others */
 } Refresh;
 
 struct _NnCudaInfer
@@ -121,6 +127,7 @@ stage_free (gpointer data)
     nn_cuda_conv_free (stage->conv[i]);
     nn_cuda_dense_free (stage->dense[i]);
   }
+  g_free (stage->tiled_how);
   g_free (stage);
 }
 
@@ -228,6 +235,7 @@ try_fused (NnCudaInfer *infer, gsize stride, NnType type)
     return FALSE;
   add_cast (infer, config->filters, config->filters, infer->todo.bias, bias, config->filters);
   stage->bias = bias;
+  stage->shape = shape;
   stage->how = shape.relu ? "+ bias + relu" : "+ bias";
   return TRUE;
 }
@@ -549,9 +557,9 @@ add_layer (NnCudaInfer *infer, guint index, GError **error)
 
 /* --- running ------------------ */
 
-/* @dst: NULL, or where the result goes instead: a kernel's */
+/* @dst: NULL, or where the result goes instead: a kernel's. Not by tiles */
 static gboolean
-run_stage (NnCudaInfer *infer, const Stage *stage, guint size, float *dst, GError **error)
+run_untiled (NnCudaInfer *infer, const Stage *stage, guint size, float *dst, GError **error)
 {
   const guint n = infer->sizes[size];
   NnFinishArgs finish;
@@ -586,6 +594,15 @@ run_stage (NnCudaInfer *infer, const Stage *stage, guint size, float *dst, GErro
       mean.dst = dst ? dst : mean.dst;
       return nn_k_pixel_mean_launch (infer->c, &mean, error);
   }
+}
+
+static gboolean
+run_stage (NnCudaInfer *infer, const Stage *stage, guint size, float *dst, GError **error)
+{
+  if (!stage->is_tiled[size])
+    return run_untiled (infer, stage, size, dst, error);
+  return stage->kind != STAGE_CONV
+      || nn_cuda_tiles_run (infer->c, &stage->tiles, infer->sizes[size], error);
 }
 
 /* Whether the input is made in front of the graph. */
@@ -795,8 +812,9 @@ nn_cuda_infer_refresh (NnCudaInfer *infer, GError **error)
   for (guint i = 0; i < infer->refreshes->len; i++) {
     const Refresh *r = &g_array_index (infer->refreshes, Refresh, i);
 
-    if (!(r->is_affine ? nn_k_affine_launch (infer->c, &r->affine, error)
-                       : nn_k_finish_launch (infer->c, &r->cast, error)))
+    if (!(r->tiled        ? nn_cuda_tiles_put_weights (infer->c, &r->tiled->tiles, error)
+            : r->is_affine ? nn_k_affine_launch (infer->c, &r->affine, error)
+                           : nn_k_finish_launch (infer->c, &r->cast, error)))
       return FALSE;
   }
   return TRUE;
@@ -819,6 +837,102 @@ nn_cuda_infer_run (NnCudaInfer *infer, NnCudaWay way, guint n, GError **error)
   return infer->graphs[way][size]
       ? NN_CU (cuGraphLaunch, NN_ERROR_RUN, error, infer->graphs[way][size], infer->c->stream)
       : record (infer, error);
+}
+
+/* --- convolutions by tiles ------------------ */
+
+/* The pass behind convolution number @s, or NULL, also where cuDNN has done a part. */
+static Stage *
+finish_behind (const NnCudaInfer *infer, guint s)
+{
+  const Stage *conv = infer->stages->pdata[s];
+  Stage *next = s + 1 < infer->stages->len ? infer->stages->pdata[s + 1] : NULL;
+
+  return next && next->kind == STAGE_FINISH && next->src == conv->dst && !conv->bias ? next : NULL;
+}
+
+/* Makes room for the weights where our kernel can do stage number @s and what follows. */
+static gboolean
+offer_tiles (NnCudaInfer *infer, guint s, GError **error)
+{
+  Stage *stage = infer->stages->pdata[s];
+  const Stage *finish = finish_behind (infer, s);
+  const NnConv2dConfig *config = &stage->layer->config.conv2d;
+  const NnConvArgs *sizes = &stage->shape.sizes;
+  const NnExtent out = nn_cuda_extent (&stage->layer->out_shape);
+  const guint layer = (guint) (stage->layer - infer->params->model->layers);
+  const Refresh refresh = { .tiled = stage };
+  NnTilesArgs tiles = {
+    .type = infer->type,
+    .in_rows = sizes->in_rows,
+    .in_cols = sizes->in_cols,
+    .channels = (uint32_t) nn_cuda_extent (&stage->layer->in_shape).channels,
+    .in_stride = sizes->channels,
+    .filters = (uint32_t) out.channels,
+    .kernel = { sizes->kernel[0], sizes->kernel[1] },
+    .pad = { sizes->pad[0], sizes->pad[1] },
+    .src = stage->src,
+    .w = nn_cuda_params_get (infer->params, layer, "kernel"),
+  };
+
+  if (finish)
+    tiles.finish = finish->finish;
+  else /* cuDNN's own, or nothing */
+    tiles.finish = (NnFinishArgs) {
+      .count = (uint32_t) extent_count (out),
+      .dst = stage->dst,
+      .src_type = infer->type,
+      .dst_type = infer->type,
+      .channels = (uint32_t) out.channels,
+      .src_stride = sizes->filters,
+      .dst_stride = sizes->filters,
+      .window = nn_cuda_no_window (out),
+      .bias = stage->bias ? nn_cuda_params_get (infer->params, layer, "bias") : NULL,
+      .f1 = stage->shape.relu ? NN_FN_RELU : NN_FN_LINEAR,
+      .norm = { NULL, NULL, 1, 1 },
+    };
+  if (config->strides[0] * config->strides[1] * config->dilation[0] * config->dilation[1] != 1
+      || !nn_cuda_tiles_fit (infer->c->device, &tiles))
+    return TRUE;
+  tiles.weights = nn_cuda_new (
+      infer->c, nn_cuda_tiles_count_words (&tiles) * 4, stage->layer->name, error);
+  stage->tiles = tiles;
+  g_array_append_val (infer->refreshes, refresh);
+  return tiles.weights != NULL;
+}
+
+typedef struct
+{
+  NnCudaInfer *infer;
+  const Stage *conv, *finish;
+} Untiled;
+
+static gboolean
+run_both (gpointer data, guint size, GError **error)
+{
+  const Untiled *u = data;
+
+  return run_untiled (u->infer, u->conv, size, NULL, error)
+      && (!u->finish || run_untiled (u->infer, u->finish, size, NULL, error));
+}
+
+/* Once there are workspace and weights. */
+static void
+choose_tiles (NnCudaInfer *infer, guint s)
+{
+  Stage *stage = infer->stages->pdata[s], *finish = finish_behind (infer, s);
+  Untiled untiled = { infer, stage, finish };
+
+  for (guint i = 0; i < infer->n_sizes && stage->tiles.weights; i++) {
+    g_autofree char *how = NULL;
+
+    stage->is_tiled[i] = nn_cuda_tiles_choose (
+        infer->c, &stage->tiles, infer->sizes[i], run_both, &untiled, i, &how);
+    if (finish)
+      finish->is_tiled[i] = stage->is_tiled[i];
+    if (i == 0)
+      stage->tiled_how = g_steal_pointer (&how);
+  }
 }
 
 /* --- building ------------------ */
@@ -854,6 +968,8 @@ build (NnCudaInfer *infer, GError **error)
   for (guint s = 0; s < infer->stages->len; s++) {
     const Stage *stage = infer->stages->pdata[s];
 
+    if (stage->kind == STAGE_CONV && !offer_tiles (infer, s, error))
+      return FALSE;
     for (guint i = 0; i < infer->n_sizes; i++) {
       if (stage->conv[i])
         workspace = MAX (workspace, nn_cuda_conv_get_workspace (stage->conv[i]));
@@ -866,7 +982,11 @@ build (NnCudaInfer *infer, GError **error)
       return FALSE;
     infer->c->workspace_size = workspace;
   }
-  return nn_cuda_infer_refresh (infer, error);
+  if (!nn_cuda_infer_refresh (infer, error))
+    return FALSE;
+  for (guint s = 0; s < infer->stages->len; s++)
+    choose_tiles (infer, s);
+  return TRUE;
 }
 
 NnCudaInfer *
@@ -915,13 +1035,19 @@ nn_cuda_infer_describe (const NnCudaInfer *infer, GString *text)
 {
   for (guint i = 0; i < infer->stages->len; i++) {
     const Stage *stage = infer->stages->pdata[i];
+    const Stage *finish = stage->kind == STAGE_CONV ? finish_behind (infer, i) : NULL;
     const gboolean dense = stage->kind == STAGE_DENSE;
     const char *library = stage->kind == STAGE_CONV ? nn_cuda_conv_describe (stage->conv[0])
         : dense                                     ? nn_cuda_dense_describe (stage->dense[0])
                                                     : "kernel";
+    const char *how = finish ? finish->how : stage->how;
 
-    g_string_append_printf (text, "%s: %s%s%s\n", stage->layer->name, library,
-        *stage->how ? ": " : "", stage->how);
+    if (!stage->is_tiled[0])
+      g_string_append_printf (text, "%s: %s%s%s\n", stage->layer->name, library,
+          *stage->how ? ": " : "", stage->how);
+    else if (stage->kind == STAGE_CONV)
+      g_string_append_printf (text, "%s: kernel for few channels, %s%s%s\n", stage->layer->name,
+          stage->tiled_how, *how ? ": " : "", how);
   }
   if (infer->tail)
     g_string_append_printf (text, "from %s on, of at most %d samples: one kernel\n",

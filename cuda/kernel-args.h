@@ -239,6 +239,102 @@ typedef struct
   NnType dst_type;
 } NnRowsArgs;
 
+#define NN_TILE_COLS 8     /* of a warp's tile, which has two rows of them */
+#define NN_TILE_FILTERS 32 /* that a warp makes of it */
+#define NN_TILE_CHANNELS 4 /* at most */
+#define NN_TILE_STEPS 4    /* of 16 products each, at most */
+#define NN_STRIP_VALUES 6144
+#define NN_STRIPS_WANTED 256 /* two blocks for each multiprocessor of a large device */
+
+/* what a normalisation's index depends on in a tile's row of pixels; none is one of rows */
+typedef enum
+{
+  NN_TILE_BY_ROW,
+  NN_TILE_BY_PIXEL,
+  NN_TILE_BY_FILTER,
+} NnTileAxis;
+
+/* A convolution of few channels by ones, and what nn_k_finish makes of its result, without that
+ * result in memory: a block a strip of tiles. Each row of the kernel is one of (columns, channels)
+ * values side by side, taken by pairs. */
+typedef struct
+{
+  uint32_t count;  /* words of `weights`: of nn_k_tile_weights */
+  uint32_t blocks; /* samples * strips: of nn_k_tiles, or with all steps nn_k_deep_tiles */
+  NnType type;     /* of src and of what finish makes: of 16 bits */
+  uint32_t in_rows, in_cols, channels, in_stride;
+  uint32_t filters, kernel[2], pad[2];
+  const void *src;
+  const float *w;    /* (filters, kernel rows, kernel columns, channels) */
+  uint32_t *weights; /* (8 * steps, 32 * parts): a pair of a filter each */
+  NnFinishArgs finish; /* of the convolution's result: its src is not looked at */
+  /* of nn_tiles_prepare() */
+  NnTileAxis axis;
+  uint32_t parts, steps;  /* of the filters, of the products */
+  uint32_t strip[2];      /* tiles of one, down and across */
+  uint32_t width;         /* values of a row of what a strip reads */
+  NnDivisor pixels;       /* of a row of it */
+  NnDivisor pairs;        /* of a row of the kernel */
+  NnDivisor tiles, cols, rows; /* across a strip; strips across and down a sample */
+} NnTilesArgs;
+
+/* Chooses the strips: rather many than large ones, where there are too few for a device. Returns:
+ * whether nn_k_tiles does what @a asks for. */
+static inline int
+nn_tiles_prepare (NnTilesArgs *a, uint32_t samples)
+{
+  NnFinishArgs *f = &a->finish;
+  const NnWindow *w = &f->window;
+  const uint32_t pairs = (a->kernel[1] * a->channels + 1) / 2, products = pairs * a->kernel[0];
+  const uint32_t rows = (w->out_rows * w->size[0] + 1) / 2;
+  const uint32_t cols = (w->out_cols * w->size[1] + NN_TILE_COLS - 1) / NN_TILE_COLS;
+
+  nn_finish_prepare (f);
+  if (a->type == NN_TYPE_F32 || f->dst_type != a->type || f->dst_stride % 2 != 0
+      || a->channels > NN_TILE_CHANNELS || a->in_stride % NN_TILE_CHANNELS != 0
+      || a->filters % 8 != 0 || a->filters > 2 * NN_TILE_FILTERS || f->channels != a->filters
+      || products > 8 * NN_TILE_STEPS || f->f1 > NN_FN_RELU || f->f2 > NN_FN_RELU
+      || (!f->pairs && (w->size[0] * w->size[1] != 1 || w->out_rows != w->in_rows
+              || w->out_cols != w->in_cols))
+      || (f->norm.scale && f->norm.inner % a->filters != 0
+          && (f->norm.inner != 1 || f->norm.n != a->filters)))
+    return 0;
+  a->axis = !f->norm.scale || f->norm.inner % (w->in_cols * a->filters) == 0 ? NN_TILE_BY_ROW
+      : f->norm.inner % a->filters == 0                                    ? NN_TILE_BY_PIXEL
+                                                                           : NN_TILE_BY_FILTER;
+  a->parts = a->filters > NN_TILE_FILTERS ? 2 : 1;
+  a->steps = products > 16 ? NN_TILE_STEPS : NN_TILE_STEPS / 2;
+  a->count = 8 * a->steps * NN_TILE_FILTERS * a->parts;
+  a->strip[0] = 4;
+  a->strip[1] = cols;
+  for (;;) {
+    const uint32_t pixels = NN_TILE_COLS * a->strip[1] + a->kernel[1] - 1;
+    const uint32_t down = (rows + a->strip[0] - 1) / a->strip[0];
+    const uint32_t across = (cols + a->strip[1] - 1) / a->strip[1];
+    int is_large;
+
+    a->width = (pixels * a->channels + 2) / 2 * 2; /* and what the last pair may lack */
+    a->blocks = samples * down * across;
+    a->pixels = nn_divisor (pixels);
+    a->tiles = nn_divisor (a->strip[1]);
+    a->cols = nn_divisor (across);
+    a->rows = nn_divisor (down);
+    is_large = (2 * a->strip[0] + a->kernel[0] - 1) * a->width > NN_STRIP_VALUES;
+    if (!is_large && a->blocks >= NN_STRIPS_WANTED)
+      break;
+    if (a->strip[0] > 1 && !(is_large && a->strip[1] > 16))
+      a->strip[0] /= 2;
+    else if (a->strip[1] > 8 || (is_large && a->strip[1] > 1))
+      a->strip[1] = (a->strip[1] + 1) / 2;
+    else if (is_large)
+      return 0;
+    else
+      break;
+  }
+  a->pairs = nn_divisor (pairs);
+  return 1;
+}
+
 /* One sample of the network's input, to be made of a pack (nn/pack-math.h) on the device. */
 typedef struct
 {
@@ -613,6 +709,7 @@ typedef struct
   X (nn_k_picture, NnPictureArgs) \
   X (nn_k_mean_backward, NnMeanBackwardArgs) \
   X (nn_k_rows_total, NnRowsArgs) \
+  X (nn_k_tile_weights, NnTilesArgs) \
   X (nn_k_shift, NnShiftArgs) \
   X (nn_k_conv, NnConvArgs) \
   X (nn_k_conv_data, NnConvArgs) \
@@ -653,7 +750,9 @@ typedef struct
 #define NN_PHASE_KERNELS(X) \
   X (nn_k_row, NnRowsArgs, NnRowShared) \
   X (nn_k_rows, NnRowsArgs, NnRowsShared) \
-  X (nn_k_tail, NnTailArgs, NnTailShared)
+  X (nn_k_tail, NnTailArgs, NnTailShared) \
+  X (nn_k_tiles, NnTilesArgs, NnTilesShared) \
+  X (nn_k_deep_tiles, NnTilesArgs, NnTilesShared)
 
 /* X (name, arguments): a block an item, sums of several values a thread in two rounds */
 #define NN_LANE_KERNELS(X) \

@@ -5,6 +5,7 @@
 /* Kernels of inference: what thread i does, index arithmetic included, the same source on
  * the device (kernels.cu) and on the host (tests). */
 
+#include "cuda/kernel-conv.h"
 #include "cuda/kernel-rows.h"
 #include "cuda/kernel-tail.h"
 #include "nn/pack-math.h"

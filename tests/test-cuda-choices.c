@@ -4,7 +4,7 @@
 /* What the CUDA back end keeps on disk of cuDNN's engines and cuBLASLt's algorithms, on the
  * stand-ins of fake-cuda/, which count how many times anything is measured and whose engine 3
  * is the fastest, and of the algorithms 14; 13 and 10 follow. Our own kernel is faster, where
- * rows are few, unless $FAKE_CUDA_SLOW_KERNELS is set. */
+ * rows or channels are few, unless $FAKE_CUDA_SLOW_KERNELS is set. */
 
 #include <dlfcn.h>
 #include <glib/gstdio.h>
@@ -37,6 +37,20 @@ static const char long_network[]
       "{\"class_name\": \"Dense\", \"config\": {\"name\": \"l1\", \"units\": 5, "
       "\"activation\": \"relu\"}}, "
       "{\"class_name\": \"Dense\", \"config\": {\"name\": \"l2\", \"units\": 1, "
+      "\"activation\": \"sigmoid\"}}]}";
+
+/* what one pass does behind the first convolution, and cuDNN itself behind the second */
+static const char pooled_network[]
+    = "{\"class_name\": \"Sequential\", \"config\": ["
+      "{\"class_name\": \"Conv2D\", \"config\": {\"name\": \"p1\", \"filters\": 8, "
+      "\"kernel_size\": [3, 3], \"activation\": \"relu\", "
+      "\"batch_input_shape\": [null, 23, 21, 3]}}, "
+      "{\"class_name\": \"BatchNormalization\", \"config\": {\"name\": \"n\", \"axis\": 1}}, "
+      "{\"class_name\": \"MaxPooling2D\", \"config\": {\"name\": \"m\"}}, "
+      "{\"class_name\": \"Conv2D\", \"config\": {\"name\": \"p2\", \"filters\": 8, "
+      "\"kernel_size\": [3, 3], \"activation\": \"relu\"}}, "
+      "{\"class_name\": \"Flatten\", \"config\": {\"name\": \"f\"}}, "
+      "{\"class_name\": \"Dense\", \"config\": {\"name\": \"d\", \"units\": 1, "
       "\"activation\": \"sigmoid\"}}]}";
 
 static const char *network = small_network;
@@ -424,6 +438,75 @@ test_sizes (void)
   remove_folder (folder);
 }
 
+/* A convolution of few channels and the pass behind it by our kernel, where that is faster. */
+static void
+test_tiles (void)
+{
+  static const struct
+  {
+    NnPrecision precision;
+    const char *name;
+  } narrow[] = { { NN_PRECISION_FP16, "fp16" }, { NN_PRECISION_BF16, "bf16" } };
+  char *folder = new_folder ();
+  g_autofree char *words = NULL, *path = NULL, *text = NULL, *changed = NULL;
+  g_auto (GStrv) pieces = NULL;
+
+  network = pooled_network;
+  for (guint i = 0; i < G_N_ELEMENTS (narrow); i++) {
+    g_autofree char *key = g_strdup_printf (
+        "tiles-%s-n3-23x21x3-21x19x8-k3x3-p0x0-10x9-bias-relu-norm=1;0;0;", narrow[i].name);
+    double sums[2] = { 0 };
+
+    for (guint slow = 0; slow < 2; slow++) {
+      NnBackend *backend;
+
+      if (slow) {
+        g_setenv ("FAKE_CUDA_SLOW_KERNELS", "tiles", TRUE);
+        g_setenv ("CLASSIFY_CUDA_CACHE", "", TRUE);
+      }
+      backend = open_backend ();
+      g_assert_cmpint (
+          count_of (backend, narrow[i].precision, BATCH, FALSE, &sums[slow], NULL), >, 0);
+      nn_backend_unref (backend);
+    }
+    g_unsetenv ("FAKE_CUDA_SLOW_KERNELS");
+    g_setenv ("CLASSIFY_CUDA_CACHE", folder, TRUE);
+    g_assert_cmpfloat (fabs (sums[0] - sums[1]), <, 1e-2);
+    g_clear_pointer (&path, g_free);
+    g_clear_pointer (&text, g_free);
+    path = only_file (folder);
+    text = read_text (path);
+    g_assert_nonnull (strstr (text, key));
+    g_assert_null (strstr (text, "tiles-fp32"));
+    g_assert_cmpint (describe (narrow[i].precision, BATCH, FALSE, &words), ==, 0);
+    g_assert_nonnull (strstr (words, "p1: kernel for few channels, the faster when it was "
+                                     "measured: bias + relu + n + max pooling\n"
+                                     "p2: cuDNN engine 3"));
+  }
+  /* a choice of another kind than there is */
+  pieces = g_strsplit (text, "-norm=1;0;0;", -1);
+  changed = g_strjoinv ("-norm=2;0;0;", pieces);
+  g_assert_true (g_file_set_contents (path, changed, -1, NULL));
+  g_assert_cmpint (describe (NN_PRECISION_FP16, BATCH, FALSE, &words), >, 0);
+  g_assert_nonnull (
+      strstr (words, "p1: kernel for few channels, the faster of two measured, 250.0 us: bias"));
+
+  g_setenv ("FAKE_CUDA_SLOW_KERNELS", "tiles", TRUE);
+  g_assert_cmpint (describe (NN_PRECISION_FP16, BATCH + 1, FALSE, &words), >, 0);
+  g_assert_nonnull (strstr (words, "p1: cuDNN engine 3, choice 2 of 2 measured"));
+  g_assert_nonnull (strstr (words, "p1: kernel: bias + relu + n + max pooling"));
+  g_unsetenv ("FAKE_CUDA_SLOW_KERNELS");
+  /* without tensor cores of its kind; and wide numbers */
+  g_setenv ("FAKE_CUDA_ARCH", "75", TRUE);
+  g_assert_cmpint (describe (NN_PRECISION_FP16, BATCH, FALSE, &words), >, 0);
+  g_assert_null (strstr (words, "few channels"));
+  g_unsetenv ("FAKE_CUDA_ARCH");
+  g_assert_cmpint (describe (NN_PRECISION_TF32, BATCH, FALSE, &words), >, 0);
+  g_assert_null (strstr (words, "few channels"));
+  network = small_network;
+  remove_folder (folder);
+}
+
 static void
 test_garbage (void)
 {
@@ -522,6 +605,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/choices/long-rows", test_long_rows);
   g_test_add_func ("/cuda/choices/failing", test_failing);
   g_test_add_func ("/cuda/choices/sizes", test_sizes);
+  g_test_add_func ("/cuda/choices/tiles", test_tiles);
   g_test_add_func ("/cuda/choices/garbage", test_garbage);
   g_test_add_func ("/cuda/choices/not-writable", test_not_writable);
   g_test_add_func ("/cuda/choices/off", test_off);

@@ -34,6 +34,7 @@
       name##_last (&(args), block_, t_, &shared_); \
   }
 
+/* every other block's threads from the last one on: what they do in a phase has no order */
 #define RUN_PHASES(name, args, Shared) \
   for (uint32_t block_ = 0; block_ < (args).blocks; block_++) { \
     Shared shared_; \
@@ -41,7 +42,8 @@
     memset (&shared_, 0xff, sizeof shared_); \
     for (uint32_t phase_ = 0; phase_ < name##_phases (&(args)); phase_++) \
       for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
-        name##_phase (&(args), block_, t_, phase_, &shared_); \
+        name##_phase ( \
+            &(args), block_, block_ % 2 ? NN_BLOCK - 1 - t_ : t_, phase_, &shared_); \
   }
 
 #define RUN_LANES(name, args) \
@@ -530,6 +532,203 @@ test_rows (void)
               units[(i + rows + parts) % G_N_ELEMENTS (units)], parts);
     check_rows (types[t], NN_TYPE_F32, 1, 67712, 8, 32);
   }
+}
+
+typedef struct
+{
+  guint rows, cols, channels, filters, kernel[2], pad;
+  gboolean pools;
+} TilesShape;
+
+/* one axis each: rows, columns, filters, all of the first two, none */
+enum { TILES_ROWS, TILES_COLS, TILES_FILTERS, TILES_PIXELS, TILES_NONE, TILES_N_NORMS };
+
+static double
+tiles_value (const NnTilesArgs *a, const guint16 *x, const guint16 *w, guint sample, guint row,
+    guint col, guint filter, double *size)
+{
+  const NnFinishArgs *f = &a->finish;
+  const guint element = (row * f->window.in_cols + col) * a->filters + filter;
+  double sum = f->bias ? f->bias[filter] : 0;
+
+  *size = fabs (sum);
+  for (guint r = 0; r < a->kernel[0]; r++)
+    for (guint s = 0; s < a->kernel[1]; s++)
+      for (guint c = 0; c < a->channels; c++) {
+        const guint y = row + r - a->pad[0], v = col + s - a->pad[1];
+        double term;
+
+        if (y >= a->in_rows || v >= a->in_cols)
+          continue;
+        term = (double) nn_load (x, a->type,
+                   ((sample * a->in_rows + y) * a->in_cols + v) * a->in_stride + c)
+            * nn_load (
+                w, a->type, ((filter * a->kernel[0] + r) * a->kernel[1] + s) * a->channels + c);
+        sum += term;
+        *size += fabs (term);
+      }
+  sum = f->f1 == NN_FN_RELU ? fmax (sum, 0) : sum;
+  if (f->norm.scale) {
+    const guint i = element / f->norm.inner % f->norm.n;
+
+    sum = sum * f->norm.scale[i] + f->norm.shift[i];
+  }
+  return f->f2 == NN_FN_RELU ? fmax (sum, 0) : sum;
+}
+
+/* @of_many: strips as for a large batch. What pads channels is not a number on the way in and
+ * stays as it was on the way out. */
+static void
+check_tiles (const TilesShape *s, NnType type, guint norm, guint functions, gboolean of_many)
+{
+  enum { SAMPLES = 2, MANY = 999, AROUND = 16 };
+  const guint rows = s->rows + 2 * s->pad - s->kernel[0] + 1;
+  const guint cols = s->cols + 2 * s->pad - s->kernel[1] + 1;
+  const guint out_rows = s->pools ? rows / 2 : rows, out_cols = s->pools ? cols / 2 : cols;
+  const guint stride = s->filters + (norm % 2 ? 8 : 0), size = s->pools ? 2 : 1;
+  const guint axes[TILES_N_NORMS][2] = { { rows, cols * s->filters }, { cols, s->filters },
+    { s->filters, 1 }, { rows * cols, s->filters }, { 0, 1 } };
+  const gsize n_x = SAMPLES * s->rows * s->cols * 8;
+  const gsize n_w = s->filters * s->kernel[0] * s->kernel[1] * s->channels;
+  const gsize n_y = SAMPLES * out_rows * out_cols * stride;
+  g_autofree float *x = random_floats (n_x, 41), *w = random_floats (n_w, 42);
+  g_autofree float *bias = random_floats (s->filters, 43);
+  g_autofree float *scale = random_floats (MAX (axes[norm][0], 1), 44);
+  g_autofree float *shift = random_floats (MAX (axes[norm][0], 1), 45);
+  g_autofree gpointer narrow_x = NULL, narrow_w = of_type (w, n_w, type);
+  g_autofree guint16 *dst = g_new (guint16, n_y + AROUND);
+  g_autofree guint32 *weights = NULL;
+  NnTilesArgs a = {
+    .type = type,
+    .in_rows = s->rows,
+    .in_cols = s->cols,
+    .channels = s->channels,
+    .in_stride = 8,
+    .filters = s->filters,
+    .kernel = { s->kernel[0], s->kernel[1] },
+    .pad = { s->pad, s->pad },
+    .w = w,
+    .finish = {
+      .count = SAMPLES * out_rows * out_cols * s->filters,
+      .dst = dst,
+      .src_type = type,
+      .dst_type = type,
+      .channels = s->filters,
+      .src_stride = s->filters,
+      .dst_stride = stride,
+      .window = { rows, cols, out_rows, out_cols, { size, size }, { size, size }, { 0, 0 } },
+      .bias = functions % 3 ? bias : NULL,
+      .f1 = functions % 2 ? NN_FN_RELU : NN_FN_LINEAR,
+      .f2 = functions / 2 ? NN_FN_RELU : NN_FN_LINEAR,
+      .norm = { axes[norm][0] ? scale : NULL, shift, axes[norm][0], axes[norm][1] },
+    },
+  };
+
+  for (gsize i = 0; i < n_x; i++)
+    x[i] = i % 8 < s->channels ? x[i] : NAN;
+  a.src = narrow_x = of_type (x, n_x, type);
+  g_assert_true (nn_tiles_prepare (&a, of_many ? MANY : SAMPLES));
+  a.blocks = of_many ? a.blocks / MANY * SAMPLES : a.blocks;
+  a.weights = weights = g_new (guint32, a.count);
+  memset (dst, 0x11, (n_y + AROUND) * sizeof *dst);
+  RUN (nn_k_tile_weights, a);
+  if (a.steps == NN_TILE_STEPS)
+    RUN_PHASES (nn_k_deep_tiles, a, NnTilesShared)
+  else
+    RUN_PHASES (nn_k_tiles, a, NnTilesShared)
+  for (gsize i = 0; i < n_y + AROUND; i++) {
+    const guint filter = i % stride, pixel = (guint) (i / stride);
+    const guint row = pixel / out_cols % out_rows, col = pixel % out_cols;
+    double best = -INFINITY, most = 0;
+
+    if (i >= n_y || filter >= s->filters) {
+      g_assert_cmpuint (dst[i], ==, 0x1111);
+      continue;
+    }
+    for (guint k = 0; k < size * size; k++) {
+      double magnitude;
+      const double value = tiles_value (&a, narrow_x, narrow_w, pixel / out_cols / out_rows,
+          size * row + k / size, size * col + k % size, filter, &magnitude);
+
+      best = fmax (best, value);
+      most = fmax (most, magnitude);
+    }
+    check ("tiles", i, nn_load (dst, type, i), best,
+        3e-6 * (most + 1) + (type == NN_TYPE_F16 ? 0x1.01p-11 : 0x1.01p-8) * fabs (best));
+  }
+}
+
+/* Both types, with and without pooling, each axis of a normalisation, odd sizes, strips that are
+ * a part of a row, of a few rows and more than there is; paddings; one and two parts of filters. */
+static void
+test_tiles (void)
+{
+  static const TilesShape shapes[] = {
+    { 15, 13, 3, 32, { 3, 3 }, 0, TRUE },
+    { 15, 13, 3, 32, { 3, 3 }, 0, FALSE },
+    { 12, 15, 1, 8, { 5, 5 }, 0, TRUE },
+    { 9, 11, 3, 64, { 3, 3 }, 1, TRUE },
+    { 11, 9, 3, 40, { 3, 3 }, 1, FALSE },
+    { 13, 20, 4, 24, { 3, 3 }, 2, TRUE },
+    { 10, 9, 2, 16, { 1, 1 }, 0, FALSE },
+    { 9, 19, 1, 64, { 7, 7 }, 3, TRUE },
+    { 4, 3, 3, 32, { 3, 2 }, 0, FALSE },
+    { 3, 3, 1, 8, { 3, 3 }, 0, FALSE },
+    { 12, 70, 2, 8, { 2, 5 }, 1, TRUE },
+  };
+  static const TilesShape large = { 200, 200, 3, 32, { 3, 3 }, 0, TRUE };
+  static const TilesShape wide = { 6, 1003, 3, 8, { 3, 3 }, 0, FALSE };
+
+  for (guint i = 0; i < G_N_ELEMENTS (shapes); i++)
+    for (guint norm = 0; norm < TILES_N_NORMS; norm++)
+      for (guint k = 0; k < 4; k++) {
+        const guint functions = (k + i + norm) % 4;
+
+        check_tiles (&shapes[i], k % 2 ? NN_TYPE_F16 : NN_TYPE_BF16, norm, functions, k / 2);
+      }
+  check_tiles (&large, NN_TYPE_F16, TILES_ROWS, 1, TRUE);
+  check_tiles (&large, NN_TYPE_BF16, TILES_ROWS, 1, FALSE);
+  check_tiles (&wide, NN_TYPE_F16, TILES_COLS, 1, TRUE);
+}
+
+/* Strips that fill a device, also with one sample; and what is left to others. */
+static void
+test_tiles_prepare (void)
+{
+  const NnTilesArgs good = { .type = NN_TYPE_F16, .in_rows = 200, .in_cols = 200, .channels = 3,
+    .in_stride = 8, .filters = 32, .kernel = { 3, 3 },
+    .finish = { .count = 32, .src_type = NN_TYPE_F16, .dst_type = NN_TYPE_F16, .channels = 32,
+        .src_stride = 32, .dst_stride = 32,
+        .window = { 198, 198, 99, 99, { 2, 2 }, { 2, 2 }, { 0, 0 } } } };
+  NnTilesArgs a = good;
+  float table[1];
+
+  g_assert_true (nn_tiles_prepare (&a, 64));
+  g_assert_cmpuint (a.blocks, ==, 64 * 25);
+  g_assert_cmpuint (a.strip[0] * 100 + a.strip[1], ==, 425);
+  g_assert_cmpuint (a.steps, ==, 2);
+  a = good;
+  g_assert_true (nn_tiles_prepare (&a, 1));
+  g_assert_cmpuint (a.blocks, ==, 99 * 4);
+  g_assert_cmpuint (a.strip[0] * 100 + a.strip[1], ==, 107);
+#define REFUSED(field, value) \
+  a = good; \
+  a.field = value; \
+  g_assert_false (nn_tiles_prepare (&a, 64))
+  REFUSED (channels, 5);
+  REFUSED (kernel[0], 7);
+  REFUSED (filters, 28);
+  REFUSED (filters, 72);
+  REFUSED (in_stride, 3);
+  REFUSED (type, NN_TYPE_F32);
+  REFUSED (finish.dst_type, NN_TYPE_F32);
+  REFUSED (finish.f1, NN_FN_TANH);
+  REFUSED (finish.f2, NN_FN_SIGMOID);
+  REFUSED (finish.window.size[0], 3);
+  REFUSED (finish.window.pad[1], 1);
+  REFUSED (finish.norm, ((NnNorm) { table, table, 198 * 198 * 32, 1 }));
+  REFUSED (finish.norm, ((NnNorm) { table, table, 8, 4 }));
+#undef REFUSED
 }
 
 /* Means of probabilities, and of what they are sigmoid or softmax of. */
@@ -1462,6 +1661,8 @@ main (int argc, char **argv)
   g_test_add_data_func ("/cuda/kernels/tail/softmax", "softmax", test_tail);
   g_test_add_func ("/cuda/kernels/softmax", test_softmax);
   g_test_add_func ("/cuda/kernels/rows", test_rows);
+  g_test_add_func ("/cuda/kernels/tiles", test_tiles);
+  g_test_add_func ("/cuda/kernels/tiles-prepare", test_tiles_prepare);
   g_test_add_func ("/cuda/kernels/views", test_views);
   g_test_add_func ("/cuda/kernels/shift", test_shift);
   g_test_add_func ("/cuda/kernels/conv", test_conv);

@@ -96,6 +96,15 @@ static const Case cases[] = {
   { "conv-bn-channels-pool-odd", 4, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[11, 13, 3]",
       CONV (K3 "\"filters\": 18, \"activation\": \"relu\"") ", " BN ("-1") ", "
           POOL ("") ", " HEAD },
+  { "few-channels-rows-pool", 3, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[15, 13, 3]",
+      CONV (K3 "\"filters\": 16, \"activation\": \"relu\"") ", " BN ("1") ", " POOL ("") ", "
+          HEAD },
+  { "few-channels-columns-same", 2, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[9, 10, 1]",
+      CONV ("\"kernel_size\": [5, 5], \"padding\": \"same\", \"filters\": 8") ", "
+          BN ("2") ", " ACT ("relu") ", " HEAD },
+  { "few-channels-filters-pool", 3, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[11, 14, 4]",
+      CONV (K3 "\"filters\": 40, \"padding\": \"same\", \"activation\": \"relu\"") ", "
+          BN ("-1") ", " POOL ("") ", " HEAD },
   { "winograd-bn-rows-pool", 3, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[15, 13, 16]",
       CONV (K3 "\"filters\": 16, \"activation\": \"relu\"") ", " BN ("1") ", " POOL ("") ", "
           HEAD },

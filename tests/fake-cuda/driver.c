@@ -794,6 +794,15 @@ cuModuleGetFunction (CUfunction *function, CUmodule module, const char *name)
   return CUDA_ERROR_NOT_FOUND;
 }
 
+/* whether $FAKE_CUDA_SLOW_KERNELS says so, of all of them by "1" or by a part of the name */
+static int
+is_slow (const char *name)
+{
+  const char *slow = getenv ("FAKE_CUDA_SLOW_KERNELS");
+
+  return slow && (strcmp (slow, "1") == 0 || strstr (name, slow));
+}
+
 CUresult
 cuLaunchKernel (CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
     unsigned bz, unsigned shared, CUstream stream, void **params, void **extra)
@@ -804,7 +813,7 @@ cuLaunchKernel (CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx
   if (gx == 0 || gy != 1 || gz != 1 || bx != NN_BLOCK || by != 1 || bz != 1 || shared != 0
       || f->args_size > sizeof launch.args)
     return CUDA_ERROR_INVALID_VALUE;
-  fake_cuda_spend (getenv ("FAKE_CUDA_SLOW_KERNELS") ? 8 : 0.25);
+  fake_cuda_spend (is_slow (f->name) ? 8 : 0.25);
   memcpy (launch.args, params[0], f->args_size);
   fake_cuda_submit (stream, run_launch, &launch, sizeof launch);
   return CUDA_SUCCESS;
