@@ -324,6 +324,13 @@ check_outside (const char *properties, const char *format, int width, int height
   return any;
 }
 
+/* Some of many cases of a kind, where each takes long. */
+static gboolean
+is_quick (void)
+{
+  return g_getenv ("CLASSIFY_TEST_QUICK") != NULL;
+}
+
 static void
 test_outside_untouched (void)
 {
@@ -337,12 +344,10 @@ test_outside_untouched (void)
     for (guint s = 0; s < G_N_ELEMENTS (sizes); s++)
       for (guint p = 0; p < G_N_ELEMENTS (positions); p++) {
         const int width = sizes[s][0], height = sizes[s][1];
-        const gboolean any = check_outside (positions[p], formats[f], width, height);
 
-        if (width < 8 || height < 8)
-          g_assert_false (any);
-        else
-          g_assert_true (any);
+        if (!is_quick () || p == (f + s) % G_N_ELEMENTS (positions))
+          g_assert_cmpint (check_outside (positions[p], formats[f], width, height), ==,
+              width >= 8 && height >= 8);
       }
   g_assert_true (check_outside ("", "NV12", 3840, 2160));
 }
@@ -529,7 +534,8 @@ test_every_format (void)
 
     g_assert_cmpstr (format, !=, "RGB8P");
     check_format (format);
-    check_format_outside (format);
+    if (!is_quick () || i % 4 == 0)
+      check_format_outside (format);
   }
   gst_object_unref (factory);
 }
