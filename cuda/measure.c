@@ -5,6 +5,7 @@
 /* Some runs in a row, as a graph where that can be had, which is how frames and steps run: the
  * time in which the host puts a call into the stream is longer than that of a small kernel. */
 
+#define SHORT 0.2f /* milliseconds: what takes longer needs no row */
 #define IN_A_ROW 4
 #define ROUNDS 3
 
@@ -27,6 +28,21 @@ record (gpointer data, GError **error)
   return TRUE;
 }
 
+/* Milliseconds of @t, as @graph where there is one; negative: it fails. */
+static float
+time_once (NnCudaContext *c, Trial *t, CUgraphExec graph, CUevent start, CUevent end)
+{
+  float time;
+
+  return nn_api.cuEventRecord (start, c->stream) == CUDA_SUCCESS
+          && (graph ? nn_api.cuGraphLaunch (graph, c->stream) == CUDA_SUCCESS : record (t, NULL))
+          && nn_api.cuEventRecord (end, c->stream) == CUDA_SUCCESS
+          && nn_api.cuEventSynchronize (end) == CUDA_SUCCESS
+          && nn_api.cuEventElapsedTime (&time, start, end) == CUDA_SUCCESS
+      ? time
+      : -1;
+}
+
 /* Milliseconds of one run, the least of a few rounds; negative: it fails. */
 static float
 measure (NnCudaContext *c, Trial *t, CUevent start, CUevent end)
@@ -38,18 +54,18 @@ measure (NnCudaContext *c, Trial *t, CUevent start, CUevent end)
   t->times = 1;
   if (!record (t, NULL) || !nn_cuda_sync (c, NULL))
     return -1;
-  t->times = IN_A_ROW;
+  time = time_once (c, t, NULL, start, end);
+  if (time < 0)
+    return -1;
+  t->times = time < SHORT ? IN_A_ROW : 1;
   graph = nn_cuda_capture (c, record, t, NULL);
   for (guint i = 0; i < ROUNDS; i++) {
-    if (nn_api.cuEventRecord (start, c->stream) != CUDA_SUCCESS
-        || !(graph ? nn_api.cuGraphLaunch (graph, c->stream) == CUDA_SUCCESS : record (t, NULL))
-        || nn_api.cuEventRecord (end, c->stream) != CUDA_SUCCESS
-        || nn_api.cuEventSynchronize (end) != CUDA_SUCCESS
-        || nn_api.cuEventElapsedTime (&time, start, end) != CUDA_SUCCESS) {
+    time = time_once (c, t, graph, start, end) / (float) t->times;
+    if (time < 0) {
       best = -1;
       break;
     }
-    best = best < 0 ? time / IN_A_ROW : MIN (best, time / IN_A_ROW);
+    best = best < 0 ? time : MIN (best, time);
   }
   nn_api.cuStreamSynchronize (c->stream);
   if (graph)

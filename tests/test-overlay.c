@@ -533,9 +533,10 @@ test_every_format (void)
     const char *format = g_value_get_string (gst_value_list_get_value (list, i));
 
     g_assert_cmpstr (format, !=, "RGB8P");
-    check_format (format);
-    if (!is_quick () || i % 4 == 0)
+    if (!is_quick () || i % 3 == 0) {
+      check_format (format);
       check_format_outside (format);
+    }
   }
   gst_object_unref (factory);
 }
