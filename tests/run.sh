@@ -86,15 +86,16 @@ if [ -z "$fast" ]; then
   supp=$top/tests/suppressions
   # gst-plugin-scanner has no sanitizer in it and could not open the plugin
   export GST_REGISTRY_FORK=no
-  # b_lundef: the module finds the sanitizer in the program that loads it
+  # b_lundef: the module finds the sanitizer in the program that loads it; kernels are
+  # not run here, so that one architecture is enough
   if stage build-asan -Dwerror=true -Dbuildtype=debugoptimized -Db_lundef=false \
-      -Db_sanitize=address,undefined; then
+      -Dcuda-architectures=75 -Db_sanitize=address,undefined; then
     LSAN_OPTIONS=suppressions=$supp/lsan.txt:print_suppressions=0 \
       UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
       check build-asan --timeout-multiplier 4 "$@"
   fi
   if stage build-tsan -Dwerror=true -Dbuildtype=debugoptimized -Db_lundef=false \
-      -Db_sanitize=thread; then
+      -Dcuda-architectures=75 -Db_sanitize=thread; then
     # GLib's locks are made visible by tests/tsan-glib.c, its slices hand memory from
     # thread to thread; what happens inside libraries built without the sanitizer
     # cannot be judged
