@@ -190,8 +190,8 @@ begin_todo (NnCudaInfer *infer, const NnLayer *layer)
   };
 }
 
-/* The convolution of a stage for each number of samples. Engines are
- * measured for the most of them and for one, or a first start would take too long. */
+/* The convolution of a stage for each number of samples. Engines are measured for the most of them
+ * and for one, or a first start would take too long. */
 static gboolean
 make_convs (NnCudaInfer *infer, Stage *stage, const NnConvShape *shape)
 {

@@ -9,17 +9,6 @@
 
 #include "cuda/kernel-bodies-train.h"
 
-/* function (..., type, lanes), both constants */
-#define NN_BY_TYPE(function, t, ...) \
-  do { \
-    if ((t) == NN_TYPE_F32) \
-      function (__VA_ARGS__, NN_TYPE_F32, 4); \
-    else if ((t) == NN_TYPE_F16) \
-      function (__VA_ARGS__, NN_TYPE_F16, 8); \
-    else \
-      function (__VA_ARGS__, NN_TYPE_BF16, 8); \
-  } while (0)
-
 /* --- cells ------------------ */
 
 typedef struct
@@ -374,23 +363,24 @@ nn_sums_lanes (const NnSumsArgs *a, uint32_t block, uint32_t thread, const NnSum
 }
 
 static inline NN_HOST_DEVICE void
+nn_sums_lanes_of_kind (const NnSumsArgs *a, uint32_t block, uint32_t thread, const int by_channel,
+    NnLaneSums *s)
+{
+  if (a->kind == NN_SUMS_MOMENTS)
+    NN_BY_TYPE (nn_sums_lanes, a->type, a, block, thread, NN_SUMS_MOMENTS, by_channel, s);
+  else if (a->kind == NN_SUMS_PLAIN)
+    NN_BY_TYPE (nn_sums_lanes, a->type, a, block, thread, NN_SUMS_PLAIN, by_channel, s);
+  else
+    NN_BY_TYPE (nn_sums_lanes, a->type, a, block, thread, NN_SUMS_GRADIENT, by_channel, s);
+}
+
+static inline NN_HOST_DEVICE void
 nn_k_sums_lanes_part (const NnSumsArgs *a, uint32_t block, uint32_t thread, NnLaneSums *s)
 {
-  if (a->inner == 1) {
-    if (a->kind == NN_SUMS_MOMENTS)
-      NN_BY_TYPE (nn_sums_lanes, a->type, a, block, thread, NN_SUMS_MOMENTS, 1, s);
-    else if (a->kind == NN_SUMS_PLAIN)
-      NN_BY_TYPE (nn_sums_lanes, a->type, a, block, thread, NN_SUMS_PLAIN, 1, s);
-    else
-      NN_BY_TYPE (nn_sums_lanes, a->type, a, block, thread, NN_SUMS_GRADIENT, 1, s);
-  } else {
-    if (a->kind == NN_SUMS_MOMENTS)
-      NN_BY_TYPE (nn_sums_lanes, a->type, a, block, thread, NN_SUMS_MOMENTS, 0, s);
-    else if (a->kind == NN_SUMS_PLAIN)
-      NN_BY_TYPE (nn_sums_lanes, a->type, a, block, thread, NN_SUMS_PLAIN, 0, s);
-    else
-      NN_BY_TYPE (nn_sums_lanes, a->type, a, block, thread, NN_SUMS_GRADIENT, 0, s);
-  }
+  if (a->inner == 1)
+    nn_sums_lanes_of_kind (a, block, thread, 1, s);
+  else
+    nn_sums_lanes_of_kind (a, block, thread, 0, s);
 }
 
 /* The gradient's, of cells: only a maximum adds anything. */

@@ -421,11 +421,7 @@ nn_k_dropout_at (const NnDropoutArgs *a, uint32_t i)
       &rng, a->step->seed, NN_STREAM_DROPOUT, (uint64_t) a->step->iterations << 8 | a->layer);
   rng.counter[0] = i;
   nn_philox (rng.counter, rng.key, rng.block);
-  if (first + 4 <= a->values)
-    nn_load_lanes (a->src, a->type, first, 4, x);
-  else
-    NN_EACH_LANE (k, 4)
-      x[k] = first + (uint32_t) k < a->values ? nn_load (a->src, a->type, first + (uint32_t) k) : 0;
+  nn_load_four (a->src, a->type, first, a->values, x);
   NN_EACH_LANE (k, 4)
     x[k] = rng.block[k] >= a->least ? x[k] * a->scale : 0;
   if (first + 4 <= a->values)
@@ -582,14 +578,9 @@ nn_k_check_at (const NnCheckArgs *a, uint32_t i)
 {
   const NnChunk *c = &a->chunks[i / NN_CHUNK_LANES];
   const uint32_t k = 4 * (i % NN_CHUNK_LANES);
-  float g[4] = { 0 };
+  float g[4];
 
-  if (k + 4 <= c->n)
-    nn_load_lanes (c->g, NN_TYPE_F32, k, 4, g);
-  else
-    NN_EACH_LANE (j, 4)
-      if (k + (uint32_t) j < c->n)
-        g[j] = c->g[k + (uint32_t) j];
+  nn_load_four (c->g, NN_TYPE_F32, k, c->n, g);
   if (!isfinite (g[0]) || !isfinite (g[1]) || !isfinite (g[2]) || !isfinite (g[3]))
     a->scale->overflow = 1; /* whoever comes first: all write the same */
 }
@@ -640,14 +631,9 @@ nn_k_penalty_part (
   float sum = 0, squares = 0; /* of 16 values at most */
 
   for (uint32_t k = 4 * thread; k < n; k += 4 * NN_BLOCK) {
-    float w[4] = { 0 };
+    float w[4];
 
-    if (k + 4 <= n)
-      nn_load_lanes (c->w, NN_TYPE_F32, k, 4, w);
-    else
-      NN_EACH_LANE (j, 4)
-        if (k + (uint32_t) j < n)
-          w[j] = c->w[k + (uint32_t) j];
+    nn_load_four (c->w, NN_TYPE_F32, k, n, w);
     NN_EACH_LANE (j, 4)
     {
       sum += fabsf (w[j]);

@@ -67,32 +67,6 @@ nn_tile_relu (float x)
 #endif
 }
 
-static inline NN_HOST_DEVICE uint32_t
-nn_tile_pack (NnType type, float low, float high)
-{
-#if defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 800
-  uint32_t word;
-
-  if (type == NN_TYPE_F16)
-    asm ("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
-  else
-    asm ("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
-  return word;
-#else
-  return type == NN_TYPE_F16
-      ? nn_float_to_half (low) | (uint32_t) nn_float_to_half (high) << 16
-      : nn_float_to_bf16 (low) | (uint32_t) nn_float_to_bf16 (high) << 16;
-#endif
-}
-
-static inline NN_HOST_DEVICE float
-nn_tile_half (NnType type, uint32_t word, uint32_t high)
-{
-  const uint16_t h = (uint16_t) (high ? word >> 16 : word);
-
-  return type == NN_TYPE_F16 ? nn_half_to_float (h) : nn_bf16_to_float (h);
-}
-
 /* c[group] += a b[step][group] of a whole warp: m16n8k16 as PTX lays it out. Not before
  * compute capability 8.0, where nobody asks for it. */
 static inline NN_HOST_DEVICE void
@@ -119,10 +93,10 @@ nn_warp_multiply (NnTileLane *lanes, const NnType type, const int step, const in
 
   for (uint32_t k = 0; k < 16; k++) {
     for (uint32_t row = 0; row < 16; row++)
-      a[row][k] = nn_tile_half (
+      a[row][k] = nn_unpack_one (
           type, lanes[row % 8 * 4 + k % 8 / 2].a[row / 8 + k / 8 * 2], k % 2);
     for (uint32_t col = 0; col < 8; col++)
-      b[k][col] = nn_tile_half (type, lanes[col * 4 + k % 8 / 2].b[step][group][k / 8], k % 2);
+      b[k][col] = nn_unpack_one (type, lanes[col * 4 + k % 8 / 2].b[step][group][k / 8], k % 2);
   }
   for (uint32_t lane = 0; lane < 32; lane++)
     for (uint32_t i = 0; i < 4; i++)
@@ -154,7 +128,7 @@ nn_k_tile_weights_at (const NnTilesArgs *a, uint32_t i)
   const float *w = a->w + (filter * a->kernel[0] + row) * n + 2 * pair;
   const int is_there = filter < a->filters && row < a->kernel[0];
 
-  a->weights[i] = nn_tile_pack (
+  a->weights[i] = nn_pack_two (
       a->type, is_there ? w[0] : 0, is_there && 2 * pair + 1 < n ? w[1] : 0);
 }
 
@@ -355,7 +329,7 @@ nn_tile_write (const NnTilesArgs *a, const NnTileRun *run, uint32_t filter, cons
       {
         if (filter + 8 * (uint32_t) j < a->filters)
           s->dst[(uint32_t) r * run->words + 4 * (uint32_t) j]
-              = nn_tile_pack (type, s->c[j][2 * r], s->c[j][2 * r + 1]);
+              = nn_pack_two (type, s->c[j][2 * r], s->c[j][2 * r + 1]);
       }
     }
   }
@@ -393,7 +367,7 @@ nn_tile_pool (const NnTilesArgs *a, const NnTileRun *run, uint32_t filter, const
 
       if (run->col / 2 + pixel / 2 < a->finish.window.out_cols
           && filter + 8 * (2 * (uint32_t) j + pixel % 2) < a->filters)
-        lanes[l].dst[8 * j] = nn_tile_pack (type, best[0][l], best[1][l]);
+        lanes[l].dst[8 * j] = nn_pack_two (type, best[0][l], best[1][l]);
     }
   }
 }

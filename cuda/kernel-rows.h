@@ -111,17 +111,31 @@ nn_rows_end (
   }
 }
 
-/* for 2 to NN_MAX_ROWS: as many as there are, or the next power of two */
+/* @single: one row, a constant; else as many as there are, or the next power of two */
 static inline NN_HOST_DEVICE void
-nn_rows_add_any (const NnRowsArgs *a, uint32_t block, uint32_t thread, const NnType type,
-    const int lanes, NnRowsSums *shared)
+nn_rows_add_any (const NnRowsArgs *a, uint32_t block, uint32_t thread, const int single,
+    NnRowsSums *shared, const NnType type, const int lanes)
 {
-  if (a->rows <= 2)
+  if (single)
+    nn_rows_add (a, block, thread, type, lanes, 1, shared);
+  else if (a->rows <= 2)
     nn_rows_add (a, block, thread, type, lanes, 2, shared);
   else if (a->rows <= 4)
     nn_rows_add (a, block, thread, type, lanes, 4, shared);
   else
     nn_rows_add (a, block, thread, type, lanes, NN_MAX_ROWS, shared);
+}
+
+static inline NN_HOST_DEVICE void
+nn_rows_phase (const NnRowsArgs *a, uint32_t block, uint32_t thread, uint32_t phase,
+    const int single, NnRowsSums *shared)
+{
+  if (phase > 0)
+    nn_rows_end (a, block, thread, phase, shared);
+  else if (a->in % nn_rows_lanes (a->type) != 0)
+    nn_rows_add (a, block, thread, a->type, 1, single ? 1 : NN_MAX_ROWS, shared);
+  else
+    NN_BY_TYPE (nn_rows_add_any, a->type, a, block, thread, single, shared);
 }
 
 static inline NN_HOST_DEVICE uint32_t
@@ -134,39 +148,21 @@ static inline NN_HOST_DEVICE void
 nn_k_rows_phase (
     const NnRowsArgs *a, uint32_t block, uint32_t thread, uint32_t phase, NnRowsShared *s)
 {
-  if (phase > 0)
-    nn_rows_end (a, block, thread, phase, s->sums);
-  else if (a->in % nn_rows_lanes (a->type) != 0)
-    nn_rows_add (a, block, thread, a->type, 1, NN_MAX_ROWS, s->sums);
-  else if (a->type == NN_TYPE_F32)
-    nn_rows_add_any (a, block, thread, NN_TYPE_F32, 4, s->sums);
-  else if (a->type == NN_TYPE_F16)
-    nn_rows_add_any (a, block, thread, NN_TYPE_F16, 8, s->sums);
-  else
-    nn_rows_add_any (a, block, thread, NN_TYPE_BF16, 8, s->sums);
+  nn_rows_phase (a, block, thread, phase, 0, s->sums);
 }
 
+/* The same for one row: fewer registers and less memory, so that more blocks read at a time. */
 static inline NN_HOST_DEVICE uint32_t
 nn_k_row_phases (const NnRowsArgs *a)
 {
   return 3;
 }
 
-/* The same for one row: fewer registers and less memory, so that more blocks read at a time. */
 static inline NN_HOST_DEVICE void
 nn_k_row_phase (
     const NnRowsArgs *a, uint32_t block, uint32_t thread, uint32_t phase, NnRowShared *s)
 {
-  if (phase > 0)
-    nn_rows_end (a, block, thread, phase, s->sums);
-  else if (a->in % nn_rows_lanes (a->type) != 0)
-    nn_rows_add (a, block, thread, a->type, 1, 1, s->sums);
-  else if (a->type == NN_TYPE_F32)
-    nn_rows_add (a, block, thread, NN_TYPE_F32, 4, 1, s->sums);
-  else if (a->type == NN_TYPE_F16)
-    nn_rows_add (a, block, thread, NN_TYPE_F16, 8, 1, s->sums);
-  else
-    nn_rows_add (a, block, thread, NN_TYPE_BF16, 8, 1, s->sums);
+  nn_rows_phase (a, block, thread, phase, 1, s->sums);
 }
 
 static inline NN_HOST_DEVICE void

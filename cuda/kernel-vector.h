@@ -15,6 +15,17 @@
 /* A thread's loop over its lanes, whose number is a constant where it is inlined. */
 #define NN_EACH_LANE(k, lanes) NN_UNROLL for (int k = 0; k < (lanes); k++)
 
+/* function (..., type, lanes), both constants */
+#define NN_BY_TYPE(function, t, ...) \
+  do { \
+    if ((t) == NN_TYPE_F32) \
+      function (__VA_ARGS__, NN_TYPE_F32, 4); \
+    else if ((t) == NN_TYPE_F16) \
+      function (__VA_ARGS__, NN_TYPE_F16, 8); \
+    else \
+      function (__VA_ARGS__, NN_TYPE_BF16, 8); \
+  } while (0)
+
 /* x / by, rounded down, for x below 2^31 */
 static inline NN_HOST_DEVICE uint32_t
 nn_divide (const NnDivisor *d, uint32_t x)
@@ -34,6 +45,33 @@ nn_divide_off (const NnDivisor *d, uint32_t *x)
 
   *x -= q * d->by;
   return q;
+}
+
+/* Two 16-bit numbers as they lie side by side. */
+static inline NN_HOST_DEVICE uint32_t
+nn_pack_two (NnType type, float low, float high)
+{
+#if defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 800
+  uint32_t word;
+
+  if (type == NN_TYPE_F16)
+    asm ("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+  else
+    asm ("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+  return word;
+#else
+  return type == NN_TYPE_F16
+      ? nn_float_to_half (low) | (uint32_t) nn_float_to_half (high) << 16
+      : nn_float_to_bf16 (low) | (uint32_t) nn_float_to_bf16 (high) << 16;
+#endif
+}
+
+static inline NN_HOST_DEVICE float
+nn_unpack_one (NnType type, uint32_t word, uint32_t high)
+{
+  const uint16_t h = (uint16_t) (high ? word >> 16 : word);
+
+  return type == NN_TYPE_F16 ? nn_half_to_float (h) : nn_bf16_to_float (h);
 }
 
 /* Tests should stop where the device would: it has no access across 16 bytes. */
@@ -81,10 +119,8 @@ nn_load_lanes (const void *p, NnType type, uint64_t i, const int lanes, float *x
       }
       NN_EACH_LANE (k, lanes / 2)
       {
-        const uint16_t low = (uint16_t) words[k], high = (uint16_t) (words[k] >> 16);
-
-        x[2 * k] = type == NN_TYPE_F16 ? nn_half_to_float (low) : nn_bf16_to_float (low);
-        x[2 * k + 1] = type == NN_TYPE_F16 ? nn_half_to_float (high) : nn_bf16_to_float (high);
+        x[2 * k] = nn_unpack_one (type, words[k], 0);
+        x[2 * k + 1] = nn_unpack_one (type, words[k], 1);
       }
     }
     return;
@@ -109,14 +145,7 @@ nn_store_lanes (void *p, NnType type, uint64_t i, const int lanes, const float *
       uint32_t words[NN_MAX_LANES / 2];
 
       NN_EACH_LANE (k, lanes / 2)
-      {
-        const uint32_t low = type == NN_TYPE_F16 ? nn_float_to_half (x[2 * k])
-                                                 : nn_float_to_bf16 (x[2 * k]);
-        const uint32_t high = type == NN_TYPE_F16 ? nn_float_to_half (x[2 * k + 1])
-                                                  : nn_float_to_bf16 (x[2 * k + 1]);
-
-        words[k] = low | high << 16;
-      }
+        words[k] = nn_pack_two (type, x[2 * k], x[2 * k + 1]);
       if (lanes == 8)
         *(uint4 *) ((uint16_t *) p + i) = make_uint4 (words[0], words[1], words[2], words[3]);
       else
@@ -129,6 +158,17 @@ nn_store_lanes (void *p, NnType type, uint64_t i, const int lanes, const float *
 #endif
   NN_EACH_LANE (k, lanes)
     nn_store (p, type, i + k, x[k]);
+}
+
+/* Four of the @n values of p from i on, a multiple of 4; those beyond the last are 0. */
+static inline NN_HOST_DEVICE void
+nn_load_four (const void *p, NnType type, uint32_t i, uint32_t n, float x[4])
+{
+  if (i + 4 <= n)
+    nn_load_lanes (p, type, i, 4, x);
+  else
+    NN_EACH_LANE (k, 4)
+      x[k] = i + (uint32_t) k < n ? nn_load (p, type, i + (uint32_t) k) : 0;
 }
 
 static inline NN_HOST_DEVICE void

@@ -23,6 +23,7 @@ typedef struct
 struct _NnPacker
 {
   NnPackLayout layout;
+  guint64 id; /* no other of the process has it; not 0 */
   gboolean is_drawn;
   guint sample_size;
   guint8 *tables;
@@ -301,7 +302,7 @@ build (NnPacker *packer, const NnViews *views, NnViewSampler *const *samplers, g
   NnPackDraws draws = { .n = 0 };
   const gboolean is_drawn = nn_views_get_draws (views, &draws.form, entries, n_views);
   const guint per_rect = is_drawn ? 1 : n_views, n = n_rects * per_rect;
-  NnPackHeader header = { .id = new_id (), .n_samples = n };
+  NnPackHeader header = { .n_samples = n };
   g_autoptr (GByteArray) block = g_byte_array_new ();
   g_autofree const NnSampler **unique = g_new (const NnSampler *, n);
   g_autofree guint32 *geometries = g_new (guint32, n);
@@ -362,6 +363,7 @@ nn_packer_new (const NnViews *views, const NnImageInfo *info, const NnRect *rect
   if (ok) {
     packer = g_new0 (NnPacker, 1);
     packer->layout = layout;
+    packer->id = new_id ();
     build (packer, views, samplers, n_rects, n_views);
     if (packer->size > G_MAXINT32) {
       g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
@@ -429,7 +431,7 @@ nn_packer_describe (const NnPacker *packer, const NnImagePlanes *src, guint8 *ds
 {
   g_return_if_fail (packer->layout == NN_PACK_SPANS);
   memcpy (dst, packer->tables, packer->n_tables);
-  pack->tables_id = ((const NnPackHeader *) (gconstpointer) packer->tables)->id;
+  pack->tables_id = packer->id;
   pack->size = packer->size;
   pack->tables_size = packer->n_tables;
   pack->planes = planes;

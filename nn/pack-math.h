@@ -21,7 +21,6 @@ typedef struct
 
 typedef struct
 {
-  uint64_t id; /* of the tables: no others of the process have it. Not 0 */
   uint32_t n_samples, samples; /* NnPackSample, n_samples of them */
   uint32_t draws; /* 0, or NnPackDraws: the samples are pictures in bytes, to be drawn from */
   NnPackRows planes[3];
