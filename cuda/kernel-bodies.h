@@ -304,16 +304,6 @@ nn_k_thumbnail_is_max (uint32_t round)
   return 0;
 }
 
-/* From row or column *@first of a cell on: how many there are. */
-static inline NN_HOST_DEVICE uint32_t
-nn_thumbnail_cell (uint32_t cell, uint32_t size, uint32_t n, uint32_t *first)
-{
-  const uint32_t end = (cell + 1) * n / size;
-
-  *first = cell * n / size;
-  return end > *first ? end - *first : 1;
-}
-
 static inline NN_HOST_DEVICE void
 nn_k_thumbnail_part (
     const NnThumbnailArgs *a, uint32_t block, uint32_t thread, uint32_t round, NnShared *s)

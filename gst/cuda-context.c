@@ -2,17 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gst/cuda-context.h"
 
-#include <string.h>
-
 #include "gst/cuda-library.h"
-
-static gboolean
-is_allowed (const char *device, guint index)
-{
-  const char *colon = strchr (device, ':');
-
-  return !colon || g_ascii_strtoull (colon + 1, NULL, 10) == index;
-}
 
 gboolean
 cuda_context_read (const GstContext *context, const char *device, NnContext *native)
@@ -29,7 +19,7 @@ cuda_context_read (const GstContext *context, const char *device, NnContext *nat
     return FALSE;
   g_object_get (object, "cuda-device-id", &index, NULL);
   handle = library->context_get_handle (object);
-  if (!handle || !is_allowed (device, index))
+  if (!handle || !nn_backend_allows (device, index))
     return FALSE;
   *native = (NnContext){ .handle = handle,
     .index = index,

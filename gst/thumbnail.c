@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "nn/pack-math.h"
+
 void
 thumbnail_take (Thumbnail *self, const float *means, const NnPreprocess *pre)
 {
@@ -25,24 +27,23 @@ thumbnail_make (Thumbnail *self, const float *input, const NnPreprocess *pre)
   float means[G_N_ELEMENTS (self->cells)], *cell = means;
 
   for (guint gy = 0; gy < THUMBNAIL_SIZE; gy++) {
-    /* a grid finer than the picture repeats its rows */
-    const guint y0 = gy * pre->height / THUMBNAIL_SIZE;
-    const guint y1 = MAX ((gy + 1) * pre->height / THUMBNAIL_SIZE, y0 + 1);
+    guint y0;
+    const guint rows = nn_thumbnail_cell (gy, THUMBNAIL_SIZE, pre->height, &y0);
 
     for (guint gx = 0; gx < THUMBNAIL_SIZE; gx++, cell += channels) {
-      const guint x0 = gx * pre->width / THUMBNAIL_SIZE;
-      const guint x1 = MAX ((gx + 1) * pre->width / THUMBNAIL_SIZE, x0 + 1);
+      guint x0;
+      const guint columns = nn_thumbnail_cell (gx, THUMBNAIL_SIZE, pre->width, &x0);
       float sums[3] = { 0 };
 
-      for (guint y = y0; y < y1; y++) {
+      for (guint y = y0; y < y0 + rows; y++) {
         const float *p = input + ((gsize)y * pre->width + x0) * channels;
 
-        for (guint x = x0; x < x1; x++)
+        for (guint x = 0; x < columns; x++)
           for (guint c = 0; c < channels; c++)
             sums[c] += *p++;
       }
       for (guint c = 0; c < channels; c++)
-        cell[c] = sums[c] / (float)((y1 - y0) * (x1 - x0));
+        cell[c] = sums[c] / (float)(rows * columns);
     }
   }
   thumbnail_take (self, means, pre);

@@ -242,7 +242,7 @@ open_by_name (const char *device, const NnContext *context, GError **error)
   }
   klass = open_module (name, error);
   n = klass ? count_devices (klass, error) : 0;
-  if (context && wanted >= 0 && (guint) wanted != context->index)
+  if (context && !nn_backend_allows (device, context->index))
     context = NULL;
   index = context ? context->index : (guint) MAX (wanted, 0);
   if (n > 0 && index >= n)
@@ -284,6 +284,15 @@ nn_backend_open_in (const char *device, const NnContext *context, GError **error
   if (g_atomic_int_compare_and_exchange (&warned, 0, 1))
     nn_warning ("using the CPU: %s", reasons->str);
   return open_by_name ("cpu", NULL, error);
+}
+
+gboolean
+nn_backend_allows (const char *device, guint index)
+{
+  gint wanted;
+
+  return g_strcmp0 (device, "auto") == 0
+      || (device && parse_device (device, &wanted) && (wanted < 0 || (guint) wanted == index));
 }
 
 gboolean

@@ -49,6 +49,9 @@ typedef struct
  * back end. */
 NnBackend *nn_backend_open_in (const char *device, const NnContext *context, GError **error);
 
+/* Whether @device, the name of a GPU or "auto", allows the one with this @index. */
+gboolean nn_backend_allows (const char *device, guint index);
+
 /* Whether @device may be a GPU: this machine has such a one; nothing is opened. */
 gboolean nn_backend_has_gpu (const char *device);
 

@@ -257,3 +257,14 @@ nn_pack_pixel (const uint8_t *pack, const NnPackRows planes[3], uint32_t sample,
   NN_EACH_CHANNEL (g, c)
     dst[c] = nn_pack_product ((float) bytes[c] - g->mean[c], g->scale[c]);
 }
+
+/* Of a grid of @size cells over @n rows or columns, repeated where the grid is finer: cell @cell's,
+ * from *@first on. Returns how many there are. */
+static inline NN_HOST_DEVICE uint32_t
+nn_thumbnail_cell (uint32_t cell, uint32_t size, uint32_t n, uint32_t *first)
+{
+  const uint32_t end = (cell + 1) * n / size;
+
+  *first = cell * n / size;
+  return end > *first ? end - *first : 1;
+}
