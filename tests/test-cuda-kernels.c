@@ -8,63 +8,13 @@
 #include <math.h>
 #include <string.h>
 
-#include "cuda/kernel-bodies-lanes.h"
 #include "cuda/kernel-shapes.h"
 #include "nn/augment.h"
 #include "nn/loss.h"
+#include "tests/host-kernels.h"
 
-#define RUN(name, args) \
-  for (uint32_t index_ = 0; index_ < (args).count; index_++) \
-    name##_at (&(args), index_)
-
-#define RUN_BLOCKS(name, args, rounds) \
-  for (uint32_t block_ = 0; block_ < (args).blocks; block_++) { \
-    NnShared shared_; \
-\
-    memset (&shared_, 0xff, sizeof shared_); \
-    for (uint32_t round_ = 0; round_ < rounds; round_++) { \
-      for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
-        name##_part (&(args), block_, t_, round_, &shared_); \
-      for (uint32_t step_ = NN_BLOCK / 2; step_ >= name##_width (&(args)); step_ /= 2) \
-        for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
-          nn_shared_combine (&shared_, t_, step_, name##_is_max (round_)); \
-      shared_.result[round_] = shared_.a[0]; \
-    } \
-    for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
-      name##_last (&(args), block_, t_, &shared_); \
-  }
-
-/* every other block's threads from the last one on: what they do in a phase has no order */
-#define RUN_PHASES(name, args, Shared) \
-  for (uint32_t block_ = 0; block_ < (args).blocks; block_++) { \
-    Shared shared_; \
-\
-    memset (&shared_, 0xff, sizeof shared_); \
-    for (uint32_t phase_ = 0; phase_ < name##_phases (&(args)); phase_++) \
-      for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
-        name##_phase ( \
-            &(args), block_, block_ % 2 ? NN_BLOCK - 1 - t_ : t_, phase_, &shared_); \
-  }
-
-#define RUN_LANES(name, args) \
-  for (uint32_t block_ = 0; block_ < (args).blocks; block_++) { \
-    const uint32_t kept_ = name##_kept (&(args)); \
-    NnLaneSums sums_[NN_BLOCK]; \
-    NnLaneShared shared_; \
-\
-    memset (&shared_, 0xff, sizeof shared_); \
-    for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
-      name##_part (&(args), block_, t_, &sums_[t_]); \
-    for (uint32_t round_ = 0; round_ < nn_lane_rounds (&(args)); round_++) { \
-      for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
-        nn_lanes_put (&shared_, t_, round_, kept_, &sums_[t_]); \
-      for (uint32_t step_ = NN_BLOCK / 2; step_ >= nn_lane_width (&(args)); step_ /= 2) \
-        for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
-          nn_lanes_combine (&shared_, t_, step_, kept_); \
-      for (uint32_t t_ = 0; t_ < NN_BLOCK; t_++) \
-        nn_lanes_last (&(args), block_, t_, round_, kept_, &shared_); \
-    } \
-  }
+#define RUN(name, args) run_##name (((args).count + NN_BLOCK - 1) / NN_BLOCK, &(args))
+#define RUN_BLOCKS(name, args) run_##name ((args).blocks, &(args))
 
 static float *
 random_floats (gsize n, guint64 seed)
@@ -365,7 +315,7 @@ test_pixel_mean (void)
   const NnPixelMeanArgs a = { .blocks = N * 2, .groups = 2, .pixels = PIXELS, .channels = C,
     .stride = STRIDE, .src = src, .src_type = NN_TYPE_F32, .dst = dst };
 
-  RUN_BLOCKS (nn_k_pixel_mean, a, 1);
+  RUN_BLOCKS (nn_k_pixel_mean, a);
   for (guint i = 0; i < N * C; i++) {
     double sum = 0;
 
@@ -404,7 +354,7 @@ test_tail (gconstpointer data)
         nn_store (narrow[l], types[t], k, weights[(k + l) % (IN * MIDDLE)] / 8);
     }
     dst[N * OUT] = 77;
-    RUN_PHASES (nn_k_tail, a, NnTailShared);
+    RUN_BLOCKS (nn_k_tail, a);
     g_assert_cmpfloat (dst[N * OUT], ==, 77);
     for (guint n = 0; n < N; n++) {
       double x[IN], y[IN], sum = 0;
@@ -439,8 +389,8 @@ test_softmax (void)
   NnSoftmaxBackwardArgs b = { .blocks = ROWS, .n = N, .y = y, .dy = dy, .dst = dx };
 
   x[5] = 90; /* overflows without the maximum */
-  RUN_BLOCKS (nn_k_softmax, a, 2);
-  RUN_BLOCKS (nn_k_softmax_backward, b, 1);
+  RUN_BLOCKS (nn_k_softmax, a);
+  RUN_BLOCKS (nn_k_softmax_backward, b);
   for (int r = 0; r < ROWS; r++) {
     double max = -INFINITY, sum = 0, dot = 0;
 
@@ -491,9 +441,9 @@ check_rows (NnType type, NnType dst_type, guint rows, guint in, guint units, gui
   for (gsize i = 0; sums && i < parts * n; i++)
     sums[i] = NAN;
   if (rows == 1)
-    RUN_PHASES (nn_k_row, a, NnRowShared)
+    RUN_BLOCKS (nn_k_row, a);
   else
-    RUN_PHASES (nn_k_rows, a, NnRowsShared)
+    RUN_BLOCKS (nn_k_rows, a);
   if (parts > 1)
     RUN (nn_k_rows_total, a);
   for (guint r = 0; r < rows; r++)
@@ -633,9 +583,9 @@ check_tiles (const TilesShape *s, NnType type, guint norm, guint functions, gboo
   memset (dst, 0x11, (n_y + AROUND) * sizeof *dst);
   RUN (nn_k_tile_weights, a);
   if (a.steps == NN_TILE_STEPS)
-    RUN_PHASES (nn_k_deep_tiles, a, NnTilesShared)
+    RUN_BLOCKS (nn_k_deep_tiles, a);
   else
-    RUN_PHASES (nn_k_tiles, a, NnTilesShared)
+    RUN_BLOCKS (nn_k_tiles, a);
   for (gsize i = 0; i < n_y + AROUND; i++) {
     const guint filter = i % stride, pixel = (guint) (i / stride);
     const guint row = pixel / out_cols % out_rows, col = pixel % out_cols;
@@ -757,7 +707,7 @@ test_views (void)
     }
     for (int i = 0; i < GROUPS * N; i++)
       dst[i] = 77;
-    RUN_BLOCKS (nn_k_views, args, 2);
+    RUN_BLOCKS (nn_k_views, args);
     for (int g = 0; g < GROUPS; g++) {
       const uint32_t first = groups[g].first, n = groups[g].n;
       double total = 0, expected[N];
@@ -785,7 +735,7 @@ test_views (void)
     NnViewsArgs args = { .blocks = 1, .n = 2, .end = (NnViewEnd) end, .groups = &both, .src = y,
       .dst = dst };
 
-    RUN_BLOCKS (nn_k_views, args, 2);
+    RUN_BLOCKS (nn_k_views, args);
     g_assert_true (dst[0] > 0.99f && dst[0] <= 1 && dst[1] >= 0 && dst[1] < 0.01f);
   }
 }
@@ -897,7 +847,7 @@ test_sums (gconstpointer data)
 
     for (gsize i = 0; i < 2 * n * parts; i++)
       sums[i] = NAN;
-    RUN_BLOCKS (nn_k_sums, a, 1);
+    RUN_BLOCKS (nn_k_sums, a);
     RUN (nn_k_total, b);
     for (uint32_t i = 0; i < n; i++) {
       double sum = 0, squares = 0;
@@ -938,7 +888,7 @@ sum_by_elements (NnSumsArgs a, double *first, double *second)
   a.parts = 3;
   a.blocks = (a.inner == 1 ? (a.n + 31) / 32 : a.n) * a.parts;
   a.sums = sums;
-  RUN_BLOCKS (nn_k_sums, a, 1);
+  RUN_BLOCKS (nn_k_sums, a);
   for (uint32_t i = 0; i < a.n; i++) {
     first[i] = nn_total (sums + i * 3, 3);
     second[i] = nn_total (sums + (a.n + i) * 3, 3);
@@ -963,9 +913,9 @@ check_sums (const char *what, NnSumsArgs a, uint32_t batch, NnWay way, double to
     for (gsize i = 0; i < 2 * a.n * parts; i++)
       sums[i] = NAN;
     if (way == NN_WAY_CELLS)
-      RUN_LANES (nn_k_sums_cells, a)
+      RUN_BLOCKS (nn_k_sums_cells, a);
     else
-      RUN_LANES (nn_k_sums_lanes, a)
+      RUN_BLOCKS (nn_k_sums_lanes, a);
     for (uint32_t i = 0; i < a.n; i++) {
       check (what, i, nn_total (sums + i * parts, parts), first[i], tolerance);
       if (a.kind != NN_SUMS_PLAIN)
@@ -1189,7 +1139,7 @@ test_variance (gconstpointer data)
   a.sums = sums;
   b.sums = sums;
   b.parts = a.parts;
-  RUN_LANES (nn_k_sums_lanes, a);
+  RUN_BLOCKS (nn_k_sums_lanes, a);
   RUN (nn_k_bn_forward, b);
   for (gsize i = 0; i < N; i++) {
     double total = 0, squares = 0;
@@ -1306,7 +1256,7 @@ test_optimizer (gconstpointer data)
     }
   }
   memset (copy, 0x11, sizeof copy);
-  RUN_BLOCKS (nn_k_penalty, p, 1);
+  RUN_BLOCKS (nn_k_penalty, p);
   RUN (nn_k_optimizer, a);
   check ("penalty", 0, penalty, expected_penalty, 1e-6);
   for (int i = 0; i < N; i++)
@@ -1591,7 +1541,7 @@ check_augmentation (const NnAugment *augment, NnPreprocess *pre, double toleranc
   a.dst = got;
   RUN (nn_k_augment, a);
   if (a.needs_wholes)
-    RUN_BLOCKS (nn_k_augment_wholes, a, 3);
+    RUN_BLOCKS (nn_k_augment_wholes, a);
   if (tolerance == 0)
     g_assert_cmpmem (
         got, SAMPLES * size * sizeof (float), expected, SAMPLES * size * sizeof (float));

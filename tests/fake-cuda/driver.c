@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda/kernel-bodies-lanes.h"
+#include "tests/host-kernels.h"
 
 #ifdef __clang__
 #pragma clang diagnostic ignored "-Wmissing-prototypes"
@@ -139,80 +139,6 @@ limit (void)
 }
 
 /* --- kernels ------------------ */
-
-#define ELEMENT_KERNEL(name, Args) \
-  static void run_##name (unsigned blocks, const void *args) \
-  { \
-    const Args *a = args; \
-\
-    for (uint32_t i = 0; i < blocks * NN_BLOCK; i++) \
-      if (i < a->count) \
-        name##_at (a, i); \
-  }
-
-#define BLOCK_KERNEL(name, Args, rounds) \
-  static void run_##name (unsigned blocks, const void *args) \
-  { \
-    const Args *a = args; \
-    NnShared s; \
-\
-    for (uint32_t block = 0; block < blocks; block++) { \
-      memset (&s, 0xff, sizeof s); \
-      for (uint32_t round = 0; round < rounds; round++) { \
-        for (uint32_t t = 0; t < NN_BLOCK; t++) \
-          name##_part (a, block, t, round, &s); \
-        for (uint32_t step = NN_BLOCK / 2; step >= name##_width (a); step /= 2) \
-          for (uint32_t t = 0; t < NN_BLOCK; t++) \
-            nn_shared_combine (&s, t, step, name##_is_max (round)); \
-        s.result[round] = s.a[0]; \
-      } \
-      for (uint32_t t = 0; t < NN_BLOCK; t++) \
-        name##_last (a, block, t, &s); \
-    } \
-  }
-
-#define PHASE_KERNEL(name, Args, Shared) \
-  static void run_##name (unsigned blocks, const void *args) \
-  { \
-    const Args *a = args; \
-    Shared s; \
-\
-    for (uint32_t block = 0; block < blocks; block++) { \
-      memset (&s, 0xff, sizeof s); \
-      for (uint32_t phase = 0; phase < name##_phases (a); phase++) \
-        for (uint32_t t = 0; t < NN_BLOCK; t++) \
-          name##_phase (a, block, t, phase, &s); \
-    } \
-  }
-
-#define LANE_KERNEL(name, Args) \
-  static void run_##name (unsigned blocks, const void *args) \
-  { \
-    const Args *a = args; \
-    const uint32_t kept = name##_kept (a); \
-    NnLaneSums sums[NN_BLOCK]; \
-    NnLaneShared s; \
-\
-    for (uint32_t block = 0; block < blocks; block++) { \
-      memset (&s, 0xff, sizeof s); \
-      for (uint32_t t = 0; t < NN_BLOCK; t++) \
-        name##_part (a, block, t, &sums[t]); \
-      for (uint32_t round = 0; round < nn_lane_rounds (a); round++) { \
-        for (uint32_t t = 0; t < NN_BLOCK; t++) \
-          nn_lanes_put (&s, t, round, kept, &sums[t]); \
-        for (uint32_t step = NN_BLOCK / 2; step >= nn_lane_width (a); step /= 2) \
-          for (uint32_t t = 0; t < NN_BLOCK; t++) \
-            nn_lanes_combine (&s, t, step, kept); \
-        for (uint32_t t = 0; t < NN_BLOCK; t++) \
-          nn_lanes_last (a, block, t, round, kept, &s); \
-      } \
-    } \
-  }
-
-NN_ELEMENT_KERNELS (ELEMENT_KERNEL)
-NN_BLOCK_KERNELS (BLOCK_KERNEL)
-NN_PHASE_KERNELS (PHASE_KERNEL)
-NN_LANE_KERNELS (LANE_KERNEL)
 
 static struct CUfunc_st functions[] = {
 #define ROW(name, Args, ...) { #name, run_##name, sizeof (Args) },
