@@ -734,25 +734,26 @@ typedef struct
   X (nn_k_augment, NnAugmentArgs) \
   X (nn_k_mix, NnMixArgs)
 
-/* X (name, arguments, rounds of reduction): a block of NN_BLOCK threads an item */
+/* X (name, arguments a, rounds of reduction, how many of them, the first ones, are for the largest
+ * value and not for sums, values that are left of a round): a block of NN_BLOCK threads an item */
 #define NN_BLOCK_KERNELS(X) \
-  X (nn_k_softmax, NnSoftmaxArgs, 2) \
-  X (nn_k_pixel_mean, NnPixelMeanArgs, 1) \
-  X (nn_k_thumbnail, NnThumbnailArgs, 3) \
-  X (nn_k_views, NnViewsArgs, 2) \
-  X (nn_k_softmax_backward, NnSoftmaxBackwardArgs, 1) \
-  X (nn_k_sums, NnSumsArgs, 1) \
-  X (nn_k_penalty, NnPenaltyArgs, 1) \
-  X (nn_k_augment_wholes, NnAugmentArgs, 3)
+  X (nn_k_softmax, NnSoftmaxArgs, 2, 1, 1) \
+  X (nn_k_pixel_mean, NnPixelMeanArgs, 1, 0, 32) \
+  X (nn_k_thumbnail, NnThumbnailArgs, 3, 0, 1) \
+  X (nn_k_views, NnViewsArgs, 2, 1, 1) \
+  X (nn_k_softmax_backward, NnSoftmaxBackwardArgs, 1, 0, 1) \
+  X (nn_k_sums, NnSumsArgs, 1, 0, nn_sums_width (a)) \
+  X (nn_k_penalty, NnPenaltyArgs, 1, 0, 1) \
+  X (nn_k_augment_wholes, NnAugmentArgs, 3, 2, 1)
 
-/* X (name, arguments, what a block shares): a block of NN_BLOCK threads an item, in phases at
- * whose ends its threads wait for each other */
+/* X (name, arguments a, what a block shares, how many phases): a block of NN_BLOCK threads an item,
+ * in phases at whose ends its threads wait for each other */
 #define NN_PHASE_KERNELS(X) \
-  X (nn_k_row, NnRowsArgs, NnRowShared) \
-  X (nn_k_rows, NnRowsArgs, NnRowsShared) \
-  X (nn_k_tail, NnTailArgs, NnTailShared) \
-  X (nn_k_tiles, NnTilesArgs, NnTilesShared) \
-  X (nn_k_deep_tiles, NnTilesArgs, NnTilesShared)
+  X (nn_k_row, NnRowsArgs, NnRowShared, 3) \
+  X (nn_k_rows, NnRowsArgs, NnRowsShared, 3) \
+  X (nn_k_tail, NnTailArgs, NnTailShared, nn_tail_phases (a)) \
+  X (nn_k_tiles, NnTilesArgs, NnTilesShared, 2) \
+  X (nn_k_deep_tiles, NnTilesArgs, NnTilesShared, 2)
 
 /* X (name, arguments): a block an item, sums of several values a thread in two rounds */
 #define NN_LANE_KERNELS(X) \

@@ -140,15 +140,9 @@ nn_k_unpool_at (const NnUnpoolArgs *a, uint32_t i)
 /* --- BatchNormalization ------------------ */
 
 static inline NN_HOST_DEVICE uint32_t
-nn_k_sums_width (const NnSumsArgs *a)
+nn_sums_width (const NnSumsArgs *a)
 {
   return a->inner == 1 ? 32 : 1;
-}
-
-static inline NN_HOST_DEVICE int
-nn_k_sums_is_max (uint32_t round)
-{
-  return 0;
 }
 
 static inline NN_HOST_DEVICE void
@@ -194,7 +188,7 @@ nn_k_sums_part (const NnSumsArgs *a, uint32_t block, uint32_t thread, uint32_t r
 static inline NN_HOST_DEVICE void
 nn_k_sums_last (const NnSumsArgs *a, uint32_t block, uint32_t thread, const NnShared *s)
 {
-  const uint32_t width = nn_k_sums_width (a), i = block / a->parts * width + thread;
+  const uint32_t width = nn_sums_width (a), i = block / a->parts * width + thread;
 
   if (thread >= width || i >= a->n)
     return;
@@ -279,18 +273,6 @@ nn_k_bn_dx_at (const NnBnDxArgs *a, uint32_t e)
 }
 
 /* --- the rest ------------------ */
-
-static inline NN_HOST_DEVICE uint32_t
-nn_k_softmax_backward_width (const NnSoftmaxBackwardArgs *a)
-{
-  return 1;
-}
-
-static inline NN_HOST_DEVICE int
-nn_k_softmax_backward_is_max (uint32_t round)
-{
-  return 0;
-}
 
 static inline NN_HOST_DEVICE void
 nn_k_softmax_backward_part (
@@ -610,18 +592,6 @@ nn_k_scale_at (const NnScaleArgs *a, uint32_t i)
   s->overflow = 0;
 }
 
-static inline NN_HOST_DEVICE uint32_t
-nn_k_penalty_width (const NnPenaltyArgs *a)
-{
-  return 1;
-}
-
-static inline NN_HOST_DEVICE int
-nn_k_penalty_is_max (uint32_t round)
-{
-  return 0;
-}
-
 static inline NN_HOST_DEVICE void
 nn_k_penalty_part (
     const NnPenaltyArgs *a, uint32_t block, uint32_t thread, uint32_t round, NnShared *s)
@@ -670,18 +640,6 @@ nn_k_augment_at (const NnAugmentArgs *a, uint32_t i)
   }
   NN_EACH_CHANNEL (f, ch)
     a->dst[(uint64_t) i * f->channels + ch] = pixel[ch];
-}
-
-static inline NN_HOST_DEVICE uint32_t
-nn_k_augment_wholes_width (const NnAugmentArgs *a)
-{
-  return 1;
-}
-
-static inline NN_HOST_DEVICE int
-nn_k_augment_wholes_is_max (uint32_t round)
-{
-  return round < 2;
 }
 
 /* the highest value, the lowest's negative, the sum of the luma */

@@ -254,18 +254,6 @@ nn_shared_combine (NnShared *s, uint32_t thread, uint32_t step, int is_max)
   s->b[thread] += s->b[thread + step];
 }
 
-static inline NN_HOST_DEVICE uint32_t
-nn_k_pixel_mean_width (const NnPixelMeanArgs *a)
-{
-  return 32;
-}
-
-static inline NN_HOST_DEVICE int
-nn_k_pixel_mean_is_max (uint32_t round)
-{
-  return 0;
-}
-
 /* thread: one of 32 channels, and one of eight to share the pixels */
 static inline NN_HOST_DEVICE void
 nn_k_pixel_mean_part (
@@ -290,18 +278,6 @@ nn_k_pixel_mean_last (
   if (thread < 32 && channel < a->channels)
     a->dst[(uint64_t) (block / a->groups) * a->channels + channel]
         = (float) (s->a[thread] / a->pixels);
-}
-
-static inline NN_HOST_DEVICE uint32_t
-nn_k_thumbnail_width (const NnThumbnailArgs *a)
-{
-  return 1;
-}
-
-static inline NN_HOST_DEVICE int
-nn_k_thumbnail_is_max (uint32_t round)
-{
-  return 0;
 }
 
 static inline NN_HOST_DEVICE void
@@ -336,18 +312,6 @@ nn_k_thumbnail_last (
         / nn_thumbnail_cell (block % a->size, a->size, a->columns, &first));
 }
 
-static inline NN_HOST_DEVICE uint32_t
-nn_k_softmax_width (const NnSoftmaxArgs *a)
-{
-  return 1;
-}
-
-static inline NN_HOST_DEVICE int
-nn_k_softmax_is_max (uint32_t round)
-{
-  return round == 0;
-}
-
 static inline NN_HOST_DEVICE void
 nn_k_softmax_part (
     const NnSoftmaxArgs *a, uint32_t block, uint32_t thread, uint32_t round, NnShared *s)
@@ -375,18 +339,6 @@ nn_k_softmax_last (const NnSoftmaxArgs *a, uint32_t block, uint32_t thread, cons
   for (uint32_t i = thread; i < a->n; i += NN_BLOCK)
     a->dst[first + i] = expf (nn_load (a->src, a->src_type, first + i) - (float) s->result[0])
         / (float) s->result[1];
-}
-
-static inline NN_HOST_DEVICE uint32_t
-nn_k_views_width (const NnViewsArgs *a)
-{
-  return 1;
-}
-
-static inline NN_HOST_DEVICE int
-nn_k_views_is_max (uint32_t round)
-{
-  return round == 0;
 }
 
 /* of output @i: added up in the order of the views, in the host's type */

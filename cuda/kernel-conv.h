@@ -454,23 +454,11 @@ nn_tiles_phase (const NnTilesArgs *a, uint32_t block, uint32_t thread, uint32_t 
     nn_tiles_make (a, block, thread, NN_TYPE_BF16, steps, s);
 }
 
-static inline NN_HOST_DEVICE uint32_t
-nn_k_tiles_phases (const NnTilesArgs *a)
-{
-  return 2;
-}
-
 static inline NN_HOST_DEVICE void
 nn_k_tiles_phase (
     const NnTilesArgs *a, uint32_t block, uint32_t thread, uint32_t phase, NnTilesShared *s)
 {
   nn_tiles_phase (a, block, thread, phase, NN_TILE_STEPS / 2, s);
-}
-
-static inline NN_HOST_DEVICE uint32_t
-nn_k_deep_tiles_phases (const NnTilesArgs *a)
-{
-  return 2;
 }
 
 static inline NN_HOST_DEVICE void

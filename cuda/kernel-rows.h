@@ -138,12 +138,6 @@ nn_rows_phase (const NnRowsArgs *a, uint32_t block, uint32_t thread, uint32_t ph
     NN_BY_TYPE (nn_rows_add_any, a->type, a, block, thread, single, shared);
 }
 
-static inline NN_HOST_DEVICE uint32_t
-nn_k_rows_phases (const NnRowsArgs *a)
-{
-  return 3;
-}
-
 static inline NN_HOST_DEVICE void
 nn_k_rows_phase (
     const NnRowsArgs *a, uint32_t block, uint32_t thread, uint32_t phase, NnRowsShared *s)
@@ -152,12 +146,6 @@ nn_k_rows_phase (
 }
 
 /* The same for one row: fewer registers and less memory, so that more blocks read at a time. */
-static inline NN_HOST_DEVICE uint32_t
-nn_k_row_phases (const NnRowsArgs *a)
-{
-  return 3;
-}
-
 static inline NN_HOST_DEVICE void
 nn_k_row_phase (
     const NnRowsArgs *a, uint32_t block, uint32_t thread, uint32_t phase, NnRowShared *s)

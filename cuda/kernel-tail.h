@@ -88,7 +88,7 @@ nn_tail_softmax (uint32_t n, uint32_t thread, const float *x, float *dst)
 }
 
 static inline NN_HOST_DEVICE uint32_t
-nn_k_tail_phases (const NnTailArgs *a)
+nn_tail_phases (const NnTailArgs *a)
 {
   return 1 + 2 * a->n_layers + a->is_softmax;
 }

@@ -15,33 +15,35 @@
       name##_at (&args, i); \
   }
 
-#define BLOCK_KERNEL(name, Args, rounds) \
+#define BLOCK_KERNEL(name, Args, rounds, maxima, width) \
   extern "C" __global__ void __launch_bounds__ (NN_BLOCK, 2) name (const Args args) \
   { \
     __shared__ NnShared shared; \
+    const Args *const a = &args; \
 \
     for (uint32_t round = 0; round < rounds; round++) { \
-      name##_part (&args, blockIdx.x, threadIdx.x, round, &shared); \
-      for (uint32_t step = NN_BLOCK / 2; step >= name##_width (&args); step /= 2) { \
+      name##_part (a, blockIdx.x, threadIdx.x, round, &shared); \
+      for (uint32_t step = NN_BLOCK / 2; step >= (width); step /= 2) { \
         __syncthreads (); \
-        nn_shared_combine (&shared, threadIdx.x, step, name##_is_max (round)); \
+        nn_shared_combine (&shared, threadIdx.x, step, (int) round < maxima); \
       } \
       __syncthreads (); \
       if (threadIdx.x == 0) \
         shared.result[round] = shared.a[0]; \
       __syncthreads (); \
     } \
-    name##_last (&args, blockIdx.x, threadIdx.x, &shared); \
+    name##_last (a, blockIdx.x, threadIdx.x, &shared); \
   }
 
-#define PHASE_KERNEL(name, Args, Shared) \
+#define PHASE_KERNEL(name, Args, Shared, phases) \
   extern "C" __global__ void __launch_bounds__ (NN_BLOCK) name (const Args args) \
   { \
     __shared__ Shared shared; \
-    const uint32_t phases = name##_phases (&args); \
+    const Args *const a = &args; \
+    const uint32_t n = phases; \
 \
-    _Pragma ("unroll 4") for (uint32_t phase = 0; phase < phases; phase++) { \
-      name##_phase (&args, blockIdx.x, threadIdx.x, phase, &shared); \
+    _Pragma ("unroll 4") for (uint32_t phase = 0; phase < n; phase++) { \
+      name##_phase (a, blockIdx.x, threadIdx.x, phase, &shared); \
       __syncthreads (); \
     } \
   }

@@ -20,7 +20,7 @@
         name##_at (a, i); \
   }
 
-#define BLOCK_KERNEL(name, Args, rounds) \
+#define BLOCK_KERNEL(name, Args, rounds, maxima, width) \
   static void run_##name (unsigned blocks, const void *args) \
   { \
     const Args *a = args; \
@@ -31,9 +31,9 @@
       for (uint32_t round = 0; round < rounds; round++) { \
         for (uint32_t t = 0; t < NN_BLOCK; t++) \
           name##_part (a, block, t, round, &s); \
-        for (uint32_t step = NN_BLOCK / 2; step >= name##_width (a); step /= 2) \
+        for (uint32_t step = NN_BLOCK / 2; step >= (width); step /= 2) \
           for (uint32_t t = 0; t < NN_BLOCK; t++) \
-            nn_shared_combine (&s, t, step, name##_is_max (round)); \
+            nn_shared_combine (&s, t, step, (int) round < maxima); \
         s.result[round] = s.a[0]; \
       } \
       for (uint32_t t = 0; t < NN_BLOCK; t++) \
@@ -42,7 +42,7 @@
   }
 
 /* every other block's threads from the last one on: what they do in a phase has no order */
-#define PHASE_KERNEL(name, Args, Shared) \
+#define PHASE_KERNEL(name, Args, Shared, phases) \
   static void run_##name (unsigned blocks, const void *args) \
   { \
     const Args *a = args; \
@@ -50,7 +50,7 @@
 \
     for (uint32_t block = 0; block < blocks; block++) { \
       memset (&s, 0xff, sizeof s); \
-      for (uint32_t phase = 0; phase < name##_phases (a); phase++) \
+      for (uint32_t phase = 0; phase < (uint32_t) (phases); phase++) \
         for (uint32_t t = 0; t < NN_BLOCK; t++) \
           name##_phase (a, block, block % 2 ? NN_BLOCK - 1 - t : t, phase, &s); \
     } \
