@@ -128,7 +128,6 @@ gst_video_classify_stop (GstBaseTransform *trans)
   if (collector)
     collector_free (collector);
   forget_stream (self);
-  video_classify_forget_samplers (self);
   g_clear_pointer (&self->smoothed, g_free);
   g_clear_pointer (&self->dump_dir, g_free);
   g_clear_pointer (&self->roi_label_list, g_strfreev);
@@ -274,7 +273,6 @@ gst_video_classify_set_caps (GstBaseTransform *trans, GstCaps *incaps, GstCaps *
   GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, incaps);
   self->is_cuda_memory = cuda_memory_is_in_caps (incaps);
   self->format++;
-  video_classify_forget_samplers (self);
   return TRUE;
 }
 

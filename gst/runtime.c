@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gst/runtime.h"
 
+#include <string.h>
+
 #include "gst/model-cache.h"
 #include "nn/error.h"
 
@@ -82,8 +84,7 @@ runtime_new (EnginePool *pool, const RuntimeOptions *options, gpointer owner, En
     task->runtime = self;
     task->owner = owner;
     task->regions = g_new0 (Region, options->max_regions);
-    task->samplers = g_new0 (NnViewSampler *, options->max_regions);
-    task->sampler_rects = g_new0 (NnRect, options->max_regions);
+    task->samplers = g_new0 (Sampler, options->max_regions);
     task->probabilities = g_new0 (float, options->max_regions * self->n_classes);
     task->job = engine_job_new (self->client, self->max_views * options->max_regions);
     task->job->user_data = task;
@@ -104,15 +105,17 @@ runtime_free (Runtime *self)
   for (guint i = 0; i < RUNTIME_N_TASKS; i++) {
     g_clear_pointer (&self->tasks[i].job, engine_job_free);
     for (guint r = 0; self->tasks[i].samplers && r < self->max_regions; r++)
-      nn_view_sampler_free (self->tasks[i].samplers[r]);
+      nn_view_sampler_free (self->tasks[i].samplers[r].sampler);
     g_free (self->tasks[i].samplers);
-    g_free (self->tasks[i].sampler_rects);
     frame_copy_clear (&self->tasks[i].copy);
     task_release_frame (&self->tasks[i]);
     g_free (self->tasks[i].regions);
     g_free (self->tasks[i].probabilities);
     gst_clear_buffer (&self->tasks[i].picture);
   }
+  nn_view_sampler_free (self->sampler.sampler);
+  nn_packer_free (self->packer);
+  g_free (self->packer_rects);
   g_clear_pointer (&self->views, nn_views_free);
   g_clear_pointer (&self->model, model_cache_release);
   g_free (self->labels);
@@ -135,6 +138,100 @@ runtime_take_task (Runtime *self, gboolean *was_waiting)
     if (self->tasks[i].job && engine_job_is_idle (self->tasks[i].job))
       return &self->tasks[i];
   return NULL;
+}
+
+/* --- a frame to the network's input -------------------------------------------------- */
+
+/* Makes it where it is for another format or rectangle. */
+static gboolean
+sampler_prepare (Sampler *self, const NnViews *views, const FrameFormat *format,
+    const NnRect *rect, GError **error)
+{
+  if (self->sampler && self->format == format->serial
+      && memcmp (&self->rect, rect, sizeof *rect) == 0)
+    return TRUE;
+  g_clear_pointer (&self->sampler, nn_view_sampler_free);
+  self->sampler = nn_view_sampler_new (views, format->image, rect, error);
+  self->rect = *rect;
+  self->format = format->serial;
+  return self->sampler != NULL;
+}
+
+gboolean
+task_sample (Task *task, const FrameFormat *format, const NnImagePlanes *planes, GError **error)
+{
+  Runtime *runtime = task->runtime;
+
+  for (guint r = 0; r < task->n_regions; r++) {
+    float *input = task->job->input + r * task->n_views * runtime->in_size;
+
+    if (!sampler_prepare (
+            &runtime->sampler, runtime->views, format, &task->regions[r].rect, error))
+      return FALSE;
+    nn_view_sampler_run (runtime->sampler.sampler, planes, task->n_views, input);
+  }
+  return TRUE;
+}
+
+/* Whoever runs the job. */
+static void
+sample_copy (EngineJob *job, gpointer user_data)
+{
+  const Task *task = user_data;
+
+  for (guint r = 0; r < task->n_regions; r++)
+    nn_view_sampler_run (task->samplers[r].sampler, &task->copy.planes, task->n_views,
+        job->input + r * task->n_views * task->runtime->in_size);
+}
+
+gboolean
+task_sample_later (
+    Task *task, const FrameFormat *format, const GstVideoFrame *frame, GError **error)
+{
+  for (guint r = 0; r < task->n_regions; r++)
+    if (!sampler_prepare (&task->samplers[r], task->runtime->views, format, &task->regions[r].rect,
+            error))
+      return FALSE;
+  frame_copy_take (&task->copy, frame, task->regions, task->n_regions);
+  task->job->prepare = sample_copy;
+  return TRUE;
+}
+
+static gboolean
+is_packer_for (const Runtime *self, const Task *task)
+{
+  if (!self->packer || self->n_packer_rects != task->n_regions
+      || self->packer_views != task->n_views)
+    return FALSE;
+  for (guint r = 0; r < task->n_regions; r++)
+    if (memcmp (&self->packer_rects[r], &task->regions[r].rect, sizeof (NnRect)) != 0)
+      return FALSE;
+  return TRUE;
+}
+
+const NnPacker *
+task_get_packer (const Task *task, const FrameFormat *format, NnPackLayout kind, GError **error)
+{
+  Runtime *self = task->runtime;
+
+  if (self->packer_format != format->serial) {
+    g_clear_pointer (&self->packer, nn_packer_free);
+    self->cannot_pack = FALSE;
+    self->packer_format = format->serial;
+  }
+  if (self->cannot_pack || is_packer_for (self, task))
+    return self->packer;
+  g_clear_pointer (&self->packer, nn_packer_free);
+  g_free (self->packer_rects);
+  self->packer_rects = g_new (NnRect, task->n_regions);
+  self->n_packer_rects = task->n_regions;
+  self->packer_views = task->n_views;
+  for (guint r = 0; r < task->n_regions; r++)
+    self->packer_rects[r] = task->regions[r].rect;
+  self->packer = nn_packer_new (self->views, format->image, self->packer_rects, task->n_regions,
+      task->n_views, kind, error);
+  self->cannot_pack = self->packer == NULL;
+  return self->packer;
 }
 
 void

@@ -8,6 +8,7 @@
 #include "gst/explainer.h"
 #include "gst/frame-copy.h"
 #include "gst/regions.h"
+#include "nn/frame-pack.h"
 #include "nn/tta.h"
 
 G_BEGIN_DECLS
@@ -31,6 +32,19 @@ typedef struct {
 
 typedef struct _Runtime Runtime;
 
+/* What samplers and packers are made for: they are made anew when the serial number differs. */
+typedef struct {
+  guint serial;
+  const NnImageInfo *image;
+} FrameFormat;
+
+/* Of one rectangle of frames of one format. */
+typedef struct {
+  NnViewSampler *sampler; /* NULL until it is needed */
+  NnRect rect;
+  guint format;
+} Sampler;
+
 /* One frame on its way through the engine. */
 typedef struct {
   Runtime *runtime;
@@ -49,9 +63,7 @@ typedef struct {
   Region *regions;              /* max_regions */
   /* where the engine's thread samples: what of the frame, and a sampler for each region */
   FrameCopy copy;
-  NnViewSampler **samplers;
-  NnRect *sampler_rects;
-  guint sampler_format; /* serial number of the caps that they are for */
+  Sampler *samplers; /* max_regions */
   float *probabilities; /* (max_regions, n_classes), by task_average() */
 } Task;
 
@@ -68,6 +80,11 @@ struct _Runtime {
   const char *model_name, *device_name; /* interned */
   const char **labels;                  /* n_classes, interned */
   GQuark *quarks;
+  Sampler sampler; /* the streaming thread's, as the following */
+  NnPacker *packer; /* for packer_rects and packer_views */
+  NnRect *packer_rects;
+  guint n_packer_rects, packer_views, packer_format;
+  gboolean cannot_pack; /* views that the host makes, of frames of packer_format */
   Task tasks[RUNTIME_N_TASKS];
 };
 
@@ -81,6 +98,18 @@ void runtime_free (Runtime *runtime);
 /* A task to fill: an idle one, else the one that waits, taken back; NULL: all run.
  * *@was_waiting tells which. */
 Task *runtime_take_task (Runtime *runtime, gboolean *was_waiting);
+
+/* The job's input, made at once. Streaming thread; one task of a runtime at a time. */
+gboolean task_sample (
+    Task *task, const FrameFormat *format, const NnImagePlanes *planes, GError **error);
+/* Copies what of @frame is needed and leaves the sampling to the thread that runs the job, where
+ * no frame waits for it. */
+gboolean task_sample_later (
+    Task *task, const FrameFormat *format, const GstVideoFrame *frame, GError **error);
+/* For the task's regions and views, of a client that takes packs. NULL: the host must make the
+ * input; @error tells why, once for a format. Streaming thread. (transfer none) */
+const NnPacker *task_get_packer (
+    const Task *task, const FrameFormat *format, NnPackLayout kind, GError **error);
 
 /* Unmaps the frame on the device, if there is one. */
 void task_release_frame (Task *task);

@@ -8,41 +8,6 @@
 
 /* --- what is looked at ---------------------------------------------------------------- */
 
-/* The samples of all views of @region, from sample number @first of the task's on. */
-static gboolean
-sample_region (GstVideoClassify *self, Task *task, const Region *region,
-    const NnImagePlanes *planes, guint first)
-{
-  const Runtime *runtime = task->runtime;
-  float *input = task->job->input + first * runtime->in_size;
-  g_autoptr (GError) error = NULL;
-
-  if (!self->sampler || memcmp (&self->sampler_rect, &region->rect, sizeof (NnRect)) != 0) {
-    NnViewSampler *sampler
-        = nn_view_sampler_new (runtime->views, &self->image, &region->rect, &error);
-
-    if (!sampler) {
-      video_classify_post_error (self, error);
-      return FALSE;
-    }
-    nn_view_sampler_free (self->sampler);
-    self->sampler = sampler;
-    self->sampler_rect = region->rect;
-  }
-  nn_view_sampler_run (self->sampler, planes, task->n_views, input);
-  return TRUE;
-}
-
-void
-video_classify_forget_samplers (GstVideoClassify *self)
-{
-  g_clear_pointer (&self->sampler, nn_view_sampler_free);
-  g_clear_pointer (&self->packer, nn_packer_free);
-  g_clear_pointer (&self->packer_rects, g_free);
-  self->n_packer_rects = 0;
-  self->cannot_pack = FALSE;
-}
-
 /* Whether frames are compared, by thumbnails of what the network sees. */
 static gboolean
 has_comparisons (const Settings *settings)
@@ -63,35 +28,21 @@ can_compare (const NnPacker *packer, const Settings *settings)
   return !has_comparisons (settings) || !nn_packer_is_drawn (packer);
 }
 
-/* self->packer for the regions and views of @task. FALSE: the host must make the input. */
-static gboolean
-prepare_packer (GstVideoClassify *self, const Task *task, const Settings *settings)
+/* For the regions and views of @task. NULL: the host must make the input. */
+static const NnPacker *
+get_packer (GstVideoClassify *self, const Task *task, const Settings *settings)
 {
+  const FrameFormat format = { self->format, &self->image };
   g_autoptr (GError) error = NULL;
-  gboolean is_same;
+  const NnPacker *packer;
 
-  if (self->cannot_pack || self->dump_dir || !engine_client_takes_packs (task->runtime->client))
-    return FALSE;
-  is_same = self->packer && self->n_packer_rects == task->n_regions
-            && self->packer_views == task->n_views;
-  for (guint r = 0; r < task->n_regions && is_same; r++)
-    is_same = memcmp (&self->packer_rects[r], &task->regions[r].rect, sizeof (NnRect)) == 0;
-  if (is_same)
-    return can_compare (self->packer, settings);
-  g_clear_pointer (&self->packer, nn_packer_free);
-  g_free (self->packer_rects);
-  self->packer_rects = g_new (NnRect, task->n_regions);
-  self->n_packer_rects = task->n_regions;
-  self->packer_views = task->n_views;
-  for (guint r = 0; r < task->n_regions; r++)
-    self->packer_rects[r] = task->regions[r].rect;
-  self->packer = nn_packer_new (task->runtime->views, &self->image, self->packer_rects,
-      task->n_regions, task->n_views, self->is_cuda_memory ? NN_PACK_SPANS : NN_PACK_ROWS, &error);
-  if (!self->packer) { /* if it is the frame's fault the sampler will say so */
+  if (self->dump_dir || !engine_client_takes_packs (task->runtime->client))
+    return NULL;
+  packer = task_get_packer (
+      task, &format, self->is_cuda_memory ? NN_PACK_SPANS : NN_PACK_ROWS, &error);
+  if (error) /* if it is the frame's fault the sampler will say so */
     GST_INFO_OBJECT (self, "pre-processing on the CPU: %s", error->message);
-    self->cannot_pack = TRUE;
-  }
-  return self->packer && can_compare (self->packer, settings);
+  return packer && can_compare (packer, settings) ? packer : NULL;
 }
 
 static void
@@ -103,48 +54,13 @@ get_planes (const GstVideoFrame *frame, NnImagePlanes *planes)
   }
 }
 
-/* In the engine's thread. */
-static void
-sample_copy (EngineJob *job, gpointer user_data)
-{
-  const Task *task = user_data;
-
-  for (guint r = 0; r < task->n_regions; r++)
-    nn_view_sampler_run (task->samplers[r], &task->copy.planes, task->n_views,
-        job->input + r * task->n_views * task->runtime->in_size);
-}
-
-/* Leaves the sampling of several views to the engine's thread, where no frame waits for it. */
-static gboolean
-copy_regions (GstVideoClassify *self, Task *task, const GstVideoFrame *frame, GError **error)
-{
-  if (task->sampler_format != self->format)
-    for (guint r = 0; r < task->runtime->max_regions; r++)
-      g_clear_pointer (&task->samplers[r], nn_view_sampler_free);
-  task->sampler_format = self->format;
-  for (guint r = 0; r < task->n_regions; r++) {
-    const NnRect *rect = &task->regions[r].rect;
-
-    if (task->samplers[r] && memcmp (&task->sampler_rects[r], rect, sizeof *rect) == 0)
-      continue;
-    g_clear_pointer (&task->samplers[r], nn_view_sampler_free);
-    task->samplers[r] = nn_view_sampler_new (task->runtime->views, &self->image, rect, error);
-    if (!task->samplers[r])
-      return FALSE;
-    task->sampler_rects[r] = *rect;
-  }
-  frame_copy_take (&task->copy, frame, task->regions, task->n_regions);
-  task->job->prepare = sample_copy;
-  return TRUE;
-}
-
 /* The job's pack is complete but for what is wanted of its outputs. */
 static void
-finish_pack (GstVideoClassify *self, Task *task)
+finish_pack (GstVideoClassify *self, Task *task, const NnPacker *packer)
 {
   EngineJob *job = task->job;
 
-  job->pack.is_drawn = nn_packer_is_drawn (self->packer);
+  job->pack.is_drawn = nn_packer_is_drawn (packer);
   if (task->n_views > 1 && nn_views_are_outputs (task->runtime->views, &job->pack.mean)
       && engine_job_takes_views (job, task->n_views))
     job->pack.n_views = task->n_views;
@@ -160,56 +76,48 @@ fetch_regions (
 {
   EngineJob *job = task->job;
   NnImagePlanes planes = { 0 };
+  const NnPacker *packer;
   gpointer stream;
   guint8 *memory;
 
-  if (!self->is_cuda_memory || !prepare_packer (self, task, settings)
+  if (!self->is_cuda_memory || !(packer = get_packer (self, task, settings))
       || !cuda_memory_map (&task->frame_on_device, &self->info, buffer, &stream))
     return FALSE;
   task->has_frame_on_device = TRUE;
   memory = engine_job_reserve_pack (
-      job, nn_packer_get_tables_size (self->packer), nn_packer_get_size (self->packer), error);
+      job, nn_packer_get_tables_size (packer), nn_packer_get_size (packer), error);
   if (!memory)
     return FALSE;
   get_planes (&task->frame_on_device, &planes);
-  nn_packer_describe (self->packer, &planes, memory, job->planes, &job->pack);
+  nn_packer_describe (packer, &planes, memory, job->planes, &job->pack);
   job->pack.stream = stream;
-  finish_pack (self, task);
+  finish_pack (self, task, packer);
   return TRUE;
 }
 
 /* The samples of all regions, or what the device or the engine's thread makes them of. */
 static gboolean
 sample_regions (GstVideoClassify *self, Task *task, const GstVideoFrame *frame,
-    const NnImagePlanes *planes, const Settings *settings)
+    const NnImagePlanes *planes, const Settings *settings, GError **error)
 {
-  g_autoptr (GError) error = NULL;
+  const FrameFormat format = { self->format, &self->image };
+  const NnPacker *packer = get_packer (self, task, settings);
   EngineJob *job = task->job;
 
-  if (prepare_packer (self, task, settings)) {
-    const gsize size = nn_packer_get_size (self->packer);
+  if (packer) {
+    const gsize size = nn_packer_get_size (packer);
+    guint8 *memory = engine_job_reserve_pack (job, size, size, error);
 
-    guint8 *memory = engine_job_reserve_pack (job, size, size, &error);
-
-    if (!memory) {
-      video_classify_post_error (self, error);
+    if (!memory)
       return FALSE;
-    }
-    nn_packer_run (self->packer, planes, memory);
+    nn_packer_run (packer, planes, memory);
     job->pack.size = size;
-    finish_pack (self, task);
+    finish_pack (self, task, packer);
     return TRUE;
   }
-  if (self->is_async && task->n_views > 1 && !self->dump_dir && !has_comparisons (settings)) {
-    if (copy_regions (self, task, frame, &error))
-      return TRUE;
-    video_classify_post_error (self, error);
-    return FALSE;
-  }
-  for (guint r = 0; r < task->n_regions; r++)
-    if (!sample_region (self, task, &task->regions[r], planes, r * task->n_views))
-      return FALSE;
-  return TRUE;
+  if (self->is_async && task->n_views > 1 && !self->dump_dir && !has_comparisons (settings))
+    return task_sample_later (task, &format, frame, error);
+  return task_sample (task, &format, planes, error);
 }
 
 static gboolean
@@ -268,10 +176,12 @@ sample_frame (GstVideoClassify *self, Task *task, GstBuffer *buffer, const Setti
     return FALSE;
   }
   get_planes (&frame, &planes);
-  ok = is_on_device || sample_regions (self, task, &frame, &planes, settings);
+  ok = is_on_device || sample_regions (self, task, &frame, &planes, settings, &error);
   if (ok && is_explained)
     explain (self, task, &planes);
   gst_video_frame_unmap (&frame);
+  if (!ok)
+    video_classify_post_error (self, error);
   return ok;
 }
 

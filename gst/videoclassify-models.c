@@ -7,25 +7,6 @@
 /* A model file that changed is read when it has stayed the same for this long. */
 #define WATCH_INTERVAL (250 * G_TIME_SPAN_MILLISECOND)
 
-void
-video_classify_post_error (GstVideoClassify *self, const GError *error)
-{
-  GST_ERROR_OBJECT (self, "%s", error->message);
-  if (g_error_matches (error, NN_ERROR, NN_ERROR_NOT_FOUND))
-    GST_ELEMENT_ERROR (self, RESOURCE, NOT_FOUND, ("%s", error->message), (NULL));
-  else if (g_error_matches (error, NN_ERROR, NN_ERROR_READ))
-    GST_ELEMENT_ERROR (self, RESOURCE, READ, ("%s", error->message), (NULL));
-  else if (g_error_matches (error, NN_ERROR, NN_ERROR_NO_MEMORY))
-    GST_ELEMENT_ERROR (self, RESOURCE, NO_SPACE_LEFT, ("%s", error->message), (NULL));
-  else if (g_error_matches (error, NN_ERROR, NN_ERROR_BACKEND)
-           || g_error_matches (error, NN_ERROR, NN_ERROR_UNSUPPORTED))
-    GST_ELEMENT_ERROR (self, LIBRARY, INIT, ("%s", error->message), (NULL));
-  else if (g_error_matches (error, NN_ERROR, NN_ERROR_RUN))
-    GST_ELEMENT_ERROR (self, LIBRARY, FAILED, ("%s", error->message), (NULL));
-  else
-    GST_ELEMENT_ERROR (self, STREAM, FORMAT, ("%s", error->message), (NULL));
-}
-
 static void
 engine_done (EngineJob *job, gpointer task)
 {
@@ -287,7 +268,6 @@ video_classify_exchange_runtime (GstVideoClassify *self)
   self->has_thumbnails = FALSE;
   self->until_next = 0; /* the first frame that the new one sees is this */
   self->last_classified = self->last_explained = GST_CLOCK_TIME_NONE;
-  video_classify_forget_samplers (self);
   GST_INFO_OBJECT (self, "model %s is in use from frame %" G_GUINT64_FORMAT " on",
       self->runtime->model_name, self->frame);
 }

@@ -6,6 +6,7 @@
  *
  *   gstvideoclassify.c          its class, start and stop, events, queries, pads
  *   videoclassify-properties.c  properties and statistics
+ *   videoclassify-errors.c      errors on the bus
  *   videoclassify-models.c      models: loaded, watched, exchanged between two frames
  *   videoclassify-frame.c       a frame: whether, when, what of it is classified
  *   videoclassify-results.c     what is made of a result, and where it goes
@@ -25,7 +26,6 @@
 #include "gst/stats.h"
 #include "gst/textpad.h"
 #include "gst/thumbnail.h"
-#include "nn/frame-pack.h"
 
 G_BEGIN_DECLS
 
@@ -156,12 +156,6 @@ struct _GstVideoClassify {
   NnImageInfo image;
   gboolean is_cuda_memory; /* by the caps */
   guint format;            /* serial number of the caps */
-  NnViewSampler *sampler;
-  NnRect sampler_rect;
-  NnPacker *packer; /* for packer_rects and packer_views */
-  NnRect *packer_rects;
-  guint n_packer_rects, packer_views;
-  gboolean cannot_pack; /* views that the host makes */
   char **roi_label_list;
   guint64 frame;                /* number of the last */
   guint until_next;             /* frames to pass before the next classification */
@@ -189,6 +183,11 @@ void video_classify_install_properties (GObjectClass *klass);
 void video_classify_init_properties (GstVideoClassify *self);
 void video_classify_clear_properties (GstVideoClassify *self);
 
+/* --- videoclassify-errors.c ---------------------------------------------------------- */
+
+/* Posts @error in the domain that fits it. Never with a lock held. */
+void video_classify_post_error (GstVideoClassify *self, const GError *error);
+
 /* --- videoclassify-contexts.c -------------------------------------------------------- */
 
 /* What is shared with other elements, by GstContexts. */
@@ -207,9 +206,6 @@ void video_classify_find_cuda_context (GstVideoClassify *self, NnContext *native
 
 /* --- videoclassify-models.c ---------------------------------------------------------- */
 
-/* Posts @error in the domain that fits it. Never with a lock held. */
-void video_classify_post_error (GstVideoClassify *self, const GError *error);
-
 /* self->runtime from self->options and the files that the properties name. */
 gboolean video_classify_load (GstVideoClassify *self, GError **error);
 /* From now on the files may be named anew or change. */
@@ -223,8 +219,6 @@ void video_classify_exchange_runtime (GstVideoClassify *self);
 
 /* --- videoclassify-frame.c ----------------------------------------------------------- */
 
-/* What was made for the format of the frames, or for a model: it is made again when needed. */
-void video_classify_forget_samplers (GstVideoClassify *self);
 GstFlowReturn video_classify_transform_ip (GstBaseTransform *trans, GstBuffer *buffer);
 
 /* --- videoclassify-results.c --------------------------------------------------------- */
