@@ -128,7 +128,7 @@ cut_out (const Item *item, GError **error)
     return NULL;
   }
   gst_video_frame_map (&dst, &info, pixels, GST_MAP_WRITE);
-  converter = gst_video_converter_new (&item->info, &info,
+  converter = gst_video_converter_new (&src.info, &info,
       gst_structure_new ("options", GST_VIDEO_CONVERTER_OPT_SRC_X, G_TYPE_INT, x,
           GST_VIDEO_CONVERTER_OPT_SRC_Y, G_TYPE_INT, y, GST_VIDEO_CONVERTER_OPT_SRC_WIDTH,
           G_TYPE_INT, width, GST_VIDEO_CONVERTER_OPT_SRC_HEIGHT, G_TYPE_INT, height, NULL));

@@ -507,6 +507,16 @@ get_region (const GstStructure *structure, GstVideoRectangle *region)
       && gst_structure_get_int (structure, "height", &region->h);
 }
 
+/* The metas count in pixels of the picture in the buffer; drawn is on what @crop shows. */
+static void
+move_into_view (GstVideoRectangle *region, const GstVideoCropMeta *crop)
+{
+  if (!crop)
+    return;
+  region->x = (int) MAX ((gint64) region->x - crop->x, G_MININT);
+  region->y = (int) MAX ((gint64) region->y - crop->y, G_MININT);
+}
+
 static void
 read_list (const GstStructure *structure, OverlayResult *result)
 {
@@ -684,7 +694,8 @@ color_of (const Settings *settings, const OverlayResult *result)
 
 /* Clipped to the picture: with a letterbox the map reaches beyond it. */
 static void
-add_heat_map (GstClassifyOverlay *self, const GstStructure *structure, double opacity)
+add_heat_map (GstClassifyOverlay *self, const GstStructure *structure,
+    const GstVideoCropMeta *crop, double opacity)
 {
   const int width = GST_VIDEO_INFO_WIDTH (&self->info);
   const int height = GST_VIDEO_INFO_HEIGHT (&self->info);
@@ -699,7 +710,8 @@ add_heat_map (GstClassifyOverlay *self, const GstStructure *structure, double op
       || !gst_structure_get_uint (structure, "columns", &heat.columns))
     return;
   heat.values = g_bytes_get_data (g_value_get_boxed (map), &size);
-  get_region (structure, &area);
+  if (get_region (structure, &area))
+    move_into_view (&area, crop);
   if (heat.rows == 0 || heat.columns == 0 || size / heat.rows != heat.columns || area.w <= 0
       || area.h <= 0 || area.w > G_MAXINT16 || area.h > G_MAXINT16)
     return;
@@ -722,6 +734,7 @@ static void
 make_images (GstClassifyOverlay *self, const Settings *settings, GstBuffer *buffer)
 {
   const GstStructure *heat = gst_buffer_get_video_classify_heat_map (buffer);
+  const GstVideoCropMeta *crop = gst_buffer_get_video_crop_meta (buffer);
   const GstVideoInfo *info = &self->info;
   const int width = GST_VIDEO_INFO_WIDTH (info), height = GST_VIDEO_INFO_HEIGHT (info);
   const double em = MAX (MIN_TEXT, round (settings->scale * height / LINES));
@@ -740,16 +753,20 @@ make_images (GstClassifyOverlay *self, const Settings *settings, GstBuffer *buff
 
   g_array_set_size (self->images, 0);
   if (heat && settings->heat_map > 0)
-    add_heat_map (self, heat, settings->heat_map * settings->opacity);
+    add_heat_map (self, heat, crop, settings->heat_map * settings->opacity);
   for (guint i = 0; i < self->results->len; i++) {
     Result *result = &g_array_index (self->results, Result, i);
 
     result->shown.color = color_of (settings, &result->shown);
-    if (result->has_region)
-      add_at_region (self, HEAT_SLOTS + i * SLOTS, result, &style, settings->position);
-    else
+    if (result->has_region) {
+      Result seen = *result;
+
+      move_into_view (&seen.region, crop);
+      add_at_region (self, HEAT_SLOTS + i * SLOTS, &seen, &style, settings->position);
+    } else {
       add_in_corner (self, HEAT_SLOTS + i * SLOTS, result, &style, settings->position, margin,
           &used);
+    }
   }
   overlay_painter_trim (self->painter, HEAT_SLOTS + self->results->len * SLOTS);
 }

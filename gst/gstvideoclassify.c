@@ -282,9 +282,9 @@ gst_video_classify_propose_allocation (GstBaseTransform *trans, GstQuery *decide
   if (!GST_BASE_TRANSFORM_CLASS (gst_video_classify_parent_class)
            ->propose_allocation (trans, decide, query))
     return FALSE;
-  gst_query_add_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
-  gst_query_add_allocation_meta (query, GST_VIDEO_CROP_META_API_TYPE, NULL);
-  gst_query_add_allocation_meta (query, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE, NULL);
+  /* the buffers go on downstream: layouts and crops are for it to accept or not */
+  if (!gst_query_find_allocation_meta (query, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE, NULL))
+    gst_query_add_allocation_meta (query, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE, NULL);
   return TRUE;
 }
 

@@ -57,8 +57,8 @@ bad:
   return FALSE;
 }
 
-static gboolean
-intersect (const NnRect *a, const NnRect *b, NnRect *result)
+gboolean
+rect_intersect (const NnRect *a, const NnRect *b, NnRect *result)
 {
   const double x = MAX (a->x, b->x), y = MAX (a->y, b->y);
   const double right = MIN (a->x + a->width, b->x + b->width);
@@ -80,7 +80,7 @@ crop_apply (const Crop *crop, const NnRect *area, NnRect *rect)
     *rect = *area;
     return TRUE;
   }
-  return intersect (&wanted, area, rect);
+  return rect_intersect (&wanted, area, rect);
 }
 
 static double
@@ -94,7 +94,7 @@ overlap (const NnRect *a, const NnRect *b)
 {
   NnRect both;
 
-  if (!intersect (a, b, &both))
+  if (!rect_intersect (a, b, &both))
     return 0;
   return area_of (&both) / (area_of (a) + area_of (b) - area_of (&both));
 }
@@ -141,14 +141,14 @@ regions_collect (
     const NnRect rect = { roi->x, roi->y, roi->w, roi->h };
 
     found[n] = (Region){ .id = roi->id, .mtd = REGION_NO_MTD, .label = roi->roi_type };
-    if (intersect (&rect, area, &found[n].rect))
+    if (rect_intersect (&rect, area, &found[n].rect))
       n++;
   }
   /* a detector that tells the same in both forms is heard once */
   n_rois = n;
   n += gst_video_classify_get_detections (buffer, found + n, MAX_CANDIDATES - n);
   for (guint i = n_rois; i < n;) {
-    gboolean is_new = intersect (&found[i].rect, area, &found[i].rect);
+    gboolean is_new = rect_intersect (&found[i].rect, area, &found[i].rect);
 
     for (guint j = 0; j < n_rois && is_new; j++)
       if (overlap (&found[i].rect, &found[j].rect) > 0.95) {

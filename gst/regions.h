@@ -14,7 +14,7 @@ typedef struct {
   int id;            /* GstVideoRegionOfInterestMeta.id, or of the analytics OD; -1 = none */
   guint mtd;         /* id of the GstAnalyticsODMtd, 0xffffffff = none */
   GQuark label;      /* what the detector called it, 0 = nothing */
-  NnRect rect;       /* pixels of the frame */
+  NnRect rect;       /* pixels of the picture in the buffer, as of its GstVideoMeta */
 } Region;
 
 #define REGION_NO_MTD 0xffffffffu
@@ -29,6 +29,9 @@ typedef struct {
  * one of them all are fractions of the picture. NULL and "" = not set.
  * FALSE, naming what is wrong, for anything else. */
 gboolean crop_parse (const char *string, Crop *crop, GError **error);
+
+/* What @a and @b share; FALSE when that is less than a pixel wide or high. */
+gboolean rect_intersect (const NnRect *a, const NnRect *b, NnRect *result);
 
 /* @crop of @area, cut where it leaves it; FALSE when nothing is left. */
 gboolean crop_apply (const Crop *crop, const NnRect *area, NnRect *rect);

@@ -190,7 +190,11 @@ GstStructure *
 result_to_structure (const Result *result, const Task *task)
 {
   GstStructure *structure = gst_structure_copy (result->structure);
+  int x, y;
 
+  if (gst_structure_get_int (structure, "x", &x) && gst_structure_get_int (structure, "y", &y))
+    gst_structure_set (structure, "x", G_TYPE_INT, x - (int)task->visible.x, "y", G_TYPE_INT,
+        y - (int)task->visible.y, NULL);
   gst_structure_set_name (structure, GST_CLASSIFY_MESSAGE_NAME);
   gst_structure_remove_fields (structure, "age", "age-time", NULL);
   gst_structure_set (structure, "timestamp", G_TYPE_UINT64, task->pts, "stream-time", G_TYPE_UINT64,

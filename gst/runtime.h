@@ -55,6 +55,7 @@ typedef struct {
   GstClockTime started;     /* gst_util_get_timestamp() */
   GstClockTime sample_time; /* that pre-processing took */
   guint n_views, n_regions;
+  NnRect visible;     /* of the picture in the buffer */
   gboolean is_cut;    /* the first frame of a scene */
   GstBuffer *picture; /* NULL, or the frame for the collector */
   GstVideoInfo info;  /* its */

@@ -185,16 +185,37 @@ sample_frame (GstVideoClassify *self, Task *task, GstBuffer *buffer, const Setti
   return ok;
 }
 
+/* A buffer may hold a larger picture than its caps tell: the GstVideoMeta has that one's
+ * size, the GstVideoCropMeta the place of what is seen. */
+static void
+find_picture (GstVideoClassify *self, GstBuffer *buffer)
+{
+  const GstVideoMeta *meta = gst_buffer_get_video_meta (buffer);
+  const GstVideoCropMeta *crop = gst_buffer_get_video_crop_meta (buffer);
+  const guint width = meta ? meta->width : (guint)GST_VIDEO_INFO_WIDTH (&self->info);
+  const guint height = meta ? meta->height : (guint)GST_VIDEO_INFO_HEIGHT (&self->info);
+
+  if (width != self->image.width || height != self->image.height) {
+    self->image.width = width;
+    self->image.height = height;
+    self->format++;
+  }
+  if (crop && crop->width > 0 && crop->height > 0)
+    self->visible = (NnRect){ crop->x, crop->y, crop->width, crop->height };
+  else
+    self->visible = (NnRect){ 0, 0, GST_VIDEO_INFO_WIDTH (&self->info),
+      GST_VIDEO_INFO_HEIGHT (&self->info) };
+}
+
 /* The regions of the frame, at most self->options.max_regions. */
 static guint
 find_regions (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings, Region *regions)
 {
-  GstVideoCropMeta *crop_meta = gst_buffer_get_video_crop_meta (buffer);
-  NnRect area = { 0, 0, self->image.width, self->image.height }, rect;
+  const NnRect picture = { 0, 0, self->image.width, self->image.height };
+  NnRect area, rect;
 
-  if (crop_meta && crop_meta->width > 0 && crop_meta->height > 0)
-    area = (NnRect){ crop_meta->x, crop_meta->y, crop_meta->width, crop_meta->height };
-  if (!crop_apply (&settings->crop, &area, &rect))
+  if (!rect_intersect (&self->visible, &picture, &area)
+      || !crop_apply (&settings->crop, &area, &rect))
     return 0;
   if (settings->region == REGION_ROI_LIST)
     return regions_collect (buffer, &rect, (const char *const *)self->roi_label_list,
@@ -410,6 +431,7 @@ classify (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings,
 
   task->started = gst_util_get_timestamp ();
   task->frame = self->frame;
+  task->visible = self->visible;
   g_mutex_lock (&self->results_lock);
   task->generation = self->generation;
   g_mutex_unlock (&self->results_lock);
@@ -491,6 +513,7 @@ video_classify_transform_ip (GstBaseTransform *trans, GstBuffer *buffer)
     return GST_FLOW_ERROR;
   video_classify_exchange_runtime (self);
 
+  find_picture (self, buffer);
   regions = g_newa (Region, self->options.max_regions);
   n_regions = find_regions (self, buffer, &settings, regions);
   if (is_due (self, buffer, &settings)) {

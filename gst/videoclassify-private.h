@@ -153,9 +153,10 @@ struct _GstVideoClassify {
   /* streaming thread only */
   Runtime *runtime;
   GstVideoInfo info;
-  NnImageInfo image;
+  NnImageInfo image; /* the picture in the buffers, of which the caps tell what is seen */
+  NnRect visible;    /* that, in pixels of the picture; of this frame */
   gboolean is_cuda_memory; /* by the caps */
-  guint format;            /* serial number of the caps */
+  guint format;            /* serial number of image */
   char **roi_label_list;
   guint64 frame;                /* number of the last */
   guint until_next;             /* frames to pass before the next classification */

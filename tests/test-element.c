@@ -303,10 +303,12 @@ test_padded_strides_and_crop (void)
   gst_buffer_unref (out);
   gst_harness_teardown (h);
 
-  /* the same picture as a crop of a larger frame */
+  /* the same picture as a crop of a larger one: the caps tell what is seen, the
+   * GstVideoMeta what the buffer holds */
 #define LARGE_CAPS "video/x-raw,format=RGB,width=20,height=16,framerate=25/1"
-  h = harness_new ("", LARGE_CAPS);
+  h = harness_new ("", RGB_CAPS);
   padded = noise_frame (LARGE_CAPS, 5);
+  gst_buffer_add_video_meta (padded, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_FORMAT_RGB, 20, 16);
   gst_buffer_map (plain, &from, GST_MAP_READ);
   gst_buffer_map (padded, &to, GST_MAP_WRITE);
   for (guint y = 0; y < 6; y++)
@@ -331,6 +333,121 @@ test_padded_strides_and_crop (void)
 }
 
 /* --- the stream is not touched --------------------------------------------------------- */
+
+/* What stands downstream answers to the ALLOCATION query. */
+typedef struct {
+  gboolean is_answered;
+  GType (*metas[4]) (void);
+  gboolean has_params, has_pool;
+} Downstream;
+
+static gboolean
+answer_allocation (GstPad *pad, GstObject *parent, GstQuery *query)
+{
+  const Downstream *downstream = g_object_get_data (G_OBJECT (pad), "downstream");
+
+  if (GST_QUERY_TYPE (query) != GST_QUERY_ALLOCATION)
+    return gst_pad_query_default (pad, parent, query);
+  for (guint i = 0; i < G_N_ELEMENTS (downstream->metas) && downstream->metas[i]; i++) {
+    GstStructure *params
+        = downstream->has_params
+              ? gst_structure_new ("params", "number", G_TYPE_UINT, i, NULL)
+              : NULL;
+
+    gst_query_add_allocation_meta (query, downstream->metas[i](), params);
+    if (params)
+      gst_structure_free (params);
+  }
+  if (downstream->has_pool) {
+    GstAllocationParams params = { .align = 31, .padding = 7 };
+
+    gst_query_add_allocation_param (query, NULL, &params);
+    gst_query_add_allocation_pool (query, NULL, 144, 3, 5);
+  }
+  return downstream->is_answered;
+}
+
+/* What @query was answered by whatever lies behind @pad. */
+static char *
+ask_allocation (GstPad *pad, GstCaps *caps, gboolean need_pool)
+{
+  GstQuery *query = gst_query_new_allocation (caps, need_pool);
+  GString *text = g_string_new (gst_pad_peer_query (pad, query) ? "yes" : "no");
+  guint size, min, max;
+
+  for (guint i = 0; i < gst_query_get_n_allocation_metas (query); i++) {
+    const GstStructure *params;
+    const GType api = gst_query_parse_nth_allocation_meta (query, i, &params);
+    g_autofree char *described = params ? gst_structure_to_string (params) : NULL;
+
+    g_string_append_printf (text, " %s(%s)", g_type_name (api), described ? described : "");
+  }
+  for (guint i = 0; i < gst_query_get_n_allocation_pools (query); i++) {
+    gst_query_parse_nth_allocation_pool (query, i, NULL, &size, &min, &max);
+    g_string_append_printf (text, " pool(%u,%u,%u)", size, min, max);
+  }
+  for (guint i = 0; i < gst_query_get_n_allocation_params (query); i++) {
+    GstAllocationParams params;
+
+    gst_query_parse_nth_allocation_param (query, i, NULL, &params);
+    g_string_append_printf (text, " params(%zu,%zu)", params.align, params.padding);
+  }
+  gst_query_unref (query);
+  return g_string_free (text, FALSE);
+}
+
+static char *
+allocation_through (const char *line, const Downstream *downstream, gboolean need_pool)
+{
+  GstHarness *h = gst_harness_new_parse (line);
+  g_autoptr (GstCaps) caps = gst_caps_from_string (RGB_CAPS);
+  char *answer;
+
+  g_object_set_data (G_OBJECT (h->sinkpad), "downstream", (gpointer) downstream);
+  gst_pad_set_query_function (h->sinkpad, answer_allocation);
+  gst_harness_set_src_caps_str (h, RGB_CAPS);
+  gst_buffer_unref (gst_harness_push_and_pull (h, noise_frame (RGB_CAPS, 0)));
+  answer = ask_allocation (h->srcpad, caps, need_pool);
+  gst_harness_teardown (h);
+  return answer;
+}
+
+/* Whatever is downstream is told of as it tells of itself: nothing is promised in its
+ * name but the regions' meta, which nobody has to understand. */
+static void
+test_allocation (void)
+{
+  static const Downstream cases[] = {
+    { .is_answered = FALSE },
+    { .is_answered = TRUE },
+    { TRUE, { gst_video_meta_api_get_type } },
+    { TRUE, { gst_video_crop_meta_api_get_type, gst_video_meta_api_get_type } },
+    { TRUE, { gst_video_region_of_interest_meta_api_get_type } },
+    { TRUE,
+        { gst_video_meta_api_get_type, gst_video_crop_meta_api_get_type,
+            gst_video_region_of_interest_meta_api_get_type,
+            gst_video_overlay_composition_meta_api_get_type },
+        TRUE, TRUE },
+    { FALSE, { gst_video_meta_api_get_type }, TRUE, TRUE },
+  };
+  static const char regions[] = "GstVideoRegionOfInterestMetaAPI";
+  g_autofree char *classify = g_strdup_printf (
+      "videoclassify device=cpu threads=1 model=\"%s\"", model_path);
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    for (gboolean need_pool = FALSE; need_pool <= TRUE; need_pool++) {
+      g_autofree char *expected = allocation_through ("identity", &cases[i], need_pool);
+      g_autofree char *got = allocation_through (classify, &cases[i], need_pool);
+
+      if (g_str_has_prefix (expected, "yes") && !strstr (expected, regions)) {
+        char *place = strstr (got, " GstVideoRegionOfInterestMetaAPI()");
+
+        g_assert_nonnull (place);
+        memmove (place, place + strlen (regions) + 3, strlen (place + strlen (regions) + 3) + 1);
+      }
+      g_assert_cmpstr (got, ==, expected);
+    }
+}
 
 static void
 test_buffer_is_untouched (void)
@@ -913,6 +1030,7 @@ main (int argc, char **argv)
   g_test_add_func ("/element/tta-is-mean-of-views", test_tta_is_mean_of_views);
   g_test_add_func ("/element/every-format", test_every_format);
   g_test_add_func ("/element/padded-strides-and-crop", test_padded_strides_and_crop);
+  g_test_add_func ("/element/allocation", test_allocation);
   g_test_add_func ("/element/buffer-is-untouched", test_buffer_is_untouched);
   g_test_add_func ("/element/shared-buffer", test_shared_buffer);
   g_test_add_func ("/element/meta-survives", test_meta_survives);
