@@ -40,7 +40,7 @@ read_number (const char *text, double min, double max, double *value)
 static gboolean
 read_count (const char *text, guint64 max, guint64 *value)
 {
-  return g_ascii_string_to_unsigned (text, 10, 1, max, value, NULL);
+  return text && g_ascii_string_to_unsigned (text, 10, 1, max, value, NULL);
 }
 
 static gboolean

@@ -33,6 +33,21 @@ typedef struct
   double (*rows)[N_COLUMNS]; /* NaN where a field is empty */
 } Log;
 
+/* NaN where nothing is to be drawn: an empty field, or a loss that went beyond all bounds. */
+static gboolean
+read_field (char *field, double *value)
+{
+  char *end;
+
+  g_strstrip (field);
+  *value = *field ? g_ascii_strtod (field, &end) : NAN;
+  if (*field && *end != '\0')
+    return FALSE;
+  if (!(fabs (*value) < 1e30))
+    *value = NAN;
+  return TRUE;
+}
+
 static gboolean
 read_log (const char *text, const char *path, Log *log, GError **error)
 {
@@ -47,10 +62,18 @@ read_log (const char *text, const char *path, Log *log, GError **error)
   log->rows = g_malloc0_n (g_strv_length (lines), sizeof *log->rows);
   for (guint i = 1; lines[i] && *lines[i]; i++) {
     g_auto (GStrv) fields = g_strsplit (lines[i], ",", -1);
+    guint n_fields = g_strv_length (fields);
 
-    for (guint c = 0; c < N_COLUMNS; c++)
-      log->rows[log->n][c]
-          = c < g_strv_length (fields) && *fields[c] ? g_ascii_strtod (fields[c], NULL) : NAN;
+    for (guint c = 0; c < N_COLUMNS; c++) {
+      log->rows[log->n][c] = NAN;
+      if (c < n_fields && !read_field (fields[c], &log->rows[log->n][c])) {
+        g_autofree char *shown = g_utf8_make_valid (fields[c], -1);
+
+        g_set_error (error, NN_ERROR, NN_ERROR_FORMAT, "%s:%u: \"%s\" is no number", path, i + 1,
+            shown);
+        return FALSE;
+      }
+    }
     log->n++;
   }
   if (log->n == 0) {
@@ -121,9 +144,15 @@ draw_panel (cairo_t *cr, const Log *log, const char *title, guint train, guint v
       }
     }
   }
-  if (!(high - low > 1e-9)) {
-    low -= 0.5;
-    high += 0.5;
+  if (!(high >= low)) { /* no number at all */
+    low = 0;
+    high = 1;
+  }
+  if (!(high - low > 1e-9 * fmax (1, fabs (high) + fabs (low)))) {
+    double around = 0.5 * fmax (1, fabs (high));
+
+    low -= around;
+    high += around;
   }
   step = tick_step (high - low);
   low = floor (low / step) * step;
@@ -175,10 +204,10 @@ draw (cairo_t *cr, const Log *log)
   cairo_set_source_rgb (cr, 0.25, 0.25, 0.25);
   for (guint i = 0; i < log->n; i++) {
     double x = LEFT + (WIDTH - LEFT - RIGHT) * (log->n > 1 ? i / (log->n - 1.0) : 0.5);
-    guint epoch = (guint) log->rows[i][EPOCH];
-    g_autofree char *label = g_strdup_printf ("%u", epoch);
+    double epoch = log->rows[i][EPOCH];
+    g_autofree char *label = g_strdup_printf ("%g", epoch);
 
-    if (epoch == 1 || epoch % step == 0)
+    if (epoch == 1 || fmod (epoch, step) == 0)
       draw_text (cr, x, HEIGHT - 26, 0.5, label);
   }
   draw_text (cr, (WIDTH + LEFT - RIGHT) / 2.0, HEIGHT - 8, 0.5, "epoch");

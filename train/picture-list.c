@@ -10,6 +10,7 @@
 
 #define MAX_FILE_SIZE ((gsize) 1 << 30)
 #define SOFT "probability:"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
 /* --- CSV ------------------------------------------------------------------------- */
 
@@ -52,7 +53,7 @@ csv_parse (const char *path, const char *text, GError **error)
   const char *at = text;
   guint line = 1;
 
-  if (g_str_has_prefix (at, "\xef\xbb\xbf")) /* as spreadsheets write it */
+  if (g_str_has_prefix (at, BYTE_ORDER_MARK)) /* as spreadsheets write it */
     at += 3;
   while (*at) {
     GPtrArray *fields;
@@ -89,7 +90,7 @@ csv_parse (const char *path, const char *text, GError **error)
 void
 csv_append (GString *csv, const char *field)
 {
-  if (!strpbrk (field, ",\"\r\n")) {
+  if (!strpbrk (field, ",\"\r\n") && !g_str_has_prefix (field, BYTE_ORDER_MARK)) {
     g_string_append (csv, field);
     return;
   }

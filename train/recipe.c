@@ -586,6 +586,12 @@ recipe_set_fold (Recipe *recipe, guint n_folds, guint fold, GError **error)
   return recipe->fingerprint != NULL;
 }
 
+static gboolean
+is_name (const char *text)
+{
+  return *text && strspn (text, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "_-") == strlen (text);
+}
+
 /* "group.key=value" into the file; without a value the key goes */
 static gboolean
 apply_setting (GKeyFile *file, const char *setting, GError **error)
@@ -593,13 +599,15 @@ apply_setting (GKeyFile *file, const char *setting, GError **error)
   const char *dot = strchr (setting, '.'), *equals = strchr (setting, '=');
   g_autofree char *group = NULL, *key = NULL;
 
-  if (!dot || !equals || dot == setting || dot + 1 >= equals) {
+  if (dot && equals && dot < equals) {
+    group = g_strndup (setting, (gsize) (dot - setting));
+    key = g_strndup (dot + 1, (gsize) (equals - dot - 1));
+  }
+  if (!group || !is_name (group) || !is_name (key)) {
     g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
         "setting \"%s\": expected GROUP.KEY=VALUE, as schedule.epochs=20", setting);
     return FALSE;
   }
-  group = g_strndup (setting, (gsize) (dot - setting));
-  key = g_strndup (dot + 1, (gsize) (equals - dot - 1));
   if (equals[1] == '\0')
     g_key_file_remove_key (file, group, key, NULL);
   else

@@ -4,14 +4,9 @@
 /* A model file: as a whole model, as weights for a small network in both ways
  * of matching, and as the state of an optimizer. */
 
-#define _GNU_SOURCE
 #include "tests/fuzz/fuzz.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "nn/keras-file.h"
-#include "nn/log.h"
 
 static const char tiny[]
     = "{\"class_name\": \"Sequential\", \"config\": {\"name\": \"tiny\", \"layers\": ["
@@ -19,34 +14,24 @@ static const char tiny[]
       "[null, 2, 2, 3]}}, {\"class_name\": \"Dense\", \"config\": {\"name\": \"d\","
       "\"units\": 2, \"activation\": \"softmax\"}}]}}";
 
-static void
-drop (NnLogLevel level, const char *message, gpointer user_data)
-{
-}
-
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-  g_autofree char *path = NULL;
   g_autoptr (NnModel) model = NULL;
   g_autoptr (NnModel) network = nn_model_new_from_json (tiny, -1, NULL, NULL);
   g_autoptr (NnOptimizer) optimizer = nn_optimizer_new (NN_OPTIMIZER_ADAM, network, NULL);
   g_autoptr (GError) error = NULL;
-  int fd = memfd_create ("fuzz", MFD_CLOEXEC);
+  FuzzFile file;
 
-  nn_log_set_sink (drop, NULL);
-  if (fd < 0 || write (fd, data, size) != (ssize_t) size) {
-    if (fd >= 0)
-      close (fd);
+  fuzz_start ();
+  if (!fuzz_file_open (&file, data, size))
     return 0;
-  }
-  path = g_strdup_printf ("/proc/self/fd/%d", fd);
-  model = nn_model_load (path, &error);
+  model = nn_model_load (file.path, &error);
   g_assert ((model == NULL) == (error != NULL));
   g_assert (model == NULL || model->has_weights);
-  nn_model_load_weights (network, path, NN_WEIGHTS_BY_ORDER, NULL, NULL);
-  nn_model_load_weights (network, path, NN_WEIGHTS_BY_NAME, NULL, NULL);
-  nn_optimizer_load (optimizer, network, path, NULL);
-  close (fd);
+  nn_model_load_weights (network, file.path, NN_WEIGHTS_BY_ORDER, NULL, NULL);
+  nn_model_load_weights (network, file.path, NN_WEIGHTS_BY_NAME, NULL, NULL);
+  nn_optimizer_load (optimizer, network, file.path, NULL);
+  fuzz_file_close (&file);
   return 0;
 }

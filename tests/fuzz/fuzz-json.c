@@ -5,14 +5,8 @@
 
 #include "tests/fuzz/fuzz.h"
 
-#include "nn/log.h"
 #include "nn/model-private.h"
 #include "nn/model.h"
-
-static void
-drop (NnLogLevel level, const char *message, gpointer user_data)
-{
-}
 
 static void
 check (const NnModel *model)
@@ -38,7 +32,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   g_autoptr (NnModel) again = NULL;
   g_autofree char *summary = NULL, *json = NULL;
 
-  nn_log_set_sink (drop, NULL);
+  fuzz_start ();
   model = nn_model_new_from_json ((const char *) data, size, "fuzz", &error);
   if (model == NULL) {
     g_assert (error != NULL);

@@ -1,0 +1,41 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#define _GNU_SOURCE
+#include "tests/fuzz/fuzz.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "nn/log.h"
+
+static void
+drop (NnLogLevel level, const char *message, gpointer user_data)
+{
+}
+
+void
+fuzz_start (void)
+{
+  nn_log_set_sink (drop, NULL);
+  g_log_set_always_fatal (G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
+}
+
+gboolean
+fuzz_file_open (FuzzFile *file, const uint8_t *data, size_t size)
+{
+  file->fd = memfd_create ("fuzz", MFD_CLOEXEC);
+  if (file->fd < 0)
+    return FALSE;
+  if (write (file->fd, data, size) != (ssize_t) size) {
+    close (file->fd);
+    return FALSE;
+  }
+  g_snprintf (file->path, sizeof file->path, "/proc/self/fd/%d", file->fd);
+  return TRUE;
+}
+
+void
+fuzz_file_close (FuzzFile *file)
+{
+  close (file->fd);
+}
