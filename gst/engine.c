@@ -15,13 +15,16 @@ enum {
 
 struct _EnginePool {
   GObject parent;
-  GMutex lock;
-  GList *engines; /* shared ones, not owned */
+  GMutex lock; /* never held while a plan is made */
+  GCond made;
+  GList *engines; /* shared ones that are being made or usable, not owned */
 };
 
 struct _Engine {
   EnginePool *pool; /* shared engines only */
-  guint n_users;    /* under the pool's lock */
+  guint n_users;    /* this and the next two under the pool's lock; with those that wait */
+  gboolean is_being_made;
+  GError *error; /* why it is not usable */
 
   NnModel *model;
   NnBackend *backend;
@@ -56,6 +59,7 @@ engine_pool_finalize (GObject *object)
 
   g_assert (!pool->engines); /* each holds a reference */
   g_mutex_clear (&pool->lock);
+  g_cond_clear (&pool->made);
   G_OBJECT_CLASS (engine_pool_parent_class)->finalize (object);
 }
 
@@ -69,6 +73,7 @@ static void
 engine_pool_init (EnginePool *pool)
 {
   g_mutex_init (&pool->lock);
+  g_cond_init (&pool->made);
 }
 
 EnginePool *
@@ -85,13 +90,11 @@ engine_pool_get_default (void)
 
 static gpointer engine_main (gpointer user_data);
 
-/* @backend: (transfer full) */
+/* Without its plan yet. @backend: (transfer full) */
 static Engine *
-engine_new (NnBackend *backend, NnModel *model, const EngineOptions *options, GError **error)
+engine_new (NnBackend *backend, NnModel *model, const EngineOptions *options)
 {
   Engine *engine = g_new0 (Engine, 1);
-  NnPlanOptions plan_options
-      = { .precision = options->precision, .batch = options->batch, .threads = options->threads };
 
   engine->n_users = 1;
   engine->backend = backend;
@@ -104,10 +107,21 @@ engine_new (NnBackend *backend, NnModel *model, const EngineOptions *options, GE
   g_mutex_init (&engine->lock);
   g_cond_init (&engine->work);
   g_cond_init (&engine->idle);
-  engine->plan = nn_plan_new (engine->backend, model, &plan_options, error);
-  if (engine->plan && options->kind != ENGINE_DIRECT)
-    engine->thread = g_thread_try_new ("classify", engine_main, engine, error);
   return engine;
+}
+
+/* May take seconds. FALSE: engine->error. */
+static gboolean
+engine_make (Engine *engine)
+{
+  const EngineOptions *options = &engine->options;
+  NnPlanOptions plan_options
+      = { .precision = options->precision, .batch = options->batch, .threads = options->threads };
+
+  engine->plan = nn_plan_new (engine->backend, engine->model, &plan_options, &engine->error);
+  if (engine->plan && options->kind != ENGINE_DIRECT)
+    engine->thread = g_thread_try_new ("classify", engine_main, engine, &engine->error);
+  return engine->error == NULL;
 }
 
 static void
@@ -127,14 +141,9 @@ engine_free (Engine *engine)
   g_mutex_clear (&engine->lock);
   g_cond_clear (&engine->work);
   g_cond_clear (&engine->idle);
+  g_clear_error (&engine->error);
   g_clear_object (&engine->pool);
   g_free (engine);
-}
-
-static gboolean
-is_usable (const Engine *engine)
-{
-  return engine->plan && (engine->thread || engine->options.kind == ENGINE_DIRECT);
 }
 
 /* Parts and resized views of one model are equal where they take and give the same. */
@@ -163,38 +172,6 @@ is_match (const Engine *engine, const NnBackend *backend, const NnModel *model,
          && engine->options.threads == options->threads && engine->options.batch == options->batch;
 }
 
-static Engine *
-engine_get (EnginePool *pool, NnModel *model, const EngineOptions *options, GError **error)
-{
-  g_autoptr (GMutexLocker) locker = NULL;
-  g_autoptr (NnBackend) backend = nn_backend_open_in (options->device, options->context, error);
-  Engine *engine;
-
-  if (!backend)
-    return NULL;
-  if (options->kind == ENGINE_SHARED) {
-    /* held while the plan is made, so that the next client finds it */
-    locker = g_mutex_locker_new (&pool->lock);
-    for (GList *l = pool->engines; l; l = l->next) {
-      engine = l->data;
-      if (is_match (engine, backend, model, options)) {
-        engine->n_users++;
-        return engine;
-      }
-    }
-  }
-  engine = engine_new (g_steal_pointer (&backend), model, options, error);
-  if (!is_usable (engine)) {
-    engine_free (engine);
-    return NULL;
-  }
-  if (options->kind == ENGINE_SHARED) {
-    engine->pool = g_object_ref (pool);
-    pool->engines = g_list_prepend (pool->engines, engine);
-  }
-  return engine;
-}
-
 static void
 engine_release (Engine *engine)
 {
@@ -210,6 +187,62 @@ engine_release (Engine *engine)
       return;
   }
   engine_free (engine);
+}
+
+/* One that another client has opened, or is opening: then this waits for it. Else one of our
+ * own, which others find, and wait for, while its plan is made. @backend: (transfer full) */
+static Engine *
+engine_get_shared (
+    EnginePool *pool, NnBackend *backend, NnModel *model, const EngineOptions *options)
+{
+  Engine *engine;
+
+  g_mutex_lock (&pool->lock);
+  for (GList *l = pool->engines; l; l = l->next) {
+    engine = l->data;
+    if (!is_match (engine, backend, model, options))
+      continue;
+    engine->n_users++;
+    while (engine->is_being_made)
+      g_cond_wait (&pool->made, &pool->lock);
+    g_mutex_unlock (&pool->lock);
+    nn_backend_unref (backend);
+    return engine;
+  }
+  engine = engine_new (backend, model, options);
+  engine->pool = g_object_ref (pool);
+  engine->is_being_made = TRUE;
+  pool->engines = g_list_prepend (pool->engines, engine);
+  g_mutex_unlock (&pool->lock);
+  engine_make (engine);
+  g_mutex_lock (&pool->lock);
+  engine->is_being_made = FALSE;
+  if (engine->error) /* who comes later tries again */
+    pool->engines = g_list_remove (pool->engines, engine);
+  g_cond_broadcast (&pool->made);
+  g_mutex_unlock (&pool->lock);
+  return engine;
+}
+
+static Engine *
+engine_get (EnginePool *pool, NnModel *model, const EngineOptions *options, GError **error)
+{
+  NnBackend *backend = nn_backend_open_in (options->device, options->context, error);
+  Engine *engine;
+
+  if (!backend)
+    return NULL;
+  if (options->kind == ENGINE_SHARED) {
+    engine = engine_get_shared (pool, backend, model, options);
+  } else {
+    engine = engine_new (backend, model, options);
+    engine_make (engine);
+  }
+  if (!engine->error)
+    return engine;
+  g_propagate_error (error, g_error_copy (engine->error));
+  engine_release (engine);
+  return NULL;
 }
 
 /* --- the engine's thread ------------------------------------------------------------ */

@@ -116,15 +116,15 @@ gst_video_classify_stop (GstBaseTransform *trans)
   Collector *collector;
   Runtime *runtime;
 
-  video_classify_stop_loader (self);
-  g_mutex_lock (&self->loader_lock);
+  loader_stop (self->loader);
+  GST_OBJECT_LOCK (self);
   runtime = g_steal_pointer (&self->runtime);
-  g_mutex_unlock (&self->loader_lock);
+  GST_OBJECT_UNLOCK (self);
   if (runtime)
     runtime_free (runtime); /* its thread reports to this element until here */
-  g_mutex_lock (&self->loader_lock);
+  GST_OBJECT_LOCK (self);
   collector = g_steal_pointer (&self->collector);
-  g_mutex_unlock (&self->loader_lock);
+  GST_OBJECT_UNLOCK (self);
   if (collector)
     collector_free (collector);
   forget_stream (self);
@@ -165,9 +165,9 @@ start_collector (GstVideoClassify *self)
   collector = collector_new (&options, collector_failed, self, &error);
   if (!collector)
     collector_failed (error->message, self);
-  g_mutex_lock (&self->loader_lock);
+  GST_OBJECT_LOCK (self);
   self->collector = collector;
-  g_mutex_unlock (&self->loader_lock);
+  GST_OBJECT_UNLOCK (self);
 }
 
 static void
@@ -195,6 +195,7 @@ gst_video_classify_start (GstBaseTransform *trans)
     NN_PRECISION_FP16, NN_PRECISION_BF16 };
   GstVideoClassify *self = GST_VIDEO_CLASSIFY (trans);
   g_autoptr (GError) error = NULL;
+  Runtime *runtime;
 
   GST_OBJECT_LOCK (self);
   self->is_async = self->mode == MODE_ASYNC;
@@ -228,16 +229,19 @@ gst_video_classify_start (GstBaseTransform *trans)
   if (self->options.context.handle)
     GST_INFO_OBJECT (
         self, "in the pipeline's CUDA context, on device %u", self->options.context.index);
-  if (!video_classify_load (self, &error)) {
+  runtime = loader_start (self->loader, &error);
+  if (!runtime) {
     video_classify_post_error (self, error);
     gst_video_classify_stop (trans);
     return FALSE;
   }
+  GST_OBJECT_LOCK (self);
+  self->runtime = runtime;
+  GST_OBJECT_UNLOCK (self);
   start_collector (self);
   start_dump (self);
   video_classify_prepare_results (self);
   forget_stream (self);
-  video_classify_start_loader (self);
   return TRUE;
 }
 
@@ -443,12 +447,11 @@ gst_video_classify_finalize (GObject *object)
 {
   GstVideoClassify *self = GST_VIDEO_CLASSIFY (object);
 
+  loader_free (self->loader);
   video_classify_clear_properties (self);
   g_clear_object (&self->context_pool);
   gst_clear_object (&self->text_pad);
   video_classify_clear_results (self);
-  g_mutex_clear (&self->loader_lock);
-  g_cond_clear (&self->loader_cond);
   G_OBJECT_CLASS (gst_video_classify_parent_class)->finalize (object);
 }
 
@@ -460,8 +463,7 @@ gst_video_classify_init (GstVideoClassify *self)
   video_classify_init_properties (self);
   video_classify_init_results (self);
   self->earliest_time = self->last_classified = self->last_explained = GST_CLOCK_TIME_NONE;
-  g_mutex_init (&self->loader_lock);
-  g_cond_init (&self->loader_cond);
+  self->loader = video_classify_new_loader (self);
   gst_base_transform_set_in_place (trans, TRUE);
   gst_base_transform_set_qos_enabled (trans, FALSE); /* it would drop whole frames */
 }

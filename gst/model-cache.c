@@ -10,24 +10,29 @@
 typedef struct
 {
   char *key;
-  NnModel *model;
-  guint users;
+  gboolean is_loading;
+  NnModel *model; /* NULL while it is loading, or with the error */
+  GError *error;
+  guint users; /* with those that wait */
 } Entry;
 
+/* Never held while a file is read: a slow one holds up only who wants it. */
 static GMutex lock;
-static GList *entries;
+static GCond loaded;
+static GList *entries; /* that are loading or have a model */
 
 static void
 append_file (GString *key, const char *path)
 {
   GStatBuf info = { 0 };
 
+  if (path)
+    g_string_append (key, path);
   if (path && g_stat (path, &info) == 0)
-    g_string_append_printf (key, "%s|%" G_GUINT64_FORMAT "|%" G_GUINT64_FORMAT "|%ld.%09ld\n", path,
+    g_string_append_printf (key, "|%" G_GUINT64_FORMAT "|%" G_GUINT64_FORMAT "|%ld.%09ld",
         (guint64) info.st_ino, (guint64) info.st_size, (long) info.st_mtim.tv_sec,
         (long) info.st_mtim.tv_nsec);
-  else
-    g_string_append_c (key, '\n');
+  g_string_append_c (key, '\n');
 }
 
 static NnModel *
@@ -61,46 +66,74 @@ model_cache_make_key (const char *path, const char *weights, const char *labels_
   return g_string_free (key, FALSE);
 }
 
+/* With the lock held. */
+static Entry *
+find (const char *key)
+{
+  for (GList *l = entries; l; l = l->next)
+    if (g_str_equal (((Entry *) l->data)->key, key))
+      return l->data;
+  return NULL;
+}
+
+/* With the lock held. */
+static void
+entry_unref (Entry *entry)
+{
+  if (--entry->users > 0)
+    return;
+  entries = g_list_remove (entries, entry);
+  if (entry->model)
+    nn_model_unref (entry->model);
+  g_clear_error (&entry->error);
+  g_free (entry->key);
+  g_free (entry);
+}
+
 NnModel *
 model_cache_get (const char *path, const char *weights, const char *labels_file, GError **error)
 {
   g_autofree char *key = model_cache_make_key (path, weights, labels_file);
-  g_autoptr (GMutexLocker) locker = NULL;
-  Entry *entry;
-  NnModel *model;
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&lock);
+  Entry *entry = find (key);
 
-  locker = g_mutex_locker_new (&lock);
-  for (GList *l = entries; l; l = l->next) {
-    entry = l->data;
-    if (g_str_equal (entry->key, key)) {
-      entry->users++;
-      return nn_model_ref (entry->model);
-    }
+  if (entry) {
+    entry->users++;
+    while (entry->is_loading)
+      g_cond_wait (&loaded, &lock);
+  } else {
+    GError *failure = NULL;
+    NnModel *model;
+
+    entry = g_new (Entry, 1);
+    *entry = (Entry) { .key = g_steal_pointer (&key), .is_loading = TRUE, .users = 1 };
+    entries = g_list_prepend (entries, entry);
+    g_mutex_unlock (&lock);
+    model = load (path, weights, labels_file, &failure);
+    g_mutex_lock (&lock);
+    entry->model = model;
+    entry->error = failure;
+    entry->is_loading = FALSE;
+    if (!model) /* who comes later tries again */
+      entries = g_list_remove (entries, entry);
+    g_cond_broadcast (&loaded);
   }
-  model = load (path, weights, labels_file, error);
-  if (!model)
-    return NULL;
-  entry = g_new (Entry, 1);
-  *entry = (Entry) { g_steal_pointer (&key), model, 1 };
-  entries = g_list_prepend (entries, entry);
-  return nn_model_ref (model);
+  if (entry->model)
+    return nn_model_ref (entry->model);
+  g_propagate_error (error, g_error_copy (entry->error));
+  entry_unref (entry);
+  return NULL;
 }
 
 void
 model_cache_release (NnModel *model)
 {
   g_mutex_lock (&lock);
-  for (GList *l = entries; l; l = l->next) {
-    Entry *entry = l->data;
-
-    if (entry->model != model || --entry->users > 0)
-      continue;
-    entries = g_list_delete_link (entries, l);
-    nn_model_unref (entry->model);
-    g_free (entry->key);
-    g_free (entry);
-    break;
-  }
+  for (GList *l = entries; l; l = l->next)
+    if (((Entry *) l->data)->model == model) {
+      entry_unref (l->data);
+      break;
+    }
   g_mutex_unlock (&lock);
   nn_model_unref (model);
 }

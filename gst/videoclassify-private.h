@@ -13,7 +13,7 @@
  *
  * Threads: the streaming thread, that of the loader, with mode=async that of the
  * engine, and any that sets properties. Locks, in the order in which they are taken:
- * the loader's, the results', the object's. */
+ * the results', the object's, those inside of components. */
 
 #include <gst/base/gstbasetransform.h>
 #include <gst/video/video.h>
@@ -21,6 +21,7 @@
 #include "gst/collector.h"
 #include "gst/cues.h"
 #include "gst/gstvideoclassify.h"
+#include "gst/loader.h"
 #include "gst/results.h"
 #include "gst/smoother.h"
 #include "gst/stats.h"
@@ -132,26 +133,19 @@ struct _GstVideoClassify {
   double view_time; /* ns a view of a region takes, smoothed; 0: not known */
   GstClassifyTextPad *text_pad;
   EnginePool *context_pool; /* of a GstContext */
+  Runtime *runtime;         /* this and the next: changed under the lock by start(), stop() and the
+                             * streaming thread, which read them without */
+  Collector *collector;     /* or NULL; of start() to stop() */
 
   /* set by start(), then the loader's and the streaming thread's */
   EnginePool *pool;
   RuntimeOptions options; /* strings owned */
   gboolean is_async;
-  Collector *collector; /* or NULL; of start() to stop() */
-  char *dump_dir;       /* or NULL; likewise */
+  char *dump_dir; /* or NULL; of start() to stop() */
   guint n_dumped;
-
-  /* the thread that loads models while the stream runs; under the loader's lock */
-  GMutex loader_lock;
-  GCond loader_cond;
-  GThread *loader;
-  gboolean loader_quit, reload, is_started;
-  char *first_key; /* of the files as start() found them */
-  Runtime *next;   /* to be used from the next frame on */
-  GList *retired;  /* to be freed */
+  Loader *loader; /* of the element's whole life */
 
   /* streaming thread only */
-  Runtime *runtime;
   GstVideoInfo info;
   NnImageInfo image; /* the picture in the buffers, of which the caps tell what is seen */
   NnRect visible;    /* that, in pixels of the picture; of this frame */
@@ -207,14 +201,8 @@ void video_classify_find_cuda_context (GstVideoClassify *self, NnContext *native
 
 /* --- videoclassify-models.c ---------------------------------------------------------- */
 
-/* self->runtime from self->options and the files that the properties name. */
-gboolean video_classify_load (GstVideoClassify *self, GError **error);
-/* From now on the files may be named anew or change. */
-void video_classify_start_loader (GstVideoClassify *self);
-void video_classify_stop_loader (GstVideoClassify *self);
-/* "model", "weights" or "labels-file" was set; "watch" was. */
-void video_classify_request_reload (GstVideoClassify *self);
-void video_classify_watch_changed (GstVideoClassify *self);
+/* Makes runtimes from self->options and the files that the properties name. */
+Loader *video_classify_new_loader (GstVideoClassify *self);
 /* Streaming thread: the model that was loaded beside, if any, from this frame on. */
 void video_classify_exchange_runtime (GstVideoClassify *self);
 

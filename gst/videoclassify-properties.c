@@ -262,9 +262,9 @@ set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
   if (id == PROP_MODEL || id == PROP_WEIGHTS || id == PROP_LABELS_FILE)
-    video_classify_request_reload (self);
+    loader_request (self->loader);
   else if (id == PROP_WATCH)
-    video_classify_watch_changed (self);
+    loader_set_watch (self->loader, g_value_get_boolean (value));
 }
 
 static GstStructure *
@@ -278,15 +278,13 @@ make_stats (GstVideoClassify *self)
   GstStructure *structure;
   Counts c;
 
-  g_mutex_lock (&self->loader_lock);
+  GST_OBJECT_LOCK (self);
   if (self->runtime) {
     engine_client_get_load (self->runtime->client, &depth, &n_runs, &n_samples);
     n_clients = engine_client_get_n_clients (self->runtime->client);
   }
   if (self->collector)
     collector_get_counts (self->collector, &collected, &collect_dropped);
-  g_mutex_unlock (&self->loader_lock);
-  GST_OBJECT_LOCK (self);
   c = self->counts;
   stats_get_percentiles (&self->stats, percents, times, G_N_ELEMENTS (percents));
   if (self->text_pad)
