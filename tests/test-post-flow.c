@@ -4,12 +4,10 @@
 /* pipelines/post-flow.sh on a few small pictures: what its table says, against a count
  * by hand; killed again and again; what it refuses. */
 
-#include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "tests/child.h"
 #include "tests/pictures.h"
 #include "train/picture-list.h"
 
@@ -49,44 +47,20 @@ make_data (const char *dir)
   g_assert_true (g_file_set_contents (recipe, recipe_text, -1, NULL));
 }
 
+/* the script in @dir */
 static void
-make_group (gpointer user_data)
+start (Child *child, const char *dir, const char *arguments)
 {
-  setpgid (0, 0);
-}
-
-/* the script in @dir, in a group of processes of its own; what it says goes to said.txt */
-static GPid
-start (const char *dir, const char *arguments)
-{
-  static const char *const shell[] = { "/bin/sh", "-c", "exec \"$@\" >said.txt 2>&1", "sh",
-    SOURCE_ROOT "/pipelines/post-flow.sh" };
   g_auto (GStrv) words = g_strsplit (arguments, " ", -1);
   g_auto (GStrv) environment = g_get_environ ();
   g_autoptr (GPtrArray) argv = g_ptr_array_new ();
-  g_autoptr (GError) error = NULL;
-  GPid pid;
 
   environment = g_environ_setenv (environment, "CLASSIFY", g_getenv ("CLASSIFY_EXE"), TRUE);
-  for (guint i = 0; i < G_N_ELEMENTS (shell); i++)
-    g_ptr_array_add (argv, (gpointer) shell[i]);
+  g_ptr_array_add (argv, (gpointer) (SOURCE_ROOT "/pipelines/post-flow.sh"));
   for (guint i = 0; words[i]; i++)
     g_ptr_array_add (argv, words[i]);
   g_ptr_array_add (argv, NULL);
-  g_spawn_async (dir, (char **) argv->pdata, environment, G_SPAWN_DO_NOT_REAP_CHILD, make_group,
-      NULL, &pid, &error);
-  g_assert_no_error (error);
-  return pid;
-}
-
-static int
-wait_for (GPid pid)
-{
-  int status;
-
-  while (waitpid (pid, &status, 0) < 0)
-    g_assert_cmpint (errno, ==, EINTR);
-  return status;
+  child_start (child, dir, (const char *const *) argv->pdata, environment);
 }
 
 static char *
@@ -136,7 +110,7 @@ first_loss (const char *dir, const char *log)
 }
 
 static void
-check_results (const char *dir)
+check_results (const char *dir, const char *said)
 {
   static const char *const pictures[]
       = { "a/preview.png", "a/first.png", "a/second.png", "a/sheet.png" };
@@ -144,7 +118,7 @@ check_results (const char *dir)
   g_autofree char *table = read_text (dir, "a/table.txt", NULL);
   g_autofree char *report = read_text (dir, "a/pseudo.txt", NULL);
   g_autofree char *log = read_text (dir, "a/second.csv", NULL);
-  g_autofree char *said = read_text (dir, "said.txt", NULL), *found = NULL;
+  g_autofree char *found = NULL;
   g_autofree char *list_path = g_build_filename (dir, "a/pseudo.csv", NULL);
   g_autoptr (PictureList) list = picture_list_load (list_path, NULL);
   g_auto (GStrv) lines = g_strsplit (g_strchug (table), "\n", -1);
@@ -189,10 +163,10 @@ static void
 test_flow (void)
 {
   static const char *const files[] = { "first.h5", "second.h5", "pseudo.csv", "table.txt" };
-  g_autofree char *dir = make_dir (), *message = NULL;
-  guint n_kills = 0;
+  g_autofree char *dir = make_dir (), *said = NULL, *message = NULL;
+  guint n_kills = 0, n_resumed = 0;
   int status = -1;
-  GPid pid;
+  Child child;
 
   if (!g_getenv ("CLASSIFY_EXE")) {
     g_test_skip ("CLASSIFY_EXE does not name the command");
@@ -200,19 +174,34 @@ test_flow (void)
     return;
   }
   make_data (dir);
-  g_assert_cmpint (wait_for (start (dir, "pets OUT=a" SETTINGS)), ==, 0);
-  check_results (dir);
+  start (&child, dir, "pets OUT=a" SETTINGS);
+  child_end (&child, 0, FALSE, &status, &said);
+  g_assert_cmpint (status, ==, 0);
+  check_results (dir, said);
 
-  /* the script alone is asked to end, then it and what it runs are killed, and so on */
+  /* The script alone is asked to end, or it and what it runs are killed, in the midst of a
+   * training or at any time. */
+  status = -1;
   for (guint attempt = 0; attempt < 40 && status != 0; attempt++) {
-    pid = start (dir, "pets OUT=b" SETTINGS);
+    const gboolean all = attempt % 2;
+    int signal = 0;
+
+    start (&child, dir, "pets OUT=b" SETTINGS);
     if (n_kills < 10) {
-      g_usleep (60000 + attempt * 70000 % 400000);
-      n_kills += kill (attempt % 2 ? -pid : pid, attempt % 2 ? SIGKILL : SIGTERM) == 0;
+      signal = all ? SIGKILL : SIGTERM;
+      if (attempt % 4 < 2) {
+        g_autofree char *line = child_wait_line (&child, "epoch ");
+
+        n_resumed += attempt > 0 && line && !g_str_has_prefix (line, "epoch 1/8 ");
+      } else {
+        g_usleep (60000 + attempt * 70000 % 400000);
+      }
     }
-    status = wait_for (pid);
+    n_kills += child_end (&child, signal, all, &status, NULL);
   }
   g_assert_cmpint (status, ==, 0);
+  g_assert_cmpuint (n_kills, >, 0);
+  g_assert_cmpuint (n_resumed, >, 0);
   for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
     g_autofree char *one = g_build_filename ("a", files[i], NULL);
     g_autofree char *two = g_build_filename ("b", files[i], NULL);
@@ -223,9 +212,9 @@ test_flow (void)
   }
 
   /* what is there was made with other settings */
-  pid = start (dir, "pets OUT=a" SETTINGS " LABELS=soft");
-  g_assert_cmpint (wait_for (pid), !=, 0);
-  message = read_text (dir, "said.txt", NULL);
+  start (&child, dir, "pets OUT=a" SETTINGS " LABELS=soft");
+  child_end (&child, 0, FALSE, &status, &message);
+  g_assert_cmpint (status, !=, 0);
   g_assert_nonnull (strstr (message, "> LABELS=soft"));
   g_assert_nonnull (strstr (message, "a: was begun with other settings"));
   remove_dir (dir);
@@ -247,6 +236,7 @@ test_refused (void)
     { "pets LABELS=$(false)", "LABELS=$(false): expected hard or soft" },
   };
   g_autofree char *dir = make_dir ();
+  Child child;
 
   if (!g_getenv ("CLASSIFY_EXE")) {
     g_test_skip ("CLASSIFY_EXE does not name the command");
@@ -256,9 +246,10 @@ test_refused (void)
   make_data (dir);
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autofree char *message = NULL;
-    const int status = wait_for (start (dir, cases[i].arguments));
+    int status;
 
-    message = read_text (dir, "said.txt", NULL);
+    start (&child, dir, cases[i].arguments);
+    child_end (&child, 0, FALSE, &status, &message);
     if (status == 0 || !strstr (message, cases[i].message))
       g_error ("%s: %s", cases[i].arguments, message);
   }

@@ -8,12 +8,11 @@
 #include <math.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "nn/error.h"
 #include "nn/keras-file.h"
 #include "nn/optimizer.h"
+#include "tests/child.h"
 #include "tests/pictures.h"
 
 static const char network[]
@@ -35,61 +34,60 @@ static const char recipe[]
       "[unlabelled]\nbatch_size=4\nthreshold=0.6\nstart_epoch=1\nramp_epochs=1\n"
       "[strong_augmentation]\nhorizontal_flip=true\n";
 
+/* so long that it cannot end while its output is not read (child.h) */
+#define LONGER "schedule.epochs=2;9"
+
 static char *dir;
 
-static GPid
-start (const char *output, const char *const *more, int *messages)
+static void
+start (Child *child, const char *output, const char *const *more)
 {
   g_autofree char *path = g_build_filename (dir, "r.ini", NULL);
   g_autofree char *out = g_build_filename (dir, output, NULL);
   g_autofree char *log = g_strconcat (out, ".csv", NULL);
   g_autoptr (GPtrArray) argv = g_ptr_array_new ();
   const char *const first[] = { g_getenv ("CLASSIFY_EXE"), "train", path, "--data", dir, "-o", out,
-    "-l", log, "-q" };
-  GError *error = NULL;
-  GPid pid;
+    "-l", log };
 
   for (guint i = 0; i < G_N_ELEMENTS (first); i++)
     g_ptr_array_add (argv, (char *) first[i]);
   for (; *more; more++)
     g_ptr_array_add (argv, (char *) *more);
   g_ptr_array_add (argv, NULL);
-  g_spawn_async_with_pipes (NULL, (char **) argv->pdata, NULL,
-      G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, &pid, NULL, NULL,
-      messages, &error);
-  g_assert_no_error (error);
-  return pid;
-}
-
-/* The exit status, and what was said. Negative: killed. */
-static int
-finish (GPid pid, int messages, char **said)
-{
-  GString *text = g_string_new (NULL);
-  char buffer[512];
-  gssize n;
-  int status;
-
-  while ((n = read (messages, buffer, sizeof buffer)) > 0)
-    g_string_append_len (text, buffer, n);
-  close (messages);
-  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
-  if (text->len)
-    g_test_message ("%s", text->str);
-  if (said)
-    *said = g_string_free (text, FALSE);
-  else
-    g_string_free (text, TRUE);
-  return WIFEXITED (status) ? WEXITSTATUS (status) : -1;
+  child_start (child, NULL, (const char *const *) argv->pdata, NULL);
 }
 
 static int
 run (const char *output, const char *const *more, char **said)
 {
-  int messages;
-  GPid pid = start (output, more, &messages);
+  Child child;
+  int status;
 
-  return finish (pid, messages, said);
+  start (&child, output, more);
+  child_end (&child, 0, FALSE, &status, said);
+  return status;
+}
+
+/* Starts a training (@resume: with --resume) and ends it with a signal, in the midst of it or
+ * at any time. The exit status, or -1 where the signal has ended it; counts those,
+ * and those that went on with what a training before them had done. */
+static int
+start_and_kill (const char *output, const char *const *more, gboolean resume, guint attempt,
+    guint *n_kills, guint *n_resumed)
+{
+  int signal = attempt % 2 ? SIGKILL : SIGINT, status;
+  Child child;
+
+  start (&child, output, more);
+  if (attempt % 4 < 2) {
+    g_autofree char *line = child_wait_line (&child, "epoch ");
+
+    *n_resumed += resume && line && !g_str_has_prefix (line, "epoch 1/");
+  } else {
+    g_usleep (20000 + attempt * 23000 % 170000);
+  }
+  *n_kills += child_end (&child, signal, FALSE, &status, NULL);
+  return status;
 }
 
 static char *
@@ -146,28 +144,26 @@ static void
 test_resume (gconstpointer precision)
 {
   g_autofree char *setting = g_strdup_printf ("training.precision=%s", (const char *) precision);
-  const char *const whole[] = { "--device", "cuda", "--set", setting, NULL };
-  const char *const resumed[] = { "--device", "cuda", "--set", setting, "--resume", NULL };
-  const char *const other[] = { "--device", "cuda", "--set", setting, "--resume", "-p", "fp32",
+  const char *const whole[] = { "--device", "cuda", "--set", setting, "--set", LONGER, NULL };
+  const char *const resumed[] = { "--device", "cuda", "--set", setting, "--set", LONGER, "--resume",
     NULL };
+  const char *const other[] = { "--device", "cuda", "--set", setting, "--set", LONGER, "--resume",
+    "-p", "fp32", NULL };
   g_autofree char *checkpoint = g_build_filename (dir, "b.checkpoint.h5", NULL);
   g_autofree char *first = NULL, *second = NULL, *said = NULL;
   gsize n_first, n_second;
-  guint n_kills = 0;
+  guint n_kills = 0, n_resumed = 0;
   int status = -1;
 
   g_assert_cmpint (run ("a.h5", whole, NULL), ==, 0);
   for (guint attempt = 0; attempt < 60 && status != 0; attempt++) {
-    int messages;
-    GPid pid = start (
-        "b.h5", g_file_test (checkpoint, G_FILE_TEST_EXISTS) ? resumed : whole, &messages);
+    const gboolean resume = g_file_test (checkpoint, G_FILE_TEST_EXISTS);
 
-    if (n_kills < 8) {
-      g_usleep (20000 + attempt * 23000 % 170000);
-      /* either at once, or leaving a checkpoint in the midst of an epoch */
-      n_kills += kill (pid, attempt % 2 ? SIGINT : SIGKILL) == 0;
-    }
-    status = finish (pid, messages, NULL);
+    if (n_kills < 8)
+      status = start_and_kill ("b.h5", resume ? resumed : whole, resume, attempt, &n_kills,
+          &n_resumed);
+    else
+      status = run ("b.h5", resume ? resumed : whole, NULL);
     /* a checkpoint of one precision is not gone on with in another */
     if (g_file_test (checkpoint, G_FILE_TEST_EXISTS) && !said) {
       g_assert_cmpint (run ("b.h5", other, &said), ==, 2);
@@ -175,6 +171,8 @@ test_resume (gconstpointer precision)
     }
   }
   g_assert_cmpint (status, ==, 0);
+  g_assert_cmpuint (n_kills, >, 0);
+  g_assert_cmpuint (n_resumed, >, 0);
   g_assert_nonnull (said);
   first = read_file ("a.h5", &n_first);
   second = read_file ("b.h5", &n_second);
@@ -192,7 +190,7 @@ test_augmentation (gconstpointer unlabelled)
         "horizontal_flip=true\nvertical_flip=true\nfill_mode=reflect\ninterpolation_order=1\n"
         "random_resized_crop=0.4;1\nchannel_shift_range=20\nbrightness=0.3\nsaturation=0.4\n"
         "random_erasing=0.5\n"
-        "[optimizer]\nname=adam\n[schedule]\nepochs=2;2\nlearning_rate=1e-2\nsize=8;12\n"
+        "[optimizer]\nname=adam\n[schedule]\nepochs=2;9\nlearning_rate=1e-2\nsize=8;12\n"
         "[training]\nbatch_size=7\nema=0.7\n[mixing]\nmixup=0.4\ncutmix=0.7\n";
   static const char beside[] = "[unlabelled]\nbatch_size=5\nthreshold=0.5\nstart_epoch=1\n"
                                "[strong_augmentation]\nrotation_range=90\nfill_mode=constant\n"
@@ -204,6 +202,7 @@ test_augmentation (gconstpointer unlabelled)
   g_autofree char *checkpoint = g_build_filename (dir, "again.checkpoint.h5", NULL);
   g_autofree char *on_device = NULL, *on_host = NULL, *first = NULL, *second = NULL, *third = NULL;
   gsize n_first, n_second, n_third;
+  guint n_kills = 0, n_resumed = 0;
   int status = -1;
 
   g_file_set_contents (path, text, -1, NULL);
@@ -220,16 +219,16 @@ test_augmentation (gconstpointer unlabelled)
   second = read_file ("on-host.h5", &n_second);
   g_assert_cmpmem (first, n_first, second, n_second);
   for (guint attempt = 0; attempt < 20 && status != 0; attempt++) {
-    int messages;
-    GPid pid = start (
-        "again.h5", g_file_test (checkpoint, G_FILE_TEST_EXISTS) ? resumed : fp32, &messages);
+    const gboolean resume = g_file_test (checkpoint, G_FILE_TEST_EXISTS);
 
-    if (attempt < 6) {
-      g_usleep (30000 + attempt * 40000);
-      kill (pid, attempt % 2 ? SIGINT : SIGKILL);
-    }
-    status = finish (pid, messages, NULL);
+    if (attempt < 6)
+      status = start_and_kill ("again.h5", resume ? resumed : fp32, resume, attempt, &n_kills,
+          &n_resumed);
+    else
+      status = run ("again.h5", resume ? resumed : fp32, NULL);
   }
+  g_assert_cmpuint (n_kills, >, 0);
+  g_assert_cmpuint (n_resumed, >, 0);
   g_assert_cmpint (status, ==, 0);
   third = read_file ("again.h5", &n_third);
   g_assert_cmpmem (first, n_first, third, n_third);

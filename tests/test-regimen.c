@@ -4,16 +4,15 @@
 /* How a network is trained beyond the post: schedules, mixing, crops and
  * colours, averages, other sizes, pictures without labels, kill and resume. */
 
-#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "nn/backend.h"
 #include "nn/error.h"
 #include "nn/keras-file.h"
 #include "nn/log.h"
+#include "tests/child.h"
 #include "tests/pictures.h"
 #include "train/feeder.h"
 #include "train/schedule.h"
@@ -384,36 +383,22 @@ static const char recipe_text[]
     = "[network]\nfile=net.json\n[data]\npicture_size=20\n[preprocess]\nresize=area\n"
       "[augmentation]\nrandom_resized_crop=0.5;1\nhorizontal_flip=true\ninterpolation_order=1\n"
       "brightness=0.2\nsaturation=0.3\nrandom_erasing=0.3\n[mixing]\nmixup=0.2\ncutmix=1\n"
-      "probability=0.3\n[optimizer]\nname=adamw\nweight_decay=0.01\n[schedule]\nepochs=3;5\n"
+      "probability=0.3\n[optimizer]\nname=adamw\nweight_decay=0.01\n[schedule]\nepochs=3;9\n"
       "learning_rate=2e-2;1e-2\nshape=cosine\nwarmup_epochs=1\nsize=12;16\n[training]\n"
       "batch_size=7\nlabel_smoothing=0.05\nema=0.9\nkeep=best\nclass_weights=balanced\n"
       "[unlabelled]\nbatch_size=5\nthreshold=0.6\nstart_epoch=2\nramp_epochs=2\n"
       "[strong_augmentation]\ncontrast=0.4\nhorizontal_flip=true\n";
 
-static GPid
-start_training (const char *dir, const char *output, const char *more)
+static void
+start_training (Child *child, const char *dir, const char *output, const char *more)
 {
   g_autofree char *recipe = g_build_filename (dir, "r.ini", NULL);
   g_autofree char *out = g_build_filename (dir, output, NULL);
   g_autofree char *log = g_strconcat (out, ".csv", NULL);
   const char *argv[] = { g_getenv ("CLASSIFY_EXE"), "train", recipe, "--data", dir, "-o", out, "-l",
-    log, "--device", "cpu", "-q", more, NULL };
-  GError *error = NULL;
-  GPid pid;
+    log, "--device", "cpu", more, NULL };
 
-  g_spawn_async (NULL, (char **) argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, &error);
-  g_assert_no_error (error);
-  return pid;
-}
-
-static int
-wait_for (GPid pid)
-{
-  int status;
-
-  while (waitpid (pid, &status, 0) < 0)
-    g_assert_cmpint (errno, ==, EINTR);
-  return status;
+  child_start (child, NULL, argv, NULL);
 }
 
 static char *
@@ -439,7 +424,8 @@ test_kill_and_resume (void)
   g_autofree char *first = NULL, *second = NULL, *log = NULL;
   gsize n_first, n_second;
   g_auto (GStrv) lines = NULL, fields = NULL;
-  guint n_kills = 0;
+  guint n_kills = 0, n_resumed = 0;
+  Child child;
   int status;
 
   if (!g_getenv ("CLASSIFY_EXE")) {
@@ -449,27 +435,38 @@ test_kill_and_resume (void)
   make_folder (dir);
   g_file_set_contents (network, NETWORK ("16", "GlobalAveragePooling2D"), -1, NULL);
   g_file_set_contents (recipe, recipe_text, -1, NULL);
-  g_assert_cmpint (wait_for (start_training (dir, "a.h5", NULL)), ==, 0);
+  start_training (&child, dir, "a.h5", NULL);
+  child_end (&child, 0, FALSE, &status, NULL);
+  g_assert_cmpint (status, ==, 0);
   first = read_file (dir, "a.h5", &n_first);
   log = read_file (dir, "a.h5.csv", NULL);
   lines = g_strsplit (g_strchomp (log), "\n", -1);
-  g_assert_cmpuint (g_strv_length (lines), ==, 9);
-  fields = g_strsplit (lines[8], ",", -1);
+  g_assert_cmpuint (g_strv_length (lines), ==, 13);
+  fields = g_strsplit (lines[12], ",", -1);
   g_assert_cmpfloat (g_ascii_strtod (fields[6], NULL), >, 0.9); /* learnt the two colours */
   g_assert_cmpfloat (g_ascii_strtod (fields[7], NULL), >, 0.5); /* sure of most unlabelled */
 
+  /* Asked to end or killed in the midst of the training, or killed at any time. */
   status = -1;
   for (guint attempt = 0; attempt < 60 && status != 0; attempt++) {
     gboolean resume = g_file_test (checkpoint, G_FILE_TEST_EXISTS);
-    GPid pid = start_training (dir, "b.h5", resume ? "--resume" : NULL);
+    int signal = 0;
 
-    if (n_kills < 10) {
+    start_training (&child, dir, "b.h5", resume ? "--resume" : NULL);
+    if (n_kills < 10 && attempt % 4 < 2) {
+      g_autofree char *line = child_wait_line (&child, "epoch ");
+
+      signal = attempt % 4 ? SIGKILL : SIGINT;
+      n_resumed += resume && line && !g_str_has_prefix (line, "epoch 1/");
+    } else if (n_kills < 10) {
+      signal = SIGKILL;
       g_usleep (15000 + attempt * 23000 % 170000);
-      n_kills += kill (pid, SIGKILL) == 0;
     }
-    status = wait_for (pid);
+    n_kills += child_end (&child, signal, FALSE, &status, NULL);
   }
   g_assert_cmpint (status, ==, 0);
+  g_assert_cmpuint (n_kills, >, 0);
+  g_assert_cmpuint (n_resumed, >, 0);
   second = read_file (dir, "b.h5", &n_second);
   g_assert_cmpmem (first, n_first, second, n_second);
   g_assert_false (g_file_test (checkpoint, G_FILE_TEST_EXISTS));
