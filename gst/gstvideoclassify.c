@@ -100,7 +100,7 @@ forget_stream (GstVideoClassify *self)
 
   if (self->runtime && self->is_async)
     runtime_take_task (self->runtime, &was_waiting);
-  video_classify_forget_results (self);
+  publisher_forget (self->publisher);
   self->until_next = 0;
   self->last_classified = self->last_explained = GST_CLOCK_TIME_NONE;
   self->has_thumbnails = FALSE;
@@ -128,7 +128,6 @@ gst_video_classify_stop (GstBaseTransform *trans)
   if (collector)
     collector_free (collector);
   forget_stream (self);
-  g_clear_pointer (&self->smoothed, g_free);
   g_clear_pointer (&self->dump_dir, g_free);
   g_clear_pointer (&self->roi_label_list, g_strfreev);
   g_free ((char *)g_steal_pointer (&self->options.device));
@@ -219,9 +218,9 @@ gst_video_classify_start (GstBaseTransform *trans)
   self->inference_time = self->reported_latency = 0;
   self->label = NULL;
   self->probability = 0;
+  self->has_failed = FALSE;
   GST_OBJECT_UNLOCK (self);
   self->frame = 0;
-  self->has_failed = FALSE;
 
   self->pool
       = self->options.batch > 1 ? video_classify_find_pool (self) : engine_pool_get_default ();
@@ -240,7 +239,7 @@ gst_video_classify_start (GstBaseTransform *trans)
   GST_OBJECT_UNLOCK (self);
   start_collector (self);
   start_dump (self);
-  video_classify_prepare_results (self);
+  publisher_prepare (self->publisher, runtime->n_classes);
   forget_stream (self);
   return TRUE;
 }
@@ -451,7 +450,7 @@ gst_video_classify_finalize (GObject *object)
   video_classify_clear_properties (self);
   g_clear_object (&self->context_pool);
   gst_clear_object (&self->text_pad);
-  video_classify_clear_results (self);
+  publisher_free (self->publisher);
   G_OBJECT_CLASS (gst_video_classify_parent_class)->finalize (object);
 }
 
@@ -461,7 +460,7 @@ gst_video_classify_init (GstVideoClassify *self)
   GstBaseTransform *trans = GST_BASE_TRANSFORM (self);
 
   video_classify_init_properties (self);
-  video_classify_init_results (self);
+  self->publisher = publisher_new ();
   self->earliest_time = self->last_classified = self->last_explained = GST_CLOCK_TIME_NONE;
   self->loader = video_classify_new_loader (self);
   gst_base_transform_set_in_place (trans, TRUE);

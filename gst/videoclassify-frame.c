@@ -284,7 +284,6 @@ static gboolean
 is_due (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
 {
   guint64 *reason = NULL;
-  gboolean has_result;
 
   if (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP)) /* nothing to see: keep the last */
     reason = &self->counts.gaps;
@@ -298,10 +297,7 @@ is_due (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
     GST_OBJECT_UNLOCK (self);
     return FALSE;
   }
-  g_mutex_lock (&self->results_lock);
-  has_result = self->results->len > 0;
-  g_mutex_unlock (&self->results_lock);
-  if (has_result && is_late (self, buffer, settings)) {
+  if (publisher_has_results (self->publisher) && is_late (self, buffer, settings)) {
     self->until_next = 1; /* the next frame that is in time */
     return FALSE;
   }
@@ -432,9 +428,7 @@ classify (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings,
   task->started = gst_util_get_timestamp ();
   task->frame = self->frame;
   task->visible = self->visible;
-  g_mutex_lock (&self->results_lock);
-  task->generation = self->generation;
-  g_mutex_unlock (&self->results_lock);
+  task->generation = publisher_get_generation (self->publisher);
   task->pts = GST_BUFFER_PTS (buffer);
   task->duration = GST_BUFFER_DURATION (buffer);
   task->stream_time = task->running_time = GST_CLOCK_TIME_NONE;
@@ -443,10 +437,8 @@ classify (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings,
     task->running_time = gst_segment_to_running_time (segment, GST_FORMAT_TIME, task->pts);
   }
   if (self->collector) {
-    g_mutex_lock (&self->results_lock);
-    if (video_classify_is_collection_due (self, task->pts, settings))
+    if (publisher_is_collection_due (self->publisher, task->pts, settings))
       task->picture = frame_share (buffer);
-    g_mutex_unlock (&self->results_lock);
     task->info = self->info;
   }
   task->n_regions = n_regions;
@@ -490,9 +482,9 @@ has_failed (GstVideoClassify *self)
 {
   gboolean failed;
 
-  g_mutex_lock (&self->results_lock);
+  GST_OBJECT_LOCK (self);
   failed = self->has_failed;
-  g_mutex_unlock (&self->results_lock);
+  GST_OBJECT_UNLOCK (self);
   return failed;
 }
 
@@ -526,7 +518,7 @@ video_classify_transform_ip (GstBaseTransform *trans, GstBuffer *buffer)
     }
     self->until_next = settings.interval > 1 ? settings.interval : 0;
   }
-  video_classify_attach_results (self, buffer, regions, n_regions);
+  publisher_attach (self->publisher, buffer, self->frame, regions, n_regions);
   video_classify_send_frame_text (self, buffer, &settings);
   return GST_FLOW_OK;
 }

@@ -114,16 +114,13 @@ video_classify_exchange_runtime (GstVideoClassify *self)
 
   if (!next)
     return;
-  g_mutex_lock (&self->results_lock);
-  self->generation++; /* what the old one is still at comes too late */
-  g_mutex_unlock (&self->results_lock);
+  publisher_prepare (self->publisher, next->n_classes); /* what the old one is at comes too late */
   GST_OBJECT_LOCK (self);
   old = self->runtime;
   self->runtime = next;
   self->view_time = 0;
   GST_OBJECT_UNLOCK (self);
   loader_retire (self->loader, old);
-  video_classify_prepare_results (self);
   self->has_thumbnails = FALSE;
   self->until_next = 0; /* the first frame that the new one sees is this */
   self->last_classified = self->last_explained = GST_CLOCK_TIME_NONE;

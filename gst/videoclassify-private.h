@@ -12,21 +12,20 @@
  *   videoclassify-results.c     what is made of a result, and where it goes
  *
  * Threads: the streaming thread, that of the loader, with mode=async that of the
- * engine, and any that sets properties. Locks, in the order in which they are taken:
- * the results', the object's, those inside of components. */
+ * engine, and any that sets properties. There is one lock here, the object's; components have
+ * theirs inside and take no other. */
 
 #include <gst/base/gstbasetransform.h>
 #include <gst/video/video.h>
 
 #include "gst/collector.h"
-#include "gst/cues.h"
 #include "gst/gstvideoclassify.h"
 #include "gst/loader.h"
-#include "gst/results.h"
-#include "gst/smoother.h"
+#include "gst/publisher.h"
 #include "gst/stats.h"
 #include "gst/textpad.h"
 #include "gst/thumbnail.h"
+#include "gst/videoclassify-settings.h"
 
 G_BEGIN_DECLS
 
@@ -47,11 +46,6 @@ typedef enum {
 } GstVideoClassifyMode;
 
 typedef enum {
-  REGION_FULL_FRAME,
-  REGION_ROI_LIST,
-} GstVideoClassifyRegion;
-
-typedef enum {
   EXPLAIN_NONE,
   EXPLAIN_CAM,
 } GstVideoClassifyExplain;
@@ -65,42 +59,6 @@ typedef enum {
   COLLECT_JPEG,
   COLLECT_PNG,
 } GstVideoClassifyCollectFormat;
-
-typedef enum {
-  POST_NONE,
-  POST_CHANGES,
-  POST_ALL,
-  POST_INTERVAL,
-} GstVideoClassifyPost;
-
-typedef enum {
-  CUES_SPANS,
-  CUES_FRAMES,
-} GstVideoClassifyCues;
-
-/* what may change while playing: one copy a frame */
-typedef struct {
-  guint top_k, interval, min_views;
-  double threshold, max_rate, change_threshold, scene_cut;
-  double collect_min, collect_max, collect_rate;
-  guint64 collect_limit;
-  SmootherOptions smoothing;
-  GstVideoClassifyPost post;
-  GstVideoClassifyCues cues;
-  GstClockTime message_interval, explain_interval;
-  gboolean skip_late;
-  Crop crop;
-  GstVideoClassifyRegion region;
-} Settings;
-
-/* what is remembered of a region from one result to the next */
-typedef struct {
-  Region region;
-  const char *posted; /* label of the last message; interned */
-  GstClockTime posted_at, seen_at;
-  guint64 frame;      /* the last that it was in */
-  Smoother *smoother; /* NULL until it is needed */
-} Track;
 
 typedef struct {
   guint64 frames, classified, regions;
@@ -136,6 +94,7 @@ struct _GstVideoClassify {
   Runtime *runtime;         /* this and the next: changed under the lock by start(), stop() and the
                              * streaming thread, which read them without */
   Collector *collector;     /* or NULL; of start() to stop() */
+  gboolean has_failed;
 
   /* set by start(), then the loader's and the streaming thread's */
   EnginePool *pool;
@@ -143,7 +102,10 @@ struct _GstVideoClassify {
   gboolean is_async;
   char *dump_dir; /* or NULL; of start() to stop() */
   guint n_dumped;
-  Loader *loader; /* of the element's whole life */
+
+  /* of the element's whole life, each with its own lock */
+  Loader *loader;
+  Publisher *publisher;
 
   /* streaming thread only */
   GstVideoInfo info;
@@ -158,17 +120,6 @@ struct _GstVideoClassify {
   GstClockTime last_explained;
   Thumbnail classified, before; /* the last frame that was classified, and that was sampled */
   gboolean has_thumbnails;
-
-  /* under the results' lock */
-  GMutex results_lock;
-  guint64 generation; /* results of tasks of another one are of a stream that is over */
-  GPtrArray *results; /* of the newest frame that was classified */
-  GArray *tracks;
-  HeatMap *heat_map; /* the newest, or NULL */
-  GstClockTime last_collected;
-  float *smoothed; /* n_classes: of one region */
-  Cues *cues;
-  gboolean has_failed;
 };
 
 /* --- videoclassify-properties.c ----------------------------------------------------- */
@@ -215,25 +166,11 @@ GstFlowReturn video_classify_transform_ip (GstBaseTransform *trans, GstBuffer *b
 /* The signal "classified". */
 void video_classify_install_signals (GObjectClass *klass);
 
-void video_classify_init_results (GstVideoClassify *self);
-void video_classify_clear_results (GstVideoClassify *self);
-/* For the classes of self->runtime. */
-void video_classify_prepare_results (GstVideoClassify *self);
-/* All that is known of the stream; what is on its way comes too late. */
-void video_classify_forget_results (GstVideoClassify *self);
-
 /* A task that was run becomes results: in the streaming thread (sync) or in the
  * engine's (async). */
 void video_classify_finish_task (GstVideoClassify *self, Task *task);
 /* From the explainer, in its thread or the streaming thread: an ExplainerDone. */
 void video_classify_take_heat_map (HeatMap *map, const GError *error, gpointer element);
-/* "collect-rate" allows a picture of a frame at @pts. Under the results' lock. */
-gboolean video_classify_is_collection_due (
-    const GstVideoClassify *self, GstClockTime pts, const Settings *settings);
-
-/* Each region of the frame gets the newest result that is about it. */
-void video_classify_attach_results (
-    GstVideoClassify *self, GstBuffer *buffer, const Region *regions, guint n);
 /* What the text pad is sent for each frame: its cue, or how far the stream has come
  * where no cue is open. */
 void video_classify_send_frame_text (

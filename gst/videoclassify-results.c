@@ -2,12 +2,10 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include "gst/cues.h"
 #include "gst/gstclassifymeta.h"
 #include "gst/json-lines.h"
 #include "gst/videoclassify-private.h"
-
-/* What was known of a region that has not been seen for this long is forgotten. */
-#define TRACK_TIMEOUT (5 * GST_SECOND)
 
 static guint classified_signal;
 
@@ -24,129 +22,6 @@ video_classify_install_signals (GObjectClass *klass)
    */
   classified_signal = g_signal_new ("classified", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0,
       NULL, NULL, NULL, G_TYPE_NONE, 1, GST_TYPE_STRUCTURE | G_SIGNAL_TYPE_STATIC_SCOPE);
-}
-
-/* --- what is remembered ------------------------------------------------------------- */
-
-static void
-clear_track (gpointer track)
-{
-  g_clear_pointer (&((Track *)track)->smoother, smoother_free);
-}
-
-void
-video_classify_init_results (GstVideoClassify *self)
-{
-  g_mutex_init (&self->results_lock);
-  self->results = g_ptr_array_new_with_free_func ((GDestroyNotify)result_unref);
-  self->tracks = g_array_new (FALSE, FALSE, sizeof (Track));
-  g_array_set_clear_func (self->tracks, clear_track);
-  self->cues = cues_new ();
-  self->last_collected = GST_CLOCK_TIME_NONE;
-}
-
-void
-video_classify_clear_results (GstVideoClassify *self)
-{
-  g_ptr_array_unref (self->results);
-  g_array_unref (self->tracks);
-  cues_free (self->cues);
-  g_mutex_clear (&self->results_lock);
-}
-
-void
-video_classify_forget_results (GstVideoClassify *self)
-{
-  g_mutex_lock (&self->results_lock);
-  self->generation++;
-  g_ptr_array_set_size (self->results, 0);
-  g_array_set_size (self->tracks, 0);
-  g_clear_pointer (&self->heat_map, heat_map_unref);
-  self->last_collected = GST_CLOCK_TIME_NONE;
-  cues_reset (self->cues);
-  g_mutex_unlock (&self->results_lock);
-}
-
-void
-video_classify_prepare_results (GstVideoClassify *self)
-{
-  g_mutex_lock (&self->results_lock);
-  g_free (self->smoothed);
-  self->smoothed = g_new0 (float, self->runtime->n_classes);
-  g_clear_pointer (&self->heat_map, heat_map_unref);
-  for (guint i = 0; i < self->tracks->len; i++) /* of another number of classes, perhaps */
-    g_clear_pointer (&g_array_index (self->tracks, Track, i).smoother, smoother_free);
-  g_mutex_unlock (&self->results_lock);
-}
-
-/* Under the results' lock. */
-static Track *
-find_track (GstVideoClassify *self, const Region *region, const Task *task)
-{
-  const GstClockTime now = task->pts;
-  Track *track;
-
-  for (guint i = 0; i < self->tracks->len; i++) {
-    track = &g_array_index (self->tracks, Track, i);
-    if (GST_CLOCK_TIME_IS_VALID (now) && GST_CLOCK_TIME_IS_VALID (track->seen_at)
-        && now > track->seen_at + TRACK_TIMEOUT) {
-      g_array_remove_index_fast (self->tracks, i--);
-      continue;
-    }
-    if (track->frame != task->frame && region_matches (&track->region, region))
-      goto found;
-  }
-  g_array_set_size (self->tracks, self->tracks->len + 1);
-  track = &g_array_index (self->tracks, Track, self->tracks->len - 1);
-  *track = (Track){ .posted_at = GST_CLOCK_TIME_NONE };
-found:
-  track->region = *region;
-  track->seen_at = now;
-  track->frame = task->frame;
-  return track;
-}
-
-typedef struct {
-  Result *result;
-  gboolean is_changed, is_due; /* the label; a message of POST_INTERVAL */
-} News;
-
-/* Under the results' lock. */
-static News
-make_news (GstVideoClassify *self, Task *task, guint r, const Settings *settings,
-    GstClockTime inference_time)
-{
-  const Region *region = &task->regions[r];
-  Track *track = find_track (self, region, task);
-  ResultValues values = { .top_k = settings->top_k,
-    .threshold = settings->threshold,
-    .inference_time = inference_time,
-    .index = -1,
-    .probabilities = task->probabilities + r * task->runtime->n_classes };
-  const SmootherOptions *smoothing = &settings->smoothing;
-  const char *label;
-  News news;
-
-  if (smoothing->method != SMOOTHING_NONE || smoothing->hysteresis > 0 || smoothing->hold > 0) {
-    if (!track->smoother)
-      track->smoother = smoother_new (task->runtime->n_classes);
-    if (task->is_cut)
-      smoother_reset (track->smoother);
-    values.index = (int)smoother_push (
-        track->smoother, smoothing, task->pts, values.probabilities, self->smoothed);
-    values.raw = values.probabilities;
-    values.probabilities = self->smoothed;
-  }
-  news.result = result_new (task, region, &values);
-  label = result_get_label (news.result);
-  news.is_changed = label != track->posted;
-  news.is_due = !GST_CLOCK_TIME_IS_VALID (track->posted_at) || !GST_CLOCK_TIME_IS_VALID (task->pts)
-                || task->pts < track->posted_at
-                || task->pts - track->posted_at >= settings->message_interval;
-  track->posted = label;
-  if (news.is_due)
-    track->posted_at = task->pts;
-  return news;
 }
 
 /* --- where it goes ------------------------------------------------------------------ */
@@ -204,10 +79,7 @@ send_text (GstVideoClassify *self, const Task *task, const News *news, const Set
       gst_structure_free (structure);
     }
   } else if (settings->cues == CUES_SPANS && task->n_regions > 0) {
-    g_mutex_lock (&self->results_lock);
-    cue = cues_push (self->cues, result_get_label (news[0].result),
-        result_get_probability (news[0].result), task->pts, task->duration, 0);
-    g_mutex_unlock (&self->results_lock);
+    cue = publisher_push_cue (self->publisher, task, news[0].result, 0);
     if (cue)
       gst_classify_text_pad_push (pad, cue);
   }
@@ -217,66 +89,52 @@ send_text (GstVideoClassify *self, const Task *task, const News *news, const Set
 void
 video_classify_end_cue (GstVideoClassify *self, GstClassifyTextPad *pad)
 {
-  GstBuffer *cue;
+  GstBuffer *cue = publisher_finish_cue (self->publisher);
 
-  g_mutex_lock (&self->results_lock);
-  cue = cues_finish (self->cues);
-  g_mutex_unlock (&self->results_lock);
   if (cue && pad)
     gst_classify_text_pad_push (pad, cue);
   else if (cue)
     gst_buffer_unref (cue);
 }
 
+/* A cue of @buffer alone. */
+static GstBuffer *
+make_frame_cue (const Result *result, GstBuffer *buffer)
+{
+  const GstClockTime duration = GST_BUFFER_DURATION (buffer);
+  g_autoptr (Cues) cues = cues_new ();
+
+  cues_push (cues, result_get_label (result), result_get_probability (result),
+      GST_BUFFER_PTS (buffer), GST_CLOCK_TIME_IS_VALID (duration) ? duration : 1, 0);
+  return cues_finish (cues);
+}
+
 void
 video_classify_send_frame_text (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
 {
   GstClassifyTextPad *pad = video_classify_get_text_pad (self);
-  const GstClockTime pts = GST_BUFFER_PTS (buffer), duration = GST_BUFFER_DURATION (buffer);
-  g_autoptr (Cues) cues = NULL;
-  gboolean has_result;
+  const GstClockTime pts = GST_BUFFER_PTS (buffer);
+  Result *result;
+  GstBuffer *cue;
 
   if (!pad)
     return;
   gst_classify_text_pad_begin (pad, pts);
-  g_mutex_lock (&self->results_lock);
-  has_result = self->results->len > 0;
-  if (has_result && settings->cues == CUES_FRAMES) {
-    const Result *result = g_ptr_array_index (self->results, 0);
-
-    cues = cues_new ();
-    cues_push (cues, result_get_label (result), result_get_probability (result), pts,
-        GST_CLOCK_TIME_IS_VALID (duration) ? duration : 1, 0);
-  }
-  g_mutex_unlock (&self->results_lock);
-  if (gst_classify_text_pad_is_json (pad)) {
+  result = publisher_get_result (self->publisher);
+  if (!result || gst_classify_text_pad_is_json (pad)) {
     gst_classify_text_pad_advance (pad, pts);
-  } else if (cues) {
-    GstBuffer *cue = cues_finish (cues);
-
+  } else if (settings->cues == CUES_FRAMES) {
+    cue = make_frame_cue (result, buffer);
     if (cue)
       gst_classify_text_pad_push (pad, cue);
-  } else if (!has_result) {
-    gst_classify_text_pad_advance (pad, pts);
   }
+  g_clear_pointer (&result, result_unref);
   gst_object_unref (pad);
 }
 
 /* --- a task that was run ------------------------------------------------------------- */
 
-gboolean
-video_classify_is_collection_due (
-    const GstVideoClassify *self, GstClockTime pts, const Settings *settings)
-{
-  const GstClockTime last = self->last_collected;
-
-  return settings->collect_rate <= 0 || !GST_CLOCK_TIME_IS_VALID (pts)
-         || !GST_CLOCK_TIME_IS_VALID (last) || pts < last
-         || pts - last >= GST_SECOND / settings->collect_rate;
-}
-
-/* What the network itself says decides, not what smoothing makes of it. Under the
- * results' lock. */
+/* What the network itself says decides, not what smoothing makes of it. */
 static void
 collect (
     GstVideoClassify *self, const Task *task, guint r, GstBuffer *picture, const Settings *settings)
@@ -286,13 +144,11 @@ collect (
   guint best;
 
   nn_top_k (probabilities, runtime->n_classes, 1, &best);
-  if ((double)probabilities[best] < settings->collect_min
-      || (double)probabilities[best] > settings->collect_max
-      || !video_classify_is_collection_due (self, task->pts, settings))
-    return;
-  self->last_collected = task->pts;
-  collector_push (self->collector, picture, &task->info, &task->regions[r].rect,
-      runtime->labels[best], settings->collect_limit);
+  if ((double)probabilities[best] >= settings->collect_min
+      && (double)probabilities[best] <= settings->collect_max
+      && publisher_begin_collection (self->publisher, task, settings))
+    collector_push (self->collector, picture, &task->info, &task->regions[r].rect,
+        runtime->labels[best], settings->collect_limit);
 }
 
 /* What is reported has 5 % head-room and follows when it is off by a quarter. */
@@ -314,47 +170,31 @@ update_latency (GstVideoClassify *self, GstClockTime delay)
     gst_element_post_message (GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
 }
 
-void
-video_classify_finish_task (GstVideoClassify *self, Task *task)
+/* FALSE: it has failed, which is told once, or is of a stream or a model that is over. */
+static gboolean
+check_task (GstVideoClassify *self, Task *task)
 {
-  const GstClockTime delay = gst_util_get_timestamp () - task->started;
-  const GstClockTime inference_time
-      = self->is_async ? task->sample_time + task->job->run_time : delay;
-  g_autoptr (GstBuffer) picture = g_steal_pointer (&task->picture);
-  g_autofree News *news = NULL;
-  gboolean has_label_changed = FALSE;
-  Settings settings;
+  gboolean was_told;
 
-  task_release_frame (task);
-  if (task->job->error || !task_average (task)) {
-    gboolean was_told;
-
-    g_mutex_lock (&self->results_lock);
-    was_told = self->has_failed;
-    self->has_failed = TRUE;
-    g_mutex_unlock (&self->results_lock);
-    if (!was_told)
-      video_classify_post_error (self, task->job->error);
-    return;
-  }
+  if (task->generation != publisher_get_generation (self->publisher))
+    return FALSE;
+  if (!task->job->error && task_average (task))
+    return TRUE;
   GST_OBJECT_LOCK (self);
-  settings = self->settings;
+  was_told = self->has_failed;
+  self->has_failed = TRUE;
   GST_OBJECT_UNLOCK (self);
+  if (!was_told)
+    video_classify_post_error (self, task->job->error);
+  return FALSE;
+}
 
-  g_mutex_lock (&self->results_lock);
-  if (task->generation != self->generation) {
-    g_mutex_unlock (&self->results_lock);
-    return;
-  }
-  news = g_new (News, task->n_regions);
-  g_ptr_array_set_size (self->results, 0);
-  for (guint r = 0; r < task->n_regions; r++) {
-    news[r] = make_news (self, task, r, &settings, inference_time);
-    g_ptr_array_add (self->results, result_ref (news[r].result));
-    if (picture)
-      collect (self, task, r, picture, &settings);
-  }
-  g_mutex_unlock (&self->results_lock);
+/* The properties that tell of the last result. */
+static void
+update_properties (
+    GstVideoClassify *self, const Task *task, const News *news, GstClockTime inference_time)
+{
+  gboolean has_label_changed = FALSE;
 
   GST_OBJECT_LOCK (self);
   self->counts.classified++;
@@ -373,6 +213,30 @@ video_classify_finish_task (GstVideoClassify *self, Task *task)
   GST_OBJECT_UNLOCK (self);
   if (has_label_changed)
     g_object_notify (G_OBJECT (self), "label");
+}
+
+void
+video_classify_finish_task (GstVideoClassify *self, Task *task)
+{
+  const GstClockTime delay = gst_util_get_timestamp () - task->started;
+  const GstClockTime inference_time
+      = self->is_async ? task->sample_time + task->job->run_time : delay;
+  g_autoptr (GstBuffer) picture = g_steal_pointer (&task->picture);
+  g_autofree News *news = NULL;
+  Settings settings;
+
+  task_release_frame (task);
+  if (!check_task (self, task))
+    return;
+  GST_OBJECT_LOCK (self);
+  settings = self->settings;
+  GST_OBJECT_UNLOCK (self);
+  news = g_new (News, task->n_regions);
+  if (!publisher_take (self->publisher, task, &settings, inference_time, news))
+    return;
+  for (guint r = 0; picture && r < task->n_regions; r++)
+    collect (self, task, r, picture, &settings);
+  update_properties (self, task, news, inference_time);
   send_text (self, task, news, &settings);
   for (guint r = 0; r < task->n_regions; r++) {
     publish (self, task, &news[r], &settings);
@@ -393,40 +257,9 @@ video_classify_take_heat_map (HeatMap *map, const GError *error, gpointer elemen
         self, STREAM, FAILED, ("property \"explain\": %s", error->message), (NULL));
     return;
   }
-  g_mutex_lock (&self->results_lock);
-  if (map->generation == self->generation) {
-    g_clear_pointer (&self->heat_map, heat_map_unref);
-    self->heat_map = map;
-    map = NULL;
-  }
-  g_mutex_unlock (&self->results_lock);
-  if (map) {
-    heat_map_unref (map);
+  if (!publisher_take_heat_map (self->publisher, map))
     return;
-  }
   GST_OBJECT_LOCK (self);
   self->counts.explained++;
   GST_OBJECT_UNLOCK (self);
-}
-
-void
-video_classify_attach_results (
-    GstVideoClassify *self, GstBuffer *buffer, const Region *regions, guint n)
-{
-  g_mutex_lock (&self->results_lock);
-  for (guint r = 0; r < n; r++)
-    for (guint i = 0; i < self->results->len; i++) {
-      const Result *result = g_ptr_array_index (self->results, i);
-
-      if (!region_matches (&result->region, &regions[r]))
-        continue;
-      result_attach (result, buffer, &regions[r], self->frame, GST_BUFFER_PTS (buffer));
-      break;
-    }
-  for (guint r = 0; self->heat_map && r < n; r++)
-    if (region_matches (&self->heat_map->region, &regions[r])) {
-      heat_map_attach (self->heat_map, buffer, self->frame, GST_BUFFER_PTS (buffer));
-      break;
-    }
-  g_mutex_unlock (&self->results_lock);
 }

@@ -12,6 +12,7 @@
 #include "gst/cues.h"
 #include "gst/engine.h"
 #include "gst/json-lines.h"
+#include "gst/publisher.h"
 #include "gst/regions.h"
 #include "gst/smoother.h"
 #include "gst/stats.h"
@@ -369,6 +370,148 @@ test_stats (void)
   g_assert_cmpuint (times[3], ==, 1024);
 }
 
+/* --- publisher ------------------------------------------------------------------------- */
+
+static Settings
+make_settings (void)
+{
+  const Settings settings = { .top_k = 2,
+    .message_interval = GST_SECOND,
+    .collect_rate = 1,
+    .smoothing = { SMOOTHING_NONE, 0, 0.3, 0 } };
+
+  return settings;
+}
+
+/* What a task of @n_regions regions of two classes is to the publisher. */
+static void
+fill_task (Task *task, Publisher *publisher, guint n_regions, GstClockTime pts)
+{
+  task->generation = publisher_get_generation (publisher);
+  task->frame++;
+  task->pts = task->running_time = task->stream_time = pts;
+  task->duration = FRAME;
+  task->n_regions = n_regions;
+  task->n_views = 1;
+}
+
+static void
+unref_results (News *news, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    result_unref (news[i].result);
+}
+
+/* What was under way when a generation ended is turned away and changes nothing. */
+static void
+test_publisher_generations (void)
+{
+  static const char *labels[] = { "cat", "dog" };
+  static GQuark quarks[2];
+  Runtime runtime = { .n_classes = 2, .labels = labels, .quarks = quarks, .model_name = "m" };
+  Region region = { .is_whole = TRUE, .id = -1 };
+  float probabilities[] = { 0.75f, 0.25f };
+  Task task = { .runtime = &runtime, .regions = &region, .probabilities = probabilities };
+  const Settings settings = make_settings ();
+  Publisher *publisher = publisher_new ();
+  Result *result;
+  GstBuffer *cue;
+  News news;
+
+  quarks[0] = g_quark_from_static_string (labels[0]);
+  quarks[1] = g_quark_from_static_string (labels[1]);
+  runtime.device_name = "d";
+  publisher_prepare (publisher, 2);
+  for (guint how = 0; how < 2; how++) {
+    HeatMap map = { .ref_count = 2, .region = region };
+
+    fill_task (&task, publisher, 1, how * GST_SECOND);
+    map.generation = task.generation;
+    map.structure = gst_structure_new_empty ("map");
+    if (how == 0)
+      publisher_forget (publisher);
+    else
+      publisher_prepare (publisher, 2);
+    g_assert_false (publisher_take (publisher, &task, &settings, 0, &news));
+    g_assert_false (publisher_has_results (publisher));
+    g_assert_false (publisher_begin_collection (publisher, &task, &settings));
+    g_assert_null (publisher_push_cue (publisher, &task, NULL, 0));
+    g_assert_null (publisher_finish_cue (publisher));
+    g_assert_false (publisher_take_heat_map (publisher, &map));
+    g_assert_cmpint (map.ref_count, ==, 1);
+    gst_structure_free (map.structure);
+  }
+
+  fill_task (&task, publisher, 1, 0);
+  g_assert_true (publisher_take (publisher, &task, &settings, 0, &news));
+  g_assert_true (news.is_changed && news.is_due);
+  g_assert_true (publisher_begin_collection (publisher, &task, &settings));
+  cue = publisher_push_cue (publisher, &task, news.result, 0);
+  g_assert_null (cue); /* it is open */
+  unref_results (&news, 1);
+  fill_task (&task, publisher, 1, GST_SECOND / 2);
+  g_assert_true (publisher_take (publisher, &task, &settings, 0, &news));
+  g_assert_false (news.is_changed || news.is_due);
+  g_assert_false (publisher_is_collection_due (publisher, task.pts, &settings));
+  unref_results (&news, 1);
+
+  publisher_forget (publisher); /* all of that */
+  g_assert_false (publisher_has_results (publisher));
+  g_assert_null (publisher_get_result (publisher));
+  g_assert_null (publisher_finish_cue (publisher));
+  g_assert_true (publisher_is_collection_due (publisher, task.pts, &settings));
+  fill_task (&task, publisher, 1, GST_SECOND / 2);
+  g_assert_true (publisher_take (publisher, &task, &settings, 0, &news));
+  g_assert_true (news.is_changed && news.is_due);
+  unref_results (&news, 1);
+
+  publisher_prepare (publisher, 2); /* another model: its results come, the last one stays */
+  result = publisher_get_result (publisher);
+  g_assert_cmpstr (result_get_label (result), ==, "cat");
+  result_unref (result);
+  publisher_free (publisher);
+}
+
+/* The label is the steady one; what the network itself said is told beside it, and each region
+ * has a memory of its own. */
+static void
+test_publisher_raw_label (void)
+{
+  static const char *labels[] = { "cat", "dog" };
+  static GQuark quarks[2];
+  Runtime runtime = { .n_classes = 2, .labels = labels, .quarks = quarks };
+  Region regions[] = { { .id = 1, .rect = { 0, 0, 8, 8 } }, { .id = 2, .rect = { 8, 8, 8, 8 } } };
+  float probabilities[] = { 0.9f, 0.1f, 0.1f, 0.9f };
+  Task task = { .runtime = &runtime, .regions = regions, .probabilities = probabilities };
+  const Settings settings = make_settings ();
+  Publisher *publisher = publisher_new ();
+  const char *expected[] = { "cat", "dog" };
+  News news[2];
+
+  runtime.model_name = runtime.device_name = "m";
+  publisher_prepare (publisher, 2);
+  for (guint frame = 0; frame < 2; frame++) {
+    if (frame == 1) { /* not by enough to change the labels */
+      probabilities[0] = probabilities[3] = 0.4375f;
+      probabilities[1] = probabilities[2] = 0.5625f;
+    }
+    fill_task (&task, publisher, 2, frame * FRAME);
+    g_assert_true (publisher_take (publisher, &task, &settings, 0, news));
+    for (guint r = 0; r < 2; r++) {
+      const GstStructure *s = news[r].result->structure;
+      double raw = 0;
+
+      g_assert_cmpstr (gst_structure_get_string (s, "label"), ==, expected[r]);
+      g_assert_cmpstr (
+          gst_structure_get_string (s, "raw-label"), ==, expected[frame == 0 ? r : 1 - r]);
+      g_assert_true (gst_structure_get_double (s, "raw-probability", &raw));
+      g_assert_cmpfloat (raw, ==, (double)(frame == 0 ? 0.9f : 0.5625f));
+    }
+    unref_results (news, 2);
+  }
+  publisher_free (publisher);
+}
+
 /* --- engine
  * ---------------------------------------------------------------------------------------- */
 
@@ -642,6 +785,8 @@ main (int argc, char **argv)
   g_test_add_func ("/parts/crop", test_crop);
   g_test_add_func ("/parts/regions", test_regions);
   g_test_add_func ("/parts/stats", test_stats);
+  g_test_add_func ("/parts/publisher/generations", test_publisher_generations);
+  g_test_add_func ("/parts/publisher/raw-label", test_publisher_raw_label);
   g_test_add_func ("/parts/engine/runs", test_engine_runs);
   g_test_add_func ("/parts/engine/fair", test_engine_is_fair);
   g_test_add_func ("/parts/engine/withdraw", test_engine_withdraw);
