@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,31 +115,51 @@ nn_file_peek (const char *path, guint8 *head, gsize max_size, gsize *size, GErro
   return ok;
 }
 
-/* Opens and locks the file that takes the new content. It may be renamed
- * between opening and locking by another writer who just finished: then it is
- * no longer the one of that name, and we start again. */
-static int
-open_part (const char *part, const char *path, GError **error)
-{
-  for (;;) {
-    struct stat mine, named;
-    int fd = open (part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+/* --- writing ---------------------------------------------------------------- */
 
-    if (fd < 0) {
-      g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: cannot be written: %s (%s)", path,
-          g_strerror (errno), part);
-      return -1;
-    }
-    if (flock (fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
-      g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: another process is writing it", path);
-      close (fd);
-      return -1;
-    }
-    if (fstat (fd, &mine) == 0 && stat (part, &named) == 0 && mine.st_ino == named.st_ino
-        && mine.st_dev == named.st_dev)
+#define MAX_STEM 200   /* bytes of the name in that of a part file: names have at most 255 */
+#define PART_DIGITS 16 /* hexadecimal, random */
+#define PART_END ".part"
+
+/* ".NAME." */
+static char *
+part_stem (const char *target)
+{
+  g_autofree char *name = g_path_get_basename (target);
+
+  return g_strdup_printf (".%.*s.", MAX_STEM, name);
+}
+
+/* Makes the file that takes the new content, as nobody can have foreseen it:
+ * what others put into the folder is neither written into nor waited for.
+ * @mode: of the file that is replaced, or 0666. */
+static int
+open_part (const char *target, const char *path, mode_t mode, char **part, GError **error)
+{
+  g_autofree char *directory = g_path_get_dirname (target), *stem = part_stem (target);
+
+  for (guint trial = 0; trial < 100; trial++) {
+    guint64 number;
+    g_autofree char *name = NULL;
+    int fd;
+
+    if (getrandom (&number, sizeof number, 0) != sizeof number)
+      number = (guint64) g_random_int () << 32 | g_random_int ();
+    name = g_strdup_printf ("%s%016" G_GINT64_MODIFIER "x" PART_END, stem, number);
+    *part = g_build_filename (directory, name, NULL);
+    fd = open (*part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd >= 0)
       return fd;
-    close (fd);
+    if (errno != EEXIST)
+      g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: cannot be written: %s (%s)", path,
+          g_strerror (errno), *part);
+    g_clear_pointer (part, g_free);
+    if (errno != EEXIST)
+      return -1;
   }
+  g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: cannot be written: no free name for %s%s",
+      path, stem, PART_END);
+  return -1;
 }
 
 static gboolean
@@ -158,37 +179,38 @@ write_all (int fd, const char *data, gsize size)
   return TRUE;
 }
 
+/* The file that @path leads to where it is a link, else @path. */
+static char *
+resolve (const char *path)
+{
+  char *resolved = realpath (path, NULL), *target = g_strdup (resolved ? resolved : path);
+
+  free (resolved);
+  return target;
+}
+
 gboolean
 nn_file_replace (const char *path, gconstpointer data, gsize size, GError **error)
 {
-  /* realpath: where @path is a link, the file that it leads to is replaced */
-  g_autofree char *target = NULL;
-  g_autofree char *directory = NULL, *name = NULL, *part_name = NULL, *part = NULL;
-  char *resolved = realpath (path, NULL);
+  g_autofree char *target = resolve (path), *directory = g_path_get_dirname (target);
+  g_autofree char *part = NULL;
   struct stat st;
+  gboolean exists = stat (target, &st) == 0;
   int fd, dir_fd;
 
-  target = g_strdup (resolved ? resolved : path);
-  free (resolved);
-  directory = g_path_get_dirname (target);
-  name = g_path_get_basename (target);
-  part_name = g_strdup_printf (".%s.part", name);
-  part = g_build_filename (directory, part_name, NULL);
-
-  if (stat (target, &st) == 0 && !S_ISREG (st.st_mode)) {
+  if (exists && !S_ISREG (st.st_mode)) {
     g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: cannot be written: %s", path,
         S_ISDIR (st.st_mode) ? "it is a directory" : "it is not a regular file");
     return FALSE;
   }
-  fd = open_part (part, path, error);
+  fd = open_part (target, path, exists ? st.st_mode & 0777 : 0666, &part, error);
   if (fd < 0)
     return FALSE;
-  if (stat (target, &st) == 0 && fchmod (fd, st.st_mode & 0777) < 0) {
-    /* the old file's mode is a courtesy: another owner's file may refuse it */
+  if (exists && fchmod (fd, st.st_mode & 0777) < 0) {
+    /* a courtesy: some file systems have no modes */
   }
 
-  if (ftruncate (fd, 0) < 0 || !write_all (fd, data, size) || fsync (fd) < 0
-      || rename (part, target) < 0) {
+  if (!write_all (fd, data, size) || fsync (fd) < 0 || rename (part, target) < 0) {
     int e = errno;
 
     unlink (part);
@@ -213,4 +235,100 @@ nn_file_replace (const char *path, gconstpointer data, gsize size, GError **erro
     close (dir_fd);
   }
   return TRUE;
+}
+
+void
+nn_file_remove_parts (const char *path)
+{
+  g_autofree char *target = resolve (path), *directory = g_path_get_dirname (target);
+  g_autofree char *stem = part_stem (target);
+  const gsize n = strlen (stem), length = n + PART_DIGITS + strlen (PART_END);
+  GDir *dir = g_dir_open (directory, 0, NULL);
+  const char *name;
+
+  while (dir && (name = g_dir_read_name (dir))) {
+    g_autofree char *part = NULL;
+    struct stat st;
+
+    if (strlen (name) != length || !g_str_has_prefix (name, stem)
+        || strspn (name + n, "0123456789abcdef") != PART_DIGITS
+        || !g_str_has_suffix (name, PART_END))
+      continue;
+    part = g_build_filename (directory, name, NULL);
+    if (lstat (part, &st) == 0 && S_ISREG (st.st_mode) && st.st_uid == geteuid ())
+      unlink (part);
+  }
+  if (dir)
+    g_dir_close (dir);
+}
+
+/* --- one writer for long ------------------------------------------------------- */
+
+struct _NnFileLock
+{
+  int fd; /* -1: not locked, nobody can say so here */
+  char *path;
+};
+
+/* The lock's file, our own and readable to nobody else, so that nobody else can lock it.
+ * Returns -1 where there is none, *is_taken: another process of ours has it. */
+static int
+open_lock (const char *path, gboolean *is_taken)
+{
+  *is_taken = FALSE;
+  for (;;) {
+    struct stat mine, named;
+    int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+
+    if (fd < 0)
+      return -1;
+    if (fstat (fd, &mine) < 0 || !S_ISREG (mine.st_mode) || mine.st_uid != geteuid ()
+        || mine.st_nlink > 1 || (mine.st_mode & 077) != 0) {
+      close (fd);
+      return -1;
+    }
+    if (flock (fd, LOCK_EX | LOCK_NB) < 0) {
+      *is_taken = errno == EWOULDBLOCK;
+      close (fd);
+      return -1;
+    }
+    /* unlinked by the one who had it before, between opening and locking */
+    if (lstat (path, &named) == 0 && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev)
+      return fd;
+    close (fd);
+  }
+}
+
+NnFileLock *
+nn_file_lock (const char *path, GError **error)
+{
+  g_autofree char *target = resolve (path), *directory = g_path_get_dirname (target);
+  g_autofree char *stem = part_stem (target), *name = g_strconcat (stem, "lock", NULL);
+  NnFileLock *lock = g_new0 (NnFileLock, 1);
+  gboolean is_taken;
+
+  lock->path = g_build_filename (directory, name, NULL);
+  lock->fd = open_lock (lock->path, &is_taken);
+  if (is_taken) {
+    g_set_error (error, NN_ERROR, NN_ERROR_WRITE,
+        "%s: another process is writing it: wait for it, or choose another name", path);
+    nn_file_unlock (lock);
+    return NULL;
+  }
+  if (lock->fd >= 0)
+    nn_file_remove_parts (target);
+  return lock;
+}
+
+void
+nn_file_unlock (NnFileLock *lock)
+{
+  if (!lock)
+    return;
+  if (lock->fd >= 0) {
+    unlink (lock->path);
+    close (lock->fd);
+  }
+  g_free (lock->path);
+  g_free (lock);
 }

@@ -19,10 +19,26 @@ char *nn_file_read (const char *path, gsize max_size, const char *what, gsize *s
 gboolean nn_file_peek (const char *path, guint8 *head, gsize max_size, gsize *size, GError **error);
 
 /* Replaces the content of @path so that it always is the old or the new one,
- * also when the process is killed or the disk full: written to ".NAME.part"
- * beside it, synced, renamed, the directory synced. A symbolic link stays one.
- * What a killed process left behind is overwritten by the next call, and two
- * writers of one path do not mix: the second fails. NN_ERROR_WRITE. */
+ * also when the process is killed or the disk full: written to a new file
+ * ".NAME.DIGITS.part" beside it, synced, renamed, the directory synced. A
+ * symbolic link stays one, the mode of the replaced file too; a new one has
+ * what the umask leaves. Of two writers of one path the later one's content
+ * stays; nn_file_lock() keeps a second one out. NN_ERROR_WRITE. */
 gboolean nn_file_replace (const char *path, gconstpointer data, gsize size, GError **error);
+
+/* Keeps other processes of this user that lock @path, too, from writing it,
+ * until nn_file_unlock() or the end of the process, and removes the part files
+ * that killed ones left. @path need not exist. The lock is a file
+ * ".NAME.lock" beside it; where that cannot be made, or another user put one
+ * there, nothing is locked.
+ * (transfer full): or NULL with NN_ERROR_WRITE where another process has it. */
+typedef struct _NnFileLock NnFileLock;
+NnFileLock *nn_file_lock (const char *path, GError **error);
+void nn_file_unlock (NnFileLock *lock);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (NnFileLock, nn_file_unlock)
+
+/* Removes what killed processes of this user left of nn_file_replace(). To be called where
+ * no living one can be writing @path: by the holder of a lock. */
+void nn_file_remove_parts (const char *path);
 
 G_END_DECLS

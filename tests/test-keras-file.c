@@ -20,6 +20,7 @@
 
 #include "nn/backend.h"
 #include "nn/error.h"
+#include "nn/file.h"
 #include "nn/hdf5-read.h"
 #include "nn/keras-file.h"
 #include "nn/layer.h"
@@ -659,42 +660,133 @@ test_unwritable (void)
   g_clear_error (&error);
 }
 
-/* A link stays a link, the mode stays, a leftover of a killed process and a
- * writer at work are dealt with. */
+/* A link stays a link, the mode stays, a new file has what the umask leaves, nothing is left. */
 static void
 test_replace (void)
 {
   g_autoptr (NnModel) model = make_model ();
-  g_autofree char *path = tmp_path ("real.h5"), *link_path = tmp_path ("link.h5");
-  g_autofree char *part = tmp_path (".real.h5.part");
+  g_autofree char *dir = tmp_path ("replace"), *path = g_build_filename (dir, "real.h5", NULL);
+  g_autofree char *link_path = g_build_filename (dir, "link.h5", NULL);
+  g_autoptr (GDir) folder = NULL;
   GError *error = NULL;
   struct stat st;
-  int fd;
+  mode_t mask = umask (027);
+  guint n = 0;
 
+  g_assert_cmpint (g_mkdir (dir, 0700), ==, 0);
   nn_model_save (model, path, NULL, NULL, &error);
+  umask (mask);
   g_assert_no_error (error);
-  g_assert_cmpint (g_chmod (path, 0640), ==, 0);
+  g_assert_cmpint (stat (path, &st), ==, 0);
+  g_assert_cmpuint (st.st_mode & 0777, ==, 0640);
+  g_assert_cmpint (g_chmod (path, 0604), ==, 0);
   g_assert_cmpint (symlink ("real.h5", link_path), ==, 0);
-  g_assert_true (g_file_set_contents (part, "left behind", -1, NULL));
   nn_model_save_weights (model, link_path, &error);
   g_assert_no_error (error);
   g_assert_cmpint (lstat (link_path, &st), ==, 0);
   g_assert_true (S_ISLNK (st.st_mode));
   g_assert_cmpint (stat (path, &st), ==, 0);
-  g_assert_cmpuint (st.st_mode & 0777, ==, 0640);
-  g_assert_false (g_file_test (part, G_FILE_TEST_EXISTS));
+  g_assert_cmpuint (st.st_mode & 0777, ==, 0604);
   g_assert_null (nn_model_load (path, &error)); /* it is the weights file now */
   g_clear_error (&error);
+  folder = g_dir_open (dir, 0, NULL);
+  while (g_dir_read_name (folder))
+    n++;
+  g_assert_cmpuint (n, ==, 2);
+}
 
-  fd = open (part, O_CREAT | O_RDWR, 0600);
-  g_assert_cmpint (flock (fd, LOCK_EX), ==, 0);
-  g_assert_false (nn_model_save (model, path, NULL, NULL, &error));
-  g_assert_error (error, NN_ERROR, NN_ERROR_WRITE);
-  g_assert_nonnull (strstr (error->message, "another process"));
-  g_clear_error (&error);
-  close (fd);
-  nn_model_save (model, path, NULL, NULL, &error);
+/* What others put where part files might go is neither written into nor waited for. */
+static void
+test_planted (void)
+{
+  static const char *const names[]
+      = { ".z.txt.part", ".z.txt.0000000000000000.part", ".z.txt.lock" };
+  g_autofree char *dir = tmp_path ("planted"), *path = g_build_filename (dir, "z.txt", NULL);
+  g_autofree char *victim = g_build_filename (dir, "victim", NULL);
+  g_autofree char *content = NULL;
+  g_autoptr (GError) error = NULL;
+  NnFileLock *lock;
+  struct stat st;
+  int fds[G_N_ELEMENTS (names)];
+
+  g_assert_cmpint (g_mkdir (dir, 0700), ==, 0);
+  g_assert_true (g_file_set_contents (victim, "mine", -1, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) { /* hard links, open and locked by another */
+    g_autofree char *planted = g_build_filename (dir, names[i], NULL);
+
+    g_assert_cmpint (link (victim, planted), ==, 0);
+    fds[i] = open (planted, O_RDWR);
+    flock (fds[i], LOCK_EX | LOCK_NB); /* one file by all its names: once */
+  }
+  lock = nn_file_lock (path, &error); /* nothing to lock with, which stops nobody */
   g_assert_no_error (error);
+  g_assert_true (nn_file_replace (path, "new", 3, &error));
+  g_assert_no_error (error);
+  nn_file_unlock (lock);
+  g_assert_cmpint (lstat (path, &st), ==, 0);
+  g_assert_true (S_ISREG (st.st_mode) && st.st_nlink == 1 && st.st_size == 3);
+  g_assert_true (g_file_get_contents (victim, &content, NULL, NULL));
+  g_assert_cmpstr (content, ==, "mine");
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    close (fds[i]);
+}
+
+/* A name as long as names can be. */
+static void
+test_long_name (void)
+{
+  char name[256] = "";
+  g_autofree char *path = NULL;
+  g_autoptr (GError) error = NULL;
+
+  memset (name, 'n', 255);
+  path = tmp_path (name);
+  g_assert_true (nn_file_replace (path, "x", 1, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (g_unlink (path), ==, 0);
+}
+
+/* One process at a time; the end of one, however it ends, frees the name, and what it left
+ * half written goes. */
+static void
+test_lock (void)
+{
+  g_autofree char *dir = tmp_path ("lock"), *path = g_build_filename (dir, "m.h5", NULL);
+  g_autofree char *part = g_build_filename (dir, ".m.h5.0123456789abcdef.part", NULL);
+  g_autofree char *other = g_build_filename (dir, ".m.h5.x.0123456789abcdef.part", NULL);
+  g_autoptr (GError) error = NULL;
+  NnFileLock *lock;
+  int ready[2];
+  pid_t child;
+  char c;
+
+  g_assert_cmpint (g_mkdir (dir, 0700), ==, 0);
+  g_assert_cmpint (pipe (ready), ==, 0);
+  child = fork ();
+  if (child == 0) {
+    if (nn_file_lock (path, NULL) && write (ready[1], "x", 1) == 1)
+      pause ();
+    _exit (1);
+  }
+  g_assert_cmpint (read (ready[0], &c, 1), ==, 1);
+  g_assert_true (g_file_set_contents (part, "half", -1, NULL));
+  g_assert_true (g_file_set_contents (other, "of another file", -1, NULL));
+  g_assert_null (nn_file_lock (path, &error));
+  g_assert_error (error, NN_ERROR, NN_ERROR_WRITE);
+  g_assert_nonnull (strstr (error->message, "m.h5: another process is writing it"));
+  g_assert_true (g_file_test (part, G_FILE_TEST_EXISTS));
+  g_clear_error (&error);
+  kill (child, SIGKILL);
+  waitpid (child, NULL, 0);
+  lock = nn_file_lock (path, &error);
+  g_assert_no_error (error);
+  g_assert_false (g_file_test (part, G_FILE_TEST_EXISTS));
+  g_assert_true (g_file_test (other, G_FILE_TEST_EXISTS));
+  nn_file_unlock (lock);
+  g_unlink (other);
+  g_assert_cmpint (g_rmdir (dir), ==, 0); /* the lock's file is gone as well */
+  close (ready[0]);
+  close (ready[1]);
 }
 
 /* Killed at any moment while writing: the file always is one of the two. */
@@ -997,19 +1089,20 @@ test_threads (void)
 }
 
 static void
-remove_tmp (void)
+remove_folder (const char *folder)
 {
-  GDir *dir = g_dir_open (tmp, 0, NULL);
+  GDir *dir = g_dir_open (folder, 0, NULL);
   const char *name;
 
   while ((name = g_dir_read_name (dir))) {
-    g_autofree char *path = tmp_path (name);
+    g_autofree char *path = g_build_filename (folder, name, NULL);
 
+    if (g_file_test (path, G_FILE_TEST_IS_DIR) && !g_file_test (path, G_FILE_TEST_IS_SYMLINK))
+      remove_folder (path);
     g_unlink (path);
   }
   g_dir_close (dir);
-  g_rmdir (tmp);
-  g_free (tmp);
+  g_rmdir (folder);
 }
 
 /* test-keras-file --resave IN OUT: for check-with-keras.py. IN: a whole model,
@@ -1063,6 +1156,9 @@ main (int argc, char **argv)
   g_test_add_func ("/keras-file/full-disk", test_full_disk);
   g_test_add_func ("/keras-file/unwritable", test_unwritable);
   g_test_add_func ("/keras-file/replace", test_replace);
+  g_test_add_func ("/keras-file/planted", test_planted);
+  g_test_add_func ("/keras-file/long-name", test_long_name);
+  g_test_add_func ("/keras-file/lock", test_lock);
   g_test_add_func ("/keras-file/killed", test_killed);
   g_test_add_func ("/keras-file/refused", test_refused);
   g_test_add_func ("/keras-file/good", test_good);
@@ -1072,6 +1168,7 @@ main (int argc, char **argv)
   g_test_add_func ("/keras-file/flipped", test_flipped);
   g_test_add_func ("/keras-file/threads", test_threads);
   status = g_test_run ();
-  remove_tmp ();
+  remove_folder (tmp);
+  g_free (tmp);
   return status;
 }

@@ -6,7 +6,9 @@
  * all and calls everything a race. Linked into the tests of a sanitized build, the
  * functions here stand before GLib's and tell it what they synchronise. */
 
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <glib-object.h>
 #include <sanitizer/tsan_interface.h>
