@@ -79,7 +79,7 @@ if [ -z "${MODEL:-}" ] && [ ! -f "$demo/patterns.h5" ]; then
   make_data
   echo "Training on them ..."
   "$build/train/classify" train "$root/train/recipes/demo.ini" --data "$demo/data" \
-    --output "$demo/patterns.h5" --log "$demo/patterns.csv" --device cpu
+    --output "$demo/patterns.h5" --log "$demo/patterns.csv" --overwrite --device cpu
 fi
 find_model "$demo/patterns.h5"
 

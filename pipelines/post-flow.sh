@@ -138,11 +138,11 @@ train() { # FILE.h5 OPTION...
   [ -f "$1" ] && return
   made=$1
   shift
-  resume=
+  how=--overwrite # of a run that made no checkpoint
   is_training=yes
-  [ -f "${made%.h5}.checkpoint.h5" ] && resume=--resume
+  [ -f "${made%.h5}.checkpoint.h5" ] && how=--resume
   run "$classify" train "$RECIPE" --data "$dir" --set data.layout=$layout -o "$made" \
-    --log "${made%.h5}.csv" --device "$DEVICE" --threads "$THREADS" $resume "$@"
+    --log "${made%.h5}.csv" --device "$DEVICE" --threads "$THREADS" $how "$@"
   is_training=
 }
 evaluate() { # NAME

@@ -9,6 +9,7 @@
 
 #include "nn/error.h"
 #include "nn/file.h"
+#include "train/output.h"
 
 #define WIDTH 900
 #define HEIGHT 640
@@ -261,14 +262,23 @@ curve_render (const char *text, const char *name, gboolean is_svg, GError **erro
 gboolean
 curve_draw (const char *log_path, const char *output, GError **error)
 {
-  g_autofree char *text = NULL;
+  g_autofree char *text = NULL, *lower = NULL;
   g_autoptr (GByteArray) bytes = NULL;
   g_autoptr (GError) local = NULL;
+  gboolean is_svg;
 
   if (!g_file_get_contents (log_path, &text, NULL, &local)) {
     g_set_error (error, NN_ERROR, NN_ERROR_READ, "%s: %s", log_path, local->message);
     return FALSE;
   }
-  bytes = curve_render (text, log_path, g_str_has_suffix (output, ".svg"), error);
-  return bytes && nn_file_replace (output, bytes->data, bytes->len, error);
+  lower = g_ascii_strdown (output, -1);
+  is_svg = g_str_has_suffix (lower, ".svg");
+  bytes = curve_render (text, log_path, is_svg, error);
+  if (!bytes)
+    return FALSE;
+  if (is_svg)
+    output_mark_svg (bytes);
+  else
+    output_mark_png (bytes);
+  return nn_file_replace (output, bytes->data, bytes->len, error);
 }

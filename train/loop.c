@@ -13,18 +13,15 @@
 
 #include "nn/backend.h"
 #include "nn/error.h"
+#include "nn/file.h"
 #include "nn/keras-file.h"
 #include "nn/log.h"
+#include "train/checkpoint.h"
 #include "train/feeder.h"
 #include "train/folds.h"
+#include "train/output.h"
 #include "train/progress.h"
 #include "train/schedule.h"
-
-/* NnModel.extra of a checkpoint: where the run stands. Sums are written as
- * hexadecimal floats, so that a resumed run goes on with the same bits. */
-#define EXTRA_RECIPE "classify_recipe"
-#define EXTRA_POSITION "classify_position" /* as Position has it */
-#define EXTRA_HISTORY "classify_history"   /* CSV lines without the header */
 
 #define CSV_HEADER \
   "epoch,stage,learning_rate,loss,accuracy,val_loss,val_accuracy,unlabelled_used,seconds\n"
@@ -35,18 +32,11 @@
 
 typedef struct
 {
-  guint stage, epoch; /* in the stage */
-  guint step;         /* in the epoch */
-  double sum_loss;    /* of this epoch so far */
-  guint64 n_correct, n_seen;
-  guint64 n_used, n_offered; /* unlabelled pictures learnt from, looked at */
-} Position;
-
-typedef struct
-{
   const Recipe *recipe;
   const TrainOptions *options;
-  char *checkpoint;
+  char *checkpoint, *best;
+  NnFileLock *lock, *log_lock;
+  Facts facts;
   NnModel *model;
   NnOptimizer *optimizer;
   NnBackend *backend;
@@ -73,6 +63,7 @@ typedef struct
 
 /* --- signals --------------------------------------------------------------------- */
 
+static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 static volatile sig_atomic_t stop_signal;
 
 static void
@@ -83,104 +74,130 @@ on_signal (int number)
   stop_signal = number;
 }
 
+/* Where a signal was ignored it stays so, as for a job in the background or under nohup. */
 static void
-catch_signals (gboolean catch)
+catch_signals (struct sigaction *before)
 {
   struct sigaction action = { 0 };
 
-  action.sa_handler = catch ? on_signal : SIG_DFL;
+  action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
   sigemptyset (&action.sa_mask);
-  sigaction (SIGINT, &action, NULL);
-  sigaction (SIGTERM, &action, NULL);
+  stop_signal = 0;
+  for (guint i = 0; i < G_N_ELEMENTS (signals); i++) {
+    sigaction (signals[i], NULL, &before[i]);
+    if (before[i].sa_handler != SIG_IGN)
+      sigaction (signals[i], &action, NULL);
+  }
+}
+
+static void
+release_signals (const struct sigaction *before)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (signals); i++)
+    sigaction (signals[i], &before[i], NULL);
   stop_signal = 0;
 }
 
 /* --- checkpoints -------------------------------------------------------------------- */
 
-/* OUTPUT minus .h5 + @ending */
-static char *
-beside (const char *output, const char *ending)
+static guint
+steps_per_epoch (const Run *run)
 {
-  g_autofree char *stem = g_strdup (output);
-
-  if (g_str_has_suffix (stem, ".h5"))
-    stem[strlen (stem) - 3] = '\0';
-  return g_strconcat (stem, ending, NULL);
+  if (run->recipe->whole_passes)
+    return order_get_n_batches (&run->order);
+  return MAX (run->data->n / run->recipe->batch_size, 1);
 }
 
-char *
-train_checkpoint_path (const char *output)
+static guint
+epoch_number (const Run *run)
 {
-  return beside (output, ".checkpoint.h5");
-}
+  guint n = run->at.epoch;
 
-static void
-set_extra (NnModel *model, const char *key, char *value)
-{
-  g_hash_table_replace (model->extra, g_strdup (key), value);
+  for (guint i = 0; i < run->at.stage; i++)
+    n += run->recipe->stages[i].epochs;
+  return n + 1;
 }
 
 static gboolean
 save_checkpoint (Run *run, GError **error)
 {
-  char loss[64];
+  const Checkpoint checkpoint
+      = { .facts = run->facts, .at = run->at, .history = run->history->str };
 
   if (run->plan && !nn_plan_sync (run->plan, run->optimizer, error))
     return FALSE;
-  g_snprintf (loss, sizeof loss, "%a", run->at.sum_loss);
-  set_extra (run->model, EXTRA_RECIPE, g_strdup (run->recipe->fingerprint));
-  set_extra (run->model, EXTRA_POSITION,
-      g_strdup_printf ("%u %u %u %s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT
-                       " %" G_GUINT64_FORMAT,
-          run->at.stage, run->at.epoch, run->at.step, loss, run->at.n_correct, run->at.n_seen,
-          run->at.n_used, run->at.n_offered));
-  set_extra (run->model, EXTRA_HISTORY, g_strdup (run->history->str));
-  return nn_model_save (run->model, run->checkpoint, run->optimizer, run->loss_name, error);
+  return checkpoint_save (
+      run->model, run->checkpoint, run->optimizer, run->loss_name, &checkpoint, error);
+}
+
+/* The best epoch's weights lie beside the checkpoint; without them the end would fail. */
+static gboolean
+check_best (const Run *run, GError **error)
+{
+  g_autoptr (NnModel) model = NULL;
+  g_autoptr (GError) local = NULL;
+
+  if (run->recipe->keep != KEEP_BEST || schedule_find_best (run->results) < 0)
+    return TRUE;
+  model = nn_model_new_from_json_file (run->recipe->network, error);
+  if (!model)
+    return FALSE;
+  if (nn_model_get_n_classes (model) != run->data->n_classes
+      && !nn_model_set_n_classes (model, run->data->n_classes, error))
+    return FALSE;
+  if (nn_model_load_weights (model, run->best, NN_WEIGHTS_BY_ORDER, NULL, &local))
+    return TRUE;
+  g_set_error (error, NN_ERROR, NN_ERROR_READ,
+      "%s: should hold the weights of the best epoch, %d: %s; put it back, or start anew with "
+      "--overwrite",
+      run->best, schedule_find_best (run->results) + 1, local->message);
+  return FALSE;
+}
+
+/* of the stages there are, at a step that there is */
+static gboolean
+is_place (const Run *run, const Position *at)
+{
+  const Recipe *recipe = run->recipe;
+
+  if (at->stage == recipe->n_stages)
+    return at->epoch == 0 && at->step == 0;
+  return at->stage < recipe->n_stages && at->epoch < recipe->stages[at->stage].epochs
+      && at->step <= steps_per_epoch (run) && isfinite (at->sum_loss);
 }
 
 static gboolean
-load_checkpoint (Run *run, GError **error)
+load_checkpoint (Run *run, const FactsSource *source, GError **error)
 {
-  g_autoptr (NnModel) saved = nn_model_load (run->checkpoint, error);
-  const char *fingerprint, *position, *history;
+  Checkpoint checkpoint = { 0 };
+  g_autoptr (GString) said = g_string_new (NULL);
+  gboolean ok = checkpoint_load (&checkpoint, run->checkpoint, error)
+      && facts_compare (checkpoint.facts.deciding, run->facts.deciding, source, run->checkpoint,
+          said, error);
 
-  if (!saved)
-    return FALSE;
-  fingerprint = g_hash_table_lookup (saved->extra, EXTRA_RECIPE);
-  position = g_hash_table_lookup (saved->extra, EXTRA_POSITION);
-  history = g_hash_table_lookup (saved->extra, EXTRA_HISTORY);
-  if (!fingerprint || !position || !history) {
+  if (ok && !is_place (run, &checkpoint.at)) {
     g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
-        "%s: a model, but no checkpoint of a run: it has no attribute %s", run->checkpoint,
-        EXTRA_POSITION);
-    return FALSE;
+        "%s: stands at a place that the run does not have: the file is damaged", run->checkpoint);
+    ok = FALSE;
   }
-  if (strcmp (fingerprint, run->recipe->fingerprint) != 0) {
-    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
-        "%s: belongs to a run with other settings than %s has now: restore them, or start anew "
-        "without --resume",
-        run->checkpoint, run->recipe->path);
-    return FALSE;
+  ok = ok && nn_model_load_weights (run->model, run->checkpoint, NN_WEIGHTS_BY_ORDER, NULL, error)
+      && nn_optimizer_load (run->optimizer, run->model, run->checkpoint, error);
+  if (ok) {
+    run->at = checkpoint.at;
+    g_string_assign (run->history, checkpoint.history);
+    g_array_unref (run->results);
+    run->results = schedule_parse_history (checkpoint.history);
+    facts_compare_others (checkpoint.facts.others, run->facts.others, said);
+    /* as it was begun: what was harmless once stays so */
+    g_free (run->facts.deciding);
+    run->facts.deciding = g_strdup (checkpoint.facts.deciding);
+    if (!run->options->quiet)
+      printf ("%s", said->str);
+    ok = check_best (run, error);
   }
-  if (sscanf (position,
-          "%u %u %u %la %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT
-          " %" G_GUINT64_FORMAT,
-          &run->at.stage, &run->at.epoch, &run->at.step, &run->at.sum_loss, &run->at.n_correct,
-          &run->at.n_seen, &run->at.n_used, &run->at.n_offered)
-          != 8
-      || run->at.stage > run->recipe->n_stages) {
-    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT, "%s: its attribute %s is damaged: \"%s\"",
-        run->checkpoint, EXTRA_POSITION, position);
-    return FALSE;
-  }
-  if (!nn_model_load_weights (run->model, run->checkpoint, NN_WEIGHTS_BY_ORDER, NULL, error)
-      || !nn_optimizer_load (run->optimizer, run->model, run->checkpoint, error))
-    return FALSE;
-  g_string_assign (run->history, history);
-  g_array_unref (run->results);
-  run->results = schedule_parse_history (history);
-  return TRUE;
+  checkpoint_clear (&checkpoint);
+  return ok;
 }
 
 /* for test-time augmentation with it */
@@ -215,38 +232,14 @@ static gboolean
 write_log (const Run *run, GError **error)
 {
   g_autofree char *text = NULL;
-  g_autoptr (GError) local = NULL;
 
   if (!run->options->log)
     return TRUE;
   text = g_strconcat (CSV_HEADER, run->history->str, NULL);
-  if (!g_file_set_contents (run->options->log, text, -1, &local)) {
-    g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: cannot write the log: %s",
-        run->options->log, local->message);
-    return FALSE;
-  }
-  return TRUE;
+  return nn_file_replace (run->options->log, text, strlen (text), error);
 }
 
 /* --- one epoch --------------------------------------------------------------------------- */
-
-static guint
-steps_per_epoch (const Run *run)
-{
-  if (run->recipe->whole_passes)
-    return order_get_n_batches (&run->order);
-  return MAX (run->data->n / run->recipe->batch_size, 1);
-}
-
-static guint
-epoch_number (const Run *run)
-{
-  guint n = run->at.epoch;
-
-  for (guint i = 0; i < run->at.stage; i++)
-    n += run->recipe->stages[i].epochs;
-  return n + 1;
-}
 
 static void
 show_progress (const Run *run, gint64 epoch_start, guint first_step)
@@ -483,12 +476,10 @@ run_steps (Run *run, Feeder *feeder, Feeder **unlabelled, GError **error)
 static gboolean
 keep_best (Run *run, GError **error)
 {
-  g_autofree char *path = beside (run->options->output, ".best.h5");
-
   if (run->recipe->keep != KEEP_BEST
       || schedule_find_best (run->results) != (int) run->results->len - 1)
     return TRUE;
-  return nn_model_save_weights (run->model, path, error);
+  return nn_model_save_weights (run->model, run->best, error);
 }
 
 static gboolean
@@ -851,43 +842,105 @@ make_optimizer (Run *run, GError **error)
   return recipe->ema == 0 || optimizer->ema;
 }
 
-/* Now, not after hours of training. */
+/* Class names are written into the model file, as text. */
 static gboolean
-check_writable (const char *path, GError **error)
+check_classes (const Run *run, GError **error)
 {
-  g_autofree char *dir = g_path_get_dirname (path);
+  for (guint c = 0; c < run->data->n_classes; c++) {
+    const char *name = run->data->classes[c];
 
-  if (g_file_test (path, G_FILE_TEST_IS_DIR)) {
-    g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: is a folder: name a file to write", path);
-    return FALSE;
-  }
-  if (g_file_test (dir, G_FILE_TEST_EXISTS) && !g_file_test (dir, G_FILE_TEST_IS_DIR)) {
-    g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: cannot write: %s is no folder", path, dir);
-    return FALSE;
-  }
-  if (g_access (dir, W_OK) != 0) {
-    g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: cannot write into folder %s: %s", path, dir,
-        g_strerror (errno));
-    return FALSE;
+    if (!g_utf8_validate (name, -1, NULL)) {
+      g_autofree char *shown = g_filename_display_name (name);
+
+      g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+          "%s: the name of class \"%s\" is not UTF-8 text and cannot be stored in a model file: "
+          "rename it (mv, or convmv for many)",
+          run->recipe->train_dir, shown);
+      return FALSE;
+    }
   }
   return TRUE;
 }
 
+gboolean
+train_check_outputs (const Recipe *recipe, const TrainOptions *options, GError **error)
+{
+  g_autoptr (Outputs) outputs = outputs_new ();
+  g_autofree char *checkpoint = checkpoint_path (options->output);
+  g_autofree char *best = checkpoint_best_path (options->output);
+
+  outputs_add_read (outputs, recipe->path);
+  outputs_add_read (outputs, recipe->network);
+  outputs_add_read (outputs, options->init ? options->init : recipe->init);
+  outputs_add_read (outputs, recipe->train_dir);
+  outputs_add_read (outputs, recipe->validate_dir);
+  outputs_add_read (outputs, recipe->unlabelled_dir);
+  for (guint i = 0; recipe->lists && recipe->lists[i]; i++)
+    outputs_add_list (outputs, recipe->lists[i]);
+  outputs_add_write (outputs, "--output", options->output, OUTPUT_MODEL);
+  outputs_add_write (outputs, "the checkpoint of --output", checkpoint, OUTPUT_MODEL);
+  if (recipe->keep == KEEP_BEST)
+    outputs_add_write (outputs, "the best epoch of --output", best, OUTPUT_MODEL);
+  outputs_add_write (outputs, "--log", options->log, OUTPUT_EPOCHS);
+  return outputs_check (outputs, error)
+      && checkpoint_check_start (options->output, options->log, recipe->keep == KEEP_BEST,
+          options->resume, options->overwrite, error);
+}
+
+/* No other process writes these files until the end. */
 static gboolean
-prepare (Run *run, GError **error)
+lock_outputs (Run *run, GError **error)
+{
+  run->lock = nn_file_lock (run->checkpoint, error);
+  if (!run->lock)
+    return FALSE;
+  nn_file_remove_parts (run->options->output);
+  nn_file_remove_parts (run->best);
+  if (run->options->log)
+    run->log_lock = nn_file_lock (run->options->log, error);
+  return !run->options->log || run->log_lock;
+}
+
+/* The network, the pictures and what is known by them. */
+static gboolean
+prepare_data (Run *run, FactsSource *source, GError **error)
 {
   const Recipe *recipe = run->recipe;
+  const TrainOptions *options = run->options;
 
-  if (!check_writable (run->options->output, error)
-      || (run->options->log && !check_writable (run->options->log, error)))
-    return FALSE;
   run->backend = nn_backend_open (run->options->device, error);
   if (!run->backend)
     return FALSE;
   run->model = nn_model_new_from_json_file (recipe->network, error);
   if (!run->model)
     return FALSE;
-  if (!recipe_get_preprocess (recipe, run->model, &run->pre, error) || !load_data (run, error))
+  if (!recipe_get_preprocess (recipe, run->model, &run->pre, error) || !load_data (run, error)
+      || !check_classes (run, error))
+    return FALSE;
+  *source = (FactsSource) {
+    .recipe = recipe,
+    .init = options->init ? options->init : recipe->init,
+    .init_match = !options->init   ? recipe->init_match
+        : options->init_by_name ? NN_WEIGHTS_BY_NAME
+                                : NN_WEIGHTS_BY_ORDER,
+    .device = nn_backend_get_device (run->backend),
+    .description = nn_backend_get_description (run->backend),
+    .data = run->data,
+    .validation = run->validation,
+    .unlabelled = run->unlabelled,
+  };
+  return facts_make (&run->facts, source, error);
+}
+
+static gboolean
+prepare (Run *run, GError **error)
+{
+  const Recipe *recipe = run->recipe;
+  FactsSource source;
+
+  if (!train_check_outputs (recipe, run->options, error) || !lock_outputs (run, error)
+      || !train_check_outputs (recipe, run->options, error) /* by who had the lock before */
+      || !prepare_data (run, &source, error))
     return FALSE;
   if (run->data->n_classes != nn_model_get_n_classes (run->model)
       && !nn_model_set_n_classes (run->model, run->data->n_classes, error))
@@ -918,7 +971,10 @@ prepare (Run *run, GError **error)
     run->weights = g_new (float, n);
     run->entries = g_new (NnAugmentEntry, n);
   }
-  if (!make_optimizer (run, error) || (run->options->resume && !load_checkpoint (run, error)))
+  if (!make_optimizer (run, error)
+      || (run->options->resume
+          && (!load_checkpoint (run, &source, error)
+              || !write_log (run, error)))) /* killed between checkpoint and log */
     return FALSE;
   nn_info ("device %s: %s", nn_backend_get_device (run->backend),
       nn_backend_get_description (run->backend));
@@ -941,7 +997,11 @@ run_clear (Run *run)
   g_free (run->weights);
   g_free (run->entries);
   g_array_unref (run->results);
+  nn_file_unlock (run->lock);
+  nn_file_unlock (run->log_lock);
+  facts_clear (&run->facts);
   g_free (run->checkpoint);
+  g_free (run->best);
   g_string_free (run->history, TRUE);
 }
 
@@ -949,53 +1009,107 @@ run_clear (Run *run)
 static gboolean
 take_result (Run *run, GError **error)
 {
-  g_autofree char *best = beside (run->options->output, ".best.h5");
-
   if (run->plan && !nn_plan_sync (run->plan, run->optimizer, error))
     return FALSE;
   if (run->recipe->keep == KEEP_BEST && run->validation)
-    return nn_model_load_weights (run->model, best, NN_WEIGHTS_BY_ORDER, NULL, error);
+    return nn_model_load_weights (run->model, run->best, NN_WEIGHTS_BY_ORDER, NULL, error);
   swap_average (run);
   return TRUE;
 }
 
 gboolean
-train_get_accuracy (const Recipe *recipe, const char *output, double *accuracy)
+train_get_accuracy (const char *output, Keep keep, double *accuracy)
 {
-  g_autoptr (NnModel) model = nn_model_load (output, NULL);
+  g_autofree char *facts = NULL, *history = NULL;
   g_autoptr (GArray) results = NULL;
-  const char *history;
   int index;
 
-  if (!model
-      || g_strcmp0 (g_hash_table_lookup (model->extra, EXTRA_RECIPE), recipe->fingerprint) != 0
-      || g_hash_table_contains (model->extra, EXTRA_POSITION)
-      || !(history = g_hash_table_lookup (model->extra, EXTRA_HISTORY)))
+  if (!checkpoint_load_finished (output, &facts, &history))
     return FALSE;
   results = schedule_parse_history (history);
-  index = recipe->keep == KEEP_BEST ? schedule_find_best (results) : (int) results->len - 1;
+  index = keep == KEEP_BEST ? schedule_find_best (results) : (int) results->len - 1;
   *accuracy = index < 0 ? NAN : g_array_index (results, EpochResult, index).val_accuracy;
   return index >= 0 && !isnan (*accuracy);
+}
+
+static void
+run_init (Run *run, const Recipe *recipe, const TrainOptions *options)
+{
+  *run = (Run) { .recipe = recipe, .options = options };
+  run->results = g_array_new (FALSE, FALSE, sizeof (EpochResult));
+  run->history = g_string_new (NULL);
+  run->checkpoint = checkpoint_path (options->output);
+  run->best = checkpoint_best_path (options->output);
+}
+
+gboolean
+train_check_finished (const Recipe *recipe, const TrainOptions *options, GError **error)
+{
+  TrainOptions quiet = *options;
+  g_autofree char *facts = NULL, *history = NULL;
+  FactsSource source;
+  gboolean ok;
+  Run run;
+
+  if (!checkpoint_load_finished (options->output, &facts, &history)) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s: is there, but is not what a run left at its end: remove it, or choose another name",
+        options->output);
+    return FALSE;
+  }
+  quiet.quiet = TRUE;
+  run_init (&run, recipe, &quiet);
+  ok = prepare_data (&run, &source, error)
+      && facts_compare (facts, run.facts.deciding, &source, options->output, NULL, error);
+  if (!ok)
+    g_prefix_error (error, "finished, but not by this command: ");
+  run_clear (&run);
+  return ok;
+}
+
+/* The model file, and nothing else stays. */
+static gboolean
+finish (Run *run, GError **error)
+{
+  g_autofree char *history = history_without_seconds (run);
+
+  if (!take_result (run, error))
+    return FALSE;
+  checkpoint_finish (run->model, run->facts.deciding, history);
+  g_hash_table_replace (
+      run->model->extra, g_strdup (NN_AUGMENT_ATTRIBUTE), get_augmentation (run));
+  if (!nn_model_save (run->model, run->options->output, NULL, NULL, error))
+    return FALSE;
+  g_unlink (run->checkpoint);
+  if (run->recipe->keep == KEEP_BEST)
+    g_unlink (run->best);
+  if (!run->options->quiet)
+    printf ("saved %s\n", run->options->output);
+  return TRUE;
 }
 
 TrainStatus
 train_run (const Recipe *recipe, const TrainOptions *options, GError **error)
 {
-  Run run = { .recipe = recipe, .options = options };
   TrainStatus status = TRAIN_FAILED;
-  int signal_number;
+  struct sigaction before[G_N_ELEMENTS (signals)];
+  Run run;
 
-  run.results = g_array_new (FALSE, FALSE, sizeof (EpochResult));
-  run.history = g_string_new (NULL);
-  run.checkpoint = train_checkpoint_path (options->output);
+  run_init (&run, recipe, options);
   if (!prepare (&run, error)) {
     run_clear (&run);
     return TRAIN_FAILED;
   }
 
-  catch_signals (TRUE);
+  catch_signals (before);
+  if (options->overwrite) { /* those of the run that was there */
+    g_unlink (run.checkpoint);
+    if (recipe->keep == KEEP_BEST)
+      g_unlink (run.best);
+  }
   if (run_stages (&run, error)) {
-    signal_number = stop_signal;
+    const int signal_number = stop_signal;
+
     progress_clear ();
     if (run.at.stage < recipe->n_stages) {
       if (save_checkpoint (&run, error)) {
@@ -1004,25 +1118,12 @@ train_run (const Recipe *recipe, const TrainOptions *options, GError **error)
             signal_number, epoch_number (&run), run.n_epochs, run.checkpoint);
         status = TRAIN_INTERRUPTED;
       }
-    } else if (take_result (&run, error)) {
-      g_hash_table_remove (run.model->extra, EXTRA_POSITION);
-      set_extra (run.model, EXTRA_RECIPE, g_strdup (recipe->fingerprint));
-      set_extra (run.model, EXTRA_HISTORY, history_without_seconds (&run));
-      set_extra (run.model, NN_AUGMENT_ATTRIBUTE, get_augmentation (&run));
-      if (nn_model_save (run.model, options->output, NULL, NULL, error)) {
-        g_autofree char *best = beside (options->output, ".best.h5");
-
-        g_unlink (run.checkpoint);
-        if (recipe->keep == KEEP_BEST)
-          g_unlink (best);
-        if (!options->quiet)
-          printf ("saved %s\n", options->output);
-        status = TRAIN_DONE;
-      }
+    } else if (finish (&run, error)) {
+      status = TRAIN_DONE;
     }
   }
   progress_clear ();
-  catch_signals (FALSE);
+  release_signals (before);
   run_clear (&run);
   return status;
 }

@@ -14,7 +14,7 @@ typedef struct
   gboolean init_by_name;  /* of init */
   const char *device;
   guint threads;          /* 0: all cores */
-  gboolean resume;
+  gboolean resume, overwrite; /* at most one: go on; start anew over what is there */
   gboolean quiet;
 } TrainOptions;
 
@@ -25,13 +25,20 @@ typedef enum
   TRAIN_FAILED,
 } TrainStatus;
 
-/* Runs a recipe to its end. Installs handlers for SIGINT and SIGTERM meanwhile. */
+/* Runs a recipe to its end. Catches SIGINT, SIGTERM and SIGHUP meanwhile, where they are not
+ * ignored. Errors: NN_ERROR_WRITE and _NOT_FOUND of train_check_outputs(), _FORMAT where a
+ * resumed run would not go on to the same bits. Thread-safety: Unsafe, one run at a time. */
 TrainStatus train_run (const Recipe *recipe, const TrainOptions *options, GError **error);
 
-/* The validation accuracy of the weights in @output, if it is the finished result of just
- * this recipe. */
-gboolean train_get_accuracy (const Recipe *recipe, const char *output, double *accuracy);
+/* Before a run, quick: whether its files can be written and nothing is lost by that that was
+ * not asked for. */
+gboolean train_check_outputs (const Recipe *recipe, const TrainOptions *options, GError **error);
 
-char *train_checkpoint_path (const char *output);
+/* Whether options->output is the finished result of just this recipe, weights, pictures and
+ * device; reads the pictures. */
+gboolean train_check_finished (const Recipe *recipe, const TrainOptions *options, GError **error);
+
+/* The validation accuracy of the weights in @output, a finished result. */
+gboolean train_get_accuracy (const char *output, Keep keep, double *accuracy);
 
 G_END_DECLS

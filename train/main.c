@@ -3,6 +3,7 @@
 
 /* classify: trains a network on a folder of pictures, measures and uses it. */
 
+#include <glib/gstdio.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,15 +14,18 @@
 #include "nn/keras-file.h"
 #include "nn/log.h"
 #include "train/calibrate.h"
+#include "train/checkpoint.h"
 #include "train/curve.h"
 #include "train/evaluate.h"
 #include "train/folds.h"
 #include "train/loop.h"
+#include "train/output.h"
 #include "train/predict.h"
 #include "train/preview.h"
 #include "train/progress.h"
 #include "train/pseudo-label.h"
 #include "train/report.h"
+#include "train/standard.h"
 
 enum
 {
@@ -101,7 +105,8 @@ static const GOptionEntry model_entries[] = {
   { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
-/* Parses; returns FALSE after printing what is wrong. What remains is in argv. */
+/* Parses; returns FALSE after printing what is wrong. What remains is in argv.
+ * @arguments: what follows the options. */
 static gboolean
 parse (const char *arguments, const char *summary, const char *description,
     const GOptionEntry *const *entries, int *argc, char ***argv)
@@ -147,6 +152,53 @@ check_png_name (const char *option, const char *path)
     return TRUE;
   usage_error ("%s %s: a sheet is a PNG file: choose a name that ends in .png", option, path);
   return FALSE;
+}
+
+static gboolean
+ends_in (const char *path, const char *ending)
+{
+  g_autofree char *lower = g_ascii_strdown (path, -1);
+
+  return g_str_has_suffix (lower, ending);
+}
+
+/* names that Keras takes for another format than the one that is written */
+static gboolean
+check_model_name (const char *path)
+{
+  if (ends_in (path, ".keras"))
+    usage_error ("--output %s: Keras takes *.keras for a zip archive, HDF5 is written: choose a "
+                 "name that ends in .h5",
+        path);
+  else if (ends_in (path, ".weights.h5"))
+    usage_error ("--output %s: Keras takes *.weights.h5 for another format, choose another name",
+        path);
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static gboolean
+is_same_file (const char *a, const char *b)
+{
+  GStatBuf x, y;
+
+  return g_stat (a, &x) == 0 && g_stat (b, &y) == 0 && x.st_dev == y.st_dev
+      && x.st_ino == y.st_ino;
+}
+
+/* what open_classifier() and the command read */
+static Outputs *
+new_outputs (const char *model, const char *const *others)
+{
+  Outputs *outputs = outputs_new ();
+
+  outputs_add_read (outputs, model);
+  outputs_add_read (outputs, weights);
+  outputs_add_read (outputs, labels_file);
+  for (; others && *others; others++)
+    outputs_add_read (outputs, *others);
+  return outputs;
 }
 
 static gboolean
@@ -240,6 +292,49 @@ train_once (const Recipe *recipe, const TrainOptions *options)
   }
 }
 
+typedef struct
+{
+  TrainOptions options;
+  char *output, *log;
+  gboolean is_finished;
+} Fold;
+
+static void
+fold_clear (Fold *fold)
+{
+  g_free (fold->output);
+  g_free (fold->log);
+}
+
+/* @recipe and @fold made those of number @number. With --resume a fold goes on, stays where it
+ * is finished by this very command, or is begun. @check: whether it can. */
+static gboolean
+prepare_fold (Recipe *recipe, const TrainOptions *options, guint n_folds, guint number,
+    gboolean check, Fold *fold, GError **error)
+{
+  g_autofree char *checkpoint = NULL;
+
+  fold->output = folds_name (options->output, number);
+  fold->log = options->log ? folds_name (options->log, number) : NULL;
+  fold->options = *options;
+  fold->options.output = fold->output;
+  fold->options.log = fold->log;
+  checkpoint = checkpoint_path (fold->output);
+  if (!recipe_set_fold (recipe, n_folds, number, error))
+    return FALSE;
+  fold->options.resume = options->resume && g_file_test (checkpoint, G_FILE_TEST_EXISTS);
+  fold->is_finished = options->resume && !fold->options.resume
+      && g_file_test (fold->output, G_FILE_TEST_EXISTS);
+  /* of a fold without model and checkpoint the log is no loss */
+  fold->options.overwrite
+      = options->overwrite || (options->resume && !fold->options.resume && !fold->is_finished);
+  if (!check)
+    return TRUE;
+  if (fold->is_finished)
+    return train_check_finished (recipe, &fold->options, error);
+  return train_check_outputs (recipe, &fold->options, error);
+}
+
 /* Each fold, or @only one, in files of its own; with --resume those that are finished stay. */
 static int
 train_folds (Recipe *recipe, const TrainOptions *options, guint n_folds, guint only)
@@ -249,31 +344,33 @@ train_folds (Recipe *recipe, const TrainOptions *options, guint n_folds, guint o
   double mean, deviation;
   guint n = 0;
 
-  for (guint fold = 1; fold <= n_folds; fold++) {
-    g_autofree char *output = folds_name (options->output, fold);
-    g_autofree char *log = options->log ? folds_name (options->log, fold) : NULL;
-    g_autofree char *checkpoint = train_checkpoint_path (output);
-    TrainOptions own = *options;
-    int status;
+  for (guint pass = 0; pass < 2; pass++) { /* all of them are looked at before the first starts */
+    for (guint number = 1; number <= n_folds; number++) {
+      Fold fold = { 0 };
+      int status = EXIT_OK;
 
-    if (only && fold != only)
-      continue;
-    own.output = output;
-    own.log = log;
-    own.resume = options->resume && g_file_test (checkpoint, G_FILE_TEST_EXISTS);
-    if (!recipe_set_fold (recipe, n_folds, fold, &error))
-      return fail (error);
-    if (!options->resume || own.resume || !train_get_accuracy (recipe, output, &accuracies[n])) {
-      if (!options->quiet)
-        printf ("fold %u of %u\n", fold, n_folds);
-      status = train_once (recipe, &own);
+      if (only && number != only)
+        continue;
+      if (!prepare_fold (recipe, options, n_folds, number, pass == 0, &fold, &error)) {
+        fold_clear (&fold);
+        return fail (error);
+      }
+      if (pass == 1 && !fold.is_finished) {
+        if (!options->quiet)
+          printf ("fold %u of %u\n", number, n_folds);
+        status = train_once (recipe, &fold.options);
+      }
+      if (pass == 1 && status == EXIT_OK) {
+        if (train_get_accuracy (fold.output, recipe->keep, &accuracies[n]))
+          printf ("fold %u of %u: validation accuracy %.4f, %s\n", number, n_folds,
+              accuracies[n++], fold.output);
+        else
+          status = EXIT_DATA;
+      }
+      fold_clear (&fold);
       if (status != EXIT_OK)
         return status;
-      if (!train_get_accuracy (recipe, output, &accuracies[n]))
-        return EXIT_DATA;
     }
-    printf ("fold %u of %u: validation accuracy %.4f, %s\n", fold, n_folds, accuracies[n], output);
-    n++;
   }
   folds_get_spread (accuracies, n, &mean, &deviation);
   if (!only)
@@ -300,7 +397,7 @@ command_train (int argc, char **argv)
 {
   g_autofree char *data = NULL, *output = NULL, *log = NULL, *init = NULL;
   g_auto (GStrv) lists = NULL;
-  gboolean resume = FALSE, quiet = FALSE, by_name = FALSE;
+  gboolean resume = FALSE, overwrite = FALSE, quiet = FALSE, by_name = FALSE;
   int folds = 0, fold = 0;
   const GOptionEntry entries[] = {
     { "data", 'd', 0, G_OPTION_ARG_FILENAME, &data,
@@ -327,6 +424,8 @@ command_train (int argc, char **argv)
         "Go on from the checkpoint beside the model file: the result is the same as that of a run "
         "never interrupted",
         NULL },
+    { "overwrite", 0, 0, G_OPTION_ARG_NONE, &overwrite,
+        "Start anew where a checkpoint, a model or a log of that name is there", NULL },
     { "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "Print nothing but errors and warnings", NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
@@ -337,11 +436,11 @@ command_train (int argc, char **argv)
   NnPrecision parsed;
   TrainOptions options;
 
-  if (!parse ("train RECIPE",
+  if (!parse ("RECIPE",
           "Trains a network as a recipe says and writes a Keras model file (HDF5) with the class\n"
           "names and the pre-processing in it.",
-          "A checkpoint is written after each epoch, and on SIGINT or SIGTERM after the batch at\n"
-          "hand; a second signal ends at once.\n"
+          "A checkpoint is written after each epoch, and on SIGINT, SIGTERM or SIGHUP after the\n"
+          "batch at hand; a second signal ends at once.\n"
           "Exit status: 0 done, 1 wrong use, 2 data, 3 device, 130 interrupted and saved.",
           all, &argc, &argv))
     return EXIT_USAGE;
@@ -351,6 +450,8 @@ command_train (int argc, char **argv)
     return usage_error ("--folds %d: expected 2 to 1000", folds);
   if (fold < 0 || fold > folds)
     return usage_error ("--fold %d: expected 1 to %d, the number of --folds", fold, folds);
+  if (resume && overwrite)
+    return usage_error ("--resume and --overwrite: choose one");
   if (precision && !nn_precision_from_string (precision, &parsed))
     return usage_error ("--precision %s: expected auto, fp32, tf32, bf16 or fp16", precision);
   all_settings = gather_settings ();
@@ -367,9 +468,8 @@ command_train (int argc, char **argv)
       name[strlen (name) - 4] = '\0';
     output = g_strconcat (name, ".h5", NULL);
   }
-  if (g_str_has_suffix (output, ".weights.h5"))
-    return usage_error (
-        "--output %s: Keras takes *.weights.h5 for another format, choose another name", output);
+  if (!check_model_name (output))
+    return EXIT_USAGE;
   options = (TrainOptions) {
     .output = output,
     .log = log,
@@ -378,6 +478,7 @@ command_train (int argc, char **argv)
     .init = init,
     .init_by_name = by_name,
     .resume = resume,
+    .overwrite = overwrite,
     .quiet = quiet,
   };
   return folds ? train_folds (recipe, &options, (guint) folds, (guint) fold)
@@ -405,11 +506,12 @@ command_preview (int argc, char **argv)
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   const GOptionEntry *const all[] = { entries, recipe_entries, NULL };
+  g_autoptr (Outputs) outputs = NULL;
   g_autoptr (Recipe) recipe = NULL;
   g_autoptr (GError) error = NULL;
   PreviewOptions options;
 
-  if (!parse ("preview RECIPE",
+  if (!parse ("RECIPE",
           "Draws pictures of a recipe's training folder as its [augmentation] makes them: a sheet\n"
           "(PNG) to look at while tinkering with the values.",
           "Columns: the picture as the network gets it without augmentation, then as the first\n"
@@ -438,7 +540,14 @@ command_preview (int argc, char **argv)
     .seed = seed >= 0 ? (guint64) seed : recipe->seed,
     .class_name = class_name,
   };
-  if (!preview_run (recipe, &options, &error))
+  outputs = outputs_new ();
+  outputs_add_read (outputs, recipe->path);
+  outputs_add_read (outputs, recipe->network);
+  outputs_add_read (outputs, recipe->train_dir);
+  for (guint i = 0; recipe->lists && recipe->lists[i]; i++)
+    outputs_add_list (outputs, recipe->lists[i]);
+  outputs_add_write (outputs, "--output", options.output, OUTPUT_SHEET);
+  if (!outputs_check (outputs, &error) || !preview_run (recipe, &options, &error))
     return fail (error);
   printf ("saved %s\n", options.output);
   return EXIT_OK;
@@ -464,7 +573,7 @@ command_evaluate (int argc, char **argv)
   DatasetOptions options = { 0 };
   int status;
 
-  if (!parse ("evaluate MODEL DIR",
+  if (!parse ("MODEL DIR",
           "Measures a model on labelled pictures: loss, accuracy and its 95% interval, confusion\n"
           "matrix, area under the ROC curve, Brier score, calibration error; for each class\n"
           "precision, recall and F1.",
@@ -512,11 +621,12 @@ command_report (int argc, char **argv)
   const GOptionEntry *const all[] = { entries, model_entries, device_entries, NULL };
   g_autoptr (Classifier) classifier = NULL;
   g_autoptr (Evaluation) evaluation = NULL;
+  g_autoptr (Outputs) outputs = NULL;
   g_autoptr (GError) error = NULL;
   DatasetOptions options = { 0 };
   ReportOptions report;
 
-  if (!parse ("report MODEL DIR",
+  if (!parse ("MODEL DIR",
           "Writes one HTML page that tells what a model is worth on labelled pictures: accuracy,\n"
           "confusion matrix, reliability diagram, the pictures that it is wrong and most sure of,\n"
           "learning curves, recipe, network. It needs no other file and no network.",
@@ -528,7 +638,12 @@ command_report (int argc, char **argv)
                         "--help");
   if (n_wrong < 0 || n_wrong > 500)
     return usage_error ("--wrong %d: expected 0 to 500", n_wrong);
-  if (!sheet_check_path (output, &error))
+  if (!ends_in (output, ".html") && !ends_in (output, ".htm"))
+    return usage_error ("--output %s: a page is HTML: choose a name that ends in .html", output);
+  outputs = new_outputs (
+      argv[1], (const char *const[]) { argv[2], log ? log : recipe, recipe, NULL });
+  outputs_add_write (outputs, "--output", output, OUTPUT_PAGE);
+  if (!outputs_check (outputs, &error))
     return fail (error);
   classifier = open_classifier (argv[1], &status);
   if (!classifier)
@@ -557,11 +672,13 @@ command_calibrate (int argc, char **argv)
   g_autoptr (Classifier) classifier = NULL;
   g_autoptr (Evaluation) before = NULL;
   g_autoptr (Evaluation) after = NULL;
+  g_autoptr (Outputs) outputs = NULL;
   g_autoptr (GError) error = NULL;
   DatasetOptions options = { 0 };
+  const char *target;
   int status;
 
-  if (!parse ("calibrate MODEL DIR",
+  if (!parse ("MODEL DIR",
           "Fits a temperature on labelled pictures that the model was not trained on, so that its\n"
           "probabilities are as often right as they say, and writes it into the model file.\n"
           "Labels stay the same; the element, evaluate and predict use it from then on.",
@@ -570,12 +687,20 @@ command_calibrate (int argc, char **argv)
     return EXIT_USAGE;
   if (argc != 3)
     return usage_error ("calibrate wants a model and a folder; see classify calibrate --help");
+  target = output ? output : argv[1];
+  if (output && !check_model_name (output))
+    return EXIT_USAGE;
+  /* into the model itself on purpose */
+  outputs = new_outputs (output && !is_same_file (output, argv[1]) ? argv[1] : NULL,
+      (const char *const[]) { argv[2], NULL });
+  outputs_add_write (outputs, output ? "--output" : "calibrate", target, OUTPUT_MODEL);
+  if (!outputs_check (outputs, &error))
+    return fail (error);
   classifier = open_classifier (argv[1], &status);
   if (!classifier)
     return status;
   options.threads = nn_plan_get_threads (classifier->plan);
-  if (!calibrate_run (classifier, argv[2], &options, output ? output : argv[1], &before, &after,
-          &error))
+  if (!calibrate_run (classifier, argv[2], &options, target, &before, &after, &error))
     return fail (error);
   print_temperature (classifier, before, after);
   return EXIT_OK;
@@ -603,11 +728,12 @@ command_predict (int argc, char **argv)
   const GOptionEntry *const all[] = { entries, model_entries, device_entries, NULL };
   g_autoptr (Classifier) classifier = NULL;
   g_autoptr (Sheet) sheet = NULL;
+  g_autoptr (Outputs) outputs = NULL;
   g_autoptr (GError) error = NULL;
   PredictOptions options;
   guint choice = 0, n_bad;
 
-  if (!parse ("predict MODEL PICTURE...",
+  if (!parse ("MODEL PICTURE...",
           "Prints label and probability of each picture; a folder stands for all pictures in it.",
           "On a sheet a label is green where the picture's folder, or the beginning of its name,\n"
           "is that class (dog/17.jpg, dog.17.jpg), and red where it is another class of the\n"
@@ -641,7 +767,9 @@ command_predict (int argc, char **argv)
   if (sheet_path) {
     if (!check_png_name ("--sheet", sheet_path))
       return EXIT_USAGE;
-    if (!sheet_check_path (sheet_path, &error))
+    outputs = new_outputs (argv[1], (const char *const *) argv + 2);
+    outputs_add_write (outputs, "--sheet", sheet_path, OUTPUT_SHEET);
+    if (!outputs_check (outputs, &error))
       return fail (error);
     sheet = sheet_new (PREDICT_TILE, PREDICT_TILE);
     sheet->captions_are_names = TRUE;
@@ -678,11 +806,12 @@ command_explain (int argc, char **argv)
   const GOptionEntry *const all[] = { entries, model_entries, device_entries, NULL };
   g_autoptr (Classifier) classifier = NULL;
   g_autoptr (Sheet) sheet = NULL;
+  g_autoptr (Outputs) outputs = NULL;
   g_autoptr (GError) error = NULL;
   PredictOptions options = { .format = FORMAT_TEXT, .top_k = 1, .explain = TRUE };
   guint n_bad;
 
-  if (!parse ("explain MODEL PICTURE...",
+  if (!parse ("MODEL PICTURE...",
           "Draws on each picture what of it speaks for its label: a class activation map\n"
           "(Grad-CAM) of the network's last feature maps, clear through yellow to red.",
           "Exit status: 2 if a picture could not be read, or the network has no feature maps.",
@@ -697,7 +826,9 @@ command_explain (int argc, char **argv)
     return usage_error ("--size %d: expected 64 to 1024", size);
   if (!check_png_name ("--output", output))
     return EXIT_USAGE;
-  if (!sheet_check_path (output, &error))
+  outputs = new_outputs (argv[1], (const char *const *) argv + 2);
+  outputs_add_write (outputs, "--output", output, OUTPUT_SHEET);
+  if (!outputs_check (outputs, &error))
     return fail (error);
   sheet = sheet_new ((guint) size, (guint) size);
   sheet->captions_are_names = TRUE;
@@ -717,6 +848,7 @@ static int
 command_pseudo_label (int argc, char **argv)
 {
   g_autofree char *unlabelled = NULL, *data = NULL, *output = NULL, *list = NULL, *undo = NULL;
+  g_autofree char *log = NULL;
   gboolean balance = FALSE, hard = FALSE, soft = FALSE, links = FALSE, move = FALSE;
   gboolean check = FALSE, dry_run = FALSE;
   double threshold = 0.9;
@@ -753,12 +885,13 @@ command_pseudo_label (int argc, char **argv)
   };
   const GOptionEntry *const all[] = { entries, model_entries, device_entries, NULL };
   g_autoptr (Classifier) classifier = NULL;
+  g_autoptr (Outputs) outputs = NULL;
   g_autoptr (GError) error = NULL;
   PseudoLabelOptions options;
   Layout value;
   int status;
 
-  if (!parse ("pseudo-label MODEL",
+  if (!parse ("MODEL",
           "Labels pictures with what a model takes them for, and writes those that it is sure of\n"
           "for training.",
           "A list is a CSV file: classify train --list, or [data] list= of a recipe, trains on it\n"
@@ -798,6 +931,15 @@ command_pseudo_label (int argc, char **argv)
     return usage_error ("--soft: only a list holds probabilities, add --list FILE.csv");
   if (list && !g_str_has_suffix (list, ".csv"))
     return usage_error ("%s: a list is a CSV file: choose a name that ends in .csv", list);
+  outputs = new_outputs (argv[1], (const char *const[]) { unlabelled, data, NULL });
+  outputs_add_write (outputs, "the list", list, OUTPUT_LIST);
+  if (move) {
+    log = g_build_filename (output, PSEUDO_LABEL_LOG, NULL);
+    if (g_file_test (log, G_FILE_TEST_EXISTS))
+      outputs_add_write (outputs, "--move", log, OUTPUT_MOVES);
+  }
+  if (!dry_run && !outputs_check (outputs, &error))
+    return fail (error);
   classifier = open_classifier (argv[1], &status);
   if (!classifier)
     return status;
@@ -826,7 +968,7 @@ command_summary (int argc, char **argv)
   g_autoptr (GError) error = NULL;
   g_autofree char *text = NULL;
 
-  if (!parse ("summary MODEL", "Prints the layers of a model file or a Keras JSON file.", NULL, all,
+  if (!parse ("MODEL", "Prints the layers of a model file or a Keras JSON file.", NULL, all,
           &argc, &argv))
     return EXIT_USAGE;
   if (argc != 2)
@@ -856,7 +998,7 @@ command_devices (int argc, char **argv)
   const GOptionEntry *const all[] = { none, NULL };
   g_autoptr (GPtrArray) devices = NULL;
 
-  if (!parse ("devices", "Lists what models can run on, and why something cannot be used.", NULL,
+  if (!parse (NULL, "Lists what models can run on, and why something cannot be used.", NULL,
           all, &argc, &argv))
     return EXIT_USAGE;
   devices = nn_backend_list_devices ();
@@ -874,15 +1016,25 @@ command_curve (int argc, char **argv)
 {
   const GOptionEntry none[] = { { NULL, 0, 0, 0, NULL, NULL, NULL } };
   const GOptionEntry *const all[] = { none, NULL };
+  g_autoptr (Outputs) outputs = NULL;
   g_autoptr (GError) error = NULL;
 
-  if (!parse ("curve LOG.csv OUTPUT.png|.svg",
+  if (!parse ("LOG.csv OUTPUT.png|.svg",
           "Draws the learning curve out of a log of `classify train --log`.", NULL, all, &argc,
           &argv))
     return EXIT_USAGE;
   if (argc != 3)
     return usage_error ("curve wants a log and an output file; see classify curve --help");
-  return curve_draw (argv[1], argv[2], &error) ? EXIT_OK : fail (error);
+  if (!ends_in (argv[2], ".png") && !ends_in (argv[2], ".svg"))
+    return usage_error ("%s: a curve is a picture: choose a name that ends in .png or .svg",
+        argv[2]);
+  outputs = outputs_new ();
+  outputs_add_read (outputs, argv[1]);
+  outputs_add_write (outputs, "the curve", argv[2],
+      ends_in (argv[2], ".svg") ? OUTPUT_CURVE : OUTPUT_SHEET);
+  if (!outputs_check (outputs, &error) || !curve_draw (argv[1], argv[2], &error))
+    return fail (error);
+  return EXIT_OK;
 }
 
 static const struct
@@ -921,6 +1073,7 @@ print_help (FILE *to)
 int
 main (int argc, char **argv)
 {
+  standard_streams_guard (EXIT_DATA);
   setlocale (LC_ALL, "");
   setlocale (LC_NUMERIC, "C"); /* numbers are read by programs */
   nn_log_set_sink (print_log, NULL);
@@ -939,9 +1092,15 @@ main (int argc, char **argv)
   }
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++) {
     if (strcmp (argv[1], commands[i].name) == 0) {
-      g_set_prgname ("classify");
+      g_autofree char *name = g_strconcat ("classify ", commands[i].name, NULL);
+
+      g_set_prgname (name); /* in usage lines */
       return commands[i].run (argc - 1, argv + 1);
     }
   }
+  if (argv[1][0] == '-')
+    return usage_error (
+        "%s: options stand behind the command: classify COMMAND %s ...; see classify --help",
+        argv[1], argv[1]);
   return usage_error ("there is no command \"%s\"; see classify --help", argv[1]);
 }

@@ -9,12 +9,13 @@
 #include "nn/file.h"
 
 /* A reader that remembers which keys were asked for, so that what is left over
- * can be reported, and stops at the first error. */
+ * can be reported, and what each came to, and stops at the first error. */
 typedef struct
 {
   GKeyFile *file;
   const char *path;
   GHashTable *known; /* "group", "group/key" */
+  GString *values;   /* "group.key=value" in each line: of all that changes the numbers */
   GError *error;
 } Reader;
 
@@ -43,6 +44,38 @@ fail (Reader *r, const char *group, const char *key, const char *expected)
         group, key, value ? value : "", expected);
 }
 
+static void G_GNUC_PRINTF (4, 5)
+note (Reader *r, const char *group, const char *key, const char *format, ...)
+{
+  g_autofree char *value = NULL;
+  va_list args;
+
+  va_start (args, format);
+  value = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_strdelimit (value, "\n", ' ');
+  g_string_append_printf (r->values, "%s.%s=%s\n", group, key, value);
+}
+
+/* the shortest that reads as the same number */
+static const char *
+format_double (char *text, double value)
+{
+  g_ascii_formatd (text, G_ASCII_DTOSTR_BUF_SIZE, "%.15g", value);
+  if (g_ascii_strtod (text, NULL) != value)
+    g_ascii_formatd (text, G_ASCII_DTOSTR_BUF_SIZE, "%.17g", value);
+  return text;
+}
+
+static void
+note_double (Reader *r, const char *group, const char *key, double value)
+{
+  char text[G_ASCII_DTOSTR_BUF_SIZE];
+
+  note (r, group, key, "%s", format_double (text, value));
+}
+
+/* A text that changes no number, as a path, or whose meaning is noted where it is read. */
 static char *
 get_string (Reader *r, const char *group, const char *key, const char *preset)
 {
@@ -67,17 +100,18 @@ static double
 get_double (Reader *r, const char *group, const char *key, double preset, double min, double max)
 {
   g_autofree char *text = NULL;
-  double value;
+  double value = preset;
 
-  if (!has (r, group, key))
-    return preset;
-  text = get_string (r, group, key, "");
-  if (!parse_double (text, &value) || value < min || value > max) {
-    g_autofree char *expected = g_strdup_printf ("a number from %g to %g", min, max);
+  if (has (r, group, key)) {
+    text = get_string (r, group, key, "");
+    if (!parse_double (text, &value) || value < min || value > max) {
+      g_autofree char *expected = g_strdup_printf ("a number from %g to %g", min, max);
 
-    fail (r, group, key, expected);
-    return preset;
+      fail (r, group, key, expected);
+      return preset;
+    }
   }
+  note_double (r, group, key, value);
   return value;
 }
 
@@ -85,18 +119,19 @@ static guint64
 get_uint (Reader *r, const char *group, const char *key, guint64 preset, guint64 min, guint64 max)
 {
   g_autofree char *text = NULL;
-  guint64 value;
+  guint64 value = preset;
 
-  if (!has (r, group, key))
-    return preset;
-  text = get_string (r, group, key, "");
-  if (!g_ascii_string_to_unsigned (text, 10, min, max, &value, NULL)) {
-    g_autofree char *expected = g_strdup_printf (
-        "a whole number from %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT, min, max);
+  if (has (r, group, key)) {
+    text = get_string (r, group, key, "");
+    if (!g_ascii_string_to_unsigned (text, 10, min, max, &value, NULL)) {
+      g_autofree char *expected = g_strdup_printf (
+          "a whole number from %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT, min, max);
 
-    fail (r, group, key, expected);
-    return preset;
+      fail (r, group, key, expected);
+      return preset;
+    }
   }
+  note (r, group, key, "%" G_GUINT64_FORMAT, value);
   return value;
 }
 
@@ -104,15 +139,15 @@ static gboolean
 get_bool (Reader *r, const char *group, const char *key, gboolean preset)
 {
   GError *error = NULL;
-  gboolean value;
+  gboolean value = preset;
 
-  if (!has (r, group, key))
-    return preset;
-  value = g_key_file_get_boolean (r->file, group, key, &error);
+  if (has (r, group, key))
+    value = g_key_file_get_boolean (r->file, group, key, &error);
   if (error) {
     g_error_free (error);
     fail (r, group, key, "true or false");
   }
+  note (r, group, key, "%s", value ? "true" : "false");
   return value;
 }
 
@@ -122,12 +157,17 @@ get_choice (Reader *r, const char *group, const char *key, guint preset, const c
 {
   g_autofree char *text = NULL, *all = NULL, *expected = NULL;
 
-  if (!has (r, group, key))
+  if (!has (r, group, key)) {
+    note (r, group, key, "%s", names[preset]);
     return preset;
+  }
   text = get_string (r, group, key, "");
-  for (guint i = 0; names[i]; i++)
-    if (strcmp (names[i], text) == 0)
+  for (guint i = 0; names[i]; i++) {
+    if (strcmp (names[i], text) == 0) {
+      note (r, group, key, "%s", text);
       return i;
+    }
+  }
   all = g_strjoinv (", ", (char **) names);
   expected = g_strdup_printf ("one of %s", all);
   fail (r, group, key, expected);
@@ -139,12 +179,15 @@ static double *
 get_list (Reader *r, const char *group, const char *key, double min, double max, guint *n)
 {
   g_autofree char *text = NULL;
+  g_autoptr (GString) noted = g_string_new (NULL);
   g_auto (GStrv) items = NULL;
   double *values;
 
   *n = 0;
-  if (!has (r, group, key))
+  if (!has (r, group, key)) {
+    note (r, group, key, "%s", "");
     return NULL;
+  }
   text = get_string (r, group, key, "");
   g_strdelimit (text, ",", ';');
   items = g_strsplit (text, ";", -1);
@@ -161,8 +204,11 @@ get_list (Reader *r, const char *group, const char *key, double min, double max,
       fail (r, group, key, expected);
       break;
     }
+    g_string_append_printf (noted, "%s%s", *n ? ";" : "",
+        format_double ((char[G_ASCII_DTOSTR_BUF_SIZE]) { 0 }, values[*n]));
     ++*n;
   }
+  note (r, group, key, "%s", noted->str);
   return values;
 }
 
@@ -343,7 +389,9 @@ read_unlabelled (Reader *r, Recipe *recipe, const char *data_dir)
 {
   g_autofree char *dir = get_string (r, "unlabelled", "folder", NULL);
   gboolean wanted = has_group (r, "unlabelled");
+  const gsize n_noted = r->values->len;
 
+  note (r, "unlabelled", "folder", "%s", wanted ? "given" : "");
   recipe->unlabelled_batch
       = (guint) get_uint (r, "unlabelled", "batch_size", recipe->batch_size, 1, 65536);
   recipe->threshold = get_double (r, "unlabelled", "threshold", 0.95, 0, 1);
@@ -353,8 +401,10 @@ read_unlabelled (Reader *r, Recipe *recipe, const char *data_dir)
   recipe->strong = recipe->augment;
   if (has_group (r, "strong_augmentation"))
     read_augmentation (r, "strong_augmentation", &recipe->strong);
-  if (!wanted)
+  if (!wanted) { /* then none of these counts */
+    g_string_truncate (r->values, n_noted);
     return;
+  }
   if (data_dir) {
     recipe->unlabelled_dir = g_build_filename (data_dir, "unlabelled", NULL);
   } else if (!(recipe->unlabelled_dir = resolve (recipe, dir)) && !r->error) {
@@ -374,6 +424,7 @@ read_training (Reader *r, Recipe *recipe)
   static const char *const precisions[] = { "auto", "fp32", "tf32", "fp16", "bf16", NULL };
   static const char *const group = "training";
   g_autofree char *weights = NULL;
+  gsize n_noted;
 
   recipe->batch_size = (guint) get_uint (r, group, "batch_size", 32, 1, 65536);
   recipe->precision
@@ -384,13 +435,17 @@ read_training (Reader *r, Recipe *recipe)
   recipe->ema = get_double (r, group, "ema", 0, 0, 0.9999999);
   recipe->keep = (Keep) get_choice (r, group, "keep", KEEP_LAST, keeps);
   recipe->patience = (guint) get_uint (r, group, "early_stopping", 0, 1, G_MAXINT);
+  n_noted = r->values->len;
   recipe->calibrate = get_bool (r, group, "calibrate", FALSE);
+  g_string_truncate (r->values, n_noted); /* comes after the run and changes nothing in it */
   weights = get_string (r, group, "class_weights", NULL);
-  if (g_strcmp0 (weights, "balanced") == 0)
+  if (g_strcmp0 (weights, "balanced") == 0) {
     recipe->balance = TRUE;
-  else if (weights)
+    note (r, group, "class_weights", "balanced");
+  } else if (weights) {
     recipe->class_weights
         = get_list (r, group, "class_weights", 0, 1e6, &recipe->n_class_weights);
+  }
 }
 
 static void
@@ -400,6 +455,7 @@ read_network (Reader *r, Recipe *recipe)
   g_autofree char *network = get_string (r, "network", "file", NULL);
   g_autofree char *init = get_string (r, "network", "init", NULL);
   g_autofree char *freeze = get_string (r, "network", "freeze", NULL);
+  g_autofree char *noted = NULL;
 
   recipe->network = resolve (recipe, network);
   recipe->init = resolve (recipe, init);
@@ -409,7 +465,9 @@ read_network (Reader *r, Recipe *recipe)
     recipe->freeze = g_strsplit (g_strdelimit (freeze, ",", ';'), ";", -1);
     for (guint i = 0; recipe->freeze[i]; i++)
       g_strstrip (recipe->freeze[i]);
+    noted = g_strjoinv (";", recipe->freeze);
   }
+  note (r, "network", "freeze", "%s", noted ? noted : "");
   if (!recipe->network && !r->error)
     g_set_error (&r->error, NN_ERROR, NN_ERROR_FORMAT,
         "%s: [network] file is missing: name a Keras JSON file", r->path);
@@ -500,50 +558,13 @@ check_unknown (Reader *r)
   }
 }
 
-static void
-append_augment (GString *text, const NnAugment *a)
-{
-  g_string_append_printf (text, "%a %a %a %a %a %a %a %d %d %d %a %u %d %a %d|", a->rotation_range,
-      a->height_shift_range, a->width_shift_range, a->shear_range, a->zoom_range[0],
-      a->zoom_range[1], a->channel_shift_range, a->horizontal_flip, a->vertical_flip, a->fill_mode,
-      a->cval, a->interpolation_order, a->shear_in_degrees, a->center_offset, a->swap_axes);
-  g_string_append_printf (text, "%a %a %a %a %a %a %a %a %a %a %a|", a->crop_scale[0],
-      a->crop_scale[1], a->crop_ratio[0], a->crop_ratio[1], a->brightness, a->contrast,
-      a->saturation, a->grayscale, a->erasing, a->erasing_area[0], a->erasing_area[1]);
-}
-
 /* What decides the numbers of a run, for --resume to compare. Neither the
  * data's path nor the thread count does; of lists the content, not the path. */
 static char *
 fingerprint (const Recipe *recipe, GError **error)
 {
-  g_autoptr (GString) text = g_string_new (NULL);
-  g_autofree char *pre = nn_preprocess_to_string (&recipe->preprocess);
+  g_autoptr (GString) text = g_string_new (recipe->values);
 
-  g_string_append_printf (text, "%d %u %u %u|%s|", recipe->layout, recipe->limit,
-      recipe->limit_per_class, recipe->validate_limit, pre);
-  append_augment (text, &recipe->augment);
-  g_string_append_printf (text, "%d %a %a %a %a %a|", recipe->optimizer, recipe->beta_1,
-      recipe->beta_2, recipe->epsilon, recipe->momentum, recipe->decay);
-  for (guint i = 0; i < recipe->n_stages; i++)
-    g_string_append_printf (text, "%u %a %u|", recipe->stages[i].epochs,
-        recipe->stages[i].learning_rate, recipe->stages[i].size);
-  g_string_append_printf (text, "%d %u %" G_GUINT64_FORMAT " %d", recipe->whole_passes,
-      recipe->batch_size, recipe->seed, recipe->bessel_moving_variance);
-  g_string_append_printf (text, "|%u %u|%a %a %a|%a %d|%d %a %a %u %u|%a %a %d %u %d",
-      recipe->picture_height, recipe->picture_width, recipe->mixing.mixup, recipe->mixing.cutmix,
-      recipe->mixing.probability, recipe->weight_decay, recipe->nesterov, recipe->shape,
-      recipe->final_rate, recipe->plateau_factor, recipe->warmup, recipe->plateau_patience,
-      recipe->label_smoothing, recipe->ema, recipe->keep, recipe->patience, recipe->balance);
-  for (guint i = 0; i < recipe->n_class_weights; i++)
-    g_string_append_printf (text, " %a", recipe->class_weights[i]);
-  for (guint i = 0; recipe->freeze && recipe->freeze[i]; i++)
-    g_string_append_printf (text, " %s", recipe->freeze[i]);
-  if (recipe->unlabelled_dir) {
-    g_string_append_printf (text, "|%u %a %a %u %u|", recipe->unlabelled_batch, recipe->threshold,
-        recipe->unlabelled_weight, recipe->unlabelled_start, recipe->unlabelled_ramp);
-    append_augment (text, &recipe->strong);
-  }
   for (guint i = 0; recipe->lists && recipe->lists[i]; i++) {
     gsize size;
     g_autofree char *list
@@ -553,12 +574,10 @@ fingerprint (const Recipe *recipe, GError **error)
     if (!list)
       return NULL;
     checksum = g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *) list, size);
-    g_string_append_printf (text, "|%s", checksum);
+    g_string_append_printf (text, "data.list %u=%s\n", i + 1, checksum);
   }
-  if (recipe->precision != NN_PRECISION_AUTO)
-    g_string_append_printf (text, "|%s", nn_precision_to_string (recipe->precision));
   if (recipe->n_folds)
-    g_string_append_printf (text, "|fold %u/%u", recipe->fold, recipe->n_folds);
+    g_string_append_printf (text, "fold=%u of %u\n", recipe->fold, recipe->n_folds);
   return g_strdup (text->str);
 }
 
@@ -627,7 +646,7 @@ recipe_load_with (const char *path, const char *data_dir, char **settings, GErro
   g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autoptr (GError) local = NULL;
   g_autoptr (Recipe) recipe = g_new0 (Recipe, 1);
-  Reader r = { file, path, NULL, NULL };
+  Reader r = { .file = file, .path = path };
 
   if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &local)) {
     gboolean is_missing = g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT);
@@ -640,6 +659,7 @@ recipe_load_with (const char *path, const char *data_dir, char **settings, GErro
     if (!apply_setting (file, settings[i], error))
       return NULL;
   r.known = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  r.values = g_string_new (NULL);
   recipe->path = g_canonicalize_filename (path, NULL);
   read_data (&r, recipe, data_dir);
   read_network (&r, recipe);
@@ -652,6 +672,7 @@ recipe_load_with (const char *path, const char *data_dir, char **settings, GErro
   read_unlabelled (&r, recipe, data_dir);
   check_unknown (&r);
   g_hash_table_unref (r.known);
+  recipe->values = g_string_free (r.values, FALSE);
   if (r.error) {
     g_propagate_error (error, r.error);
     return NULL;
@@ -710,6 +731,7 @@ recipe_free (Recipe *recipe)
   g_free (recipe->stages);
   g_free (recipe->class_weights);
   g_free (recipe->unlabelled_dir);
+  g_free (recipe->values);
   g_free (recipe->fingerprint);
   g_free (recipe);
 }

@@ -90,7 +90,9 @@ typedef struct
   guint unlabelled_start, unlabelled_ramp; /* epochs before, and until the full weight */
   NnAugment strong;         /* of the unlabelled; its own group of keys */
 
-  char *fingerprint; /* of all that changes the numbers */
+  char *values;      /* of the keys that change the numbers, "group.key=value" in each line */
+  char *fingerprint; /* these, the content of lists, the fold: all that changes the numbers
+                      * beside network, initial weights and pictures */
 } Recipe;
 
 /* Errors (NN_ERROR_FORMAT) name file, group and key; unknown groups and keys

@@ -13,6 +13,7 @@
 #include "nn/error.h"
 #include "nn/file.h"
 #include "nn/image.h"
+#include "train/output.h"
 
 #define MARGIN 16
 #define GAP_X 12
@@ -418,5 +419,6 @@ sheet_write (const Sheet *sheet, const char *path, GError **error)
         cairo_status_to_string (status));
     return FALSE;
   }
+  output_mark_png (png);
   return nn_file_replace (path, png->data, png->len, error);
 }

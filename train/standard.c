@@ -1,0 +1,42 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "train/standard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int exit_failed;
+
+static void
+close_standard_output (void)
+{
+  struct pollfd output = { .fd = STDOUT_FILENO, .events = POLLOUT };
+  int was_wrong = ferror (stdout), has_reader, e;
+
+  has_reader = poll (&output, 1, 0) < 0 || (output.revents & POLLERR) == 0;
+  errno = 0;
+  if (fclose (stdout) == 0 && !was_wrong)
+    return;
+  e = errno;
+  if (e != EPIPE && has_reader)
+    fprintf (stderr, "classify: standard output cannot be written%s%s\n", e ? ": " : "",
+        e ? g_strerror (e) : "");
+  fflush (stderr);
+  _exit (exit_failed);
+}
+
+void
+standard_streams_guard (int failed)
+{
+  static const int modes[] = { O_WRONLY, O_RDONLY, O_WRONLY }; /* so that using them fails */
+
+  for (int fd = 0; fd < 3; fd++)
+    if (fcntl (fd, F_GETFD) < 0 && errno == EBADF && open ("/dev/null", modes[fd]) != fd)
+      _exit (failed);
+  exit_failed = failed;
+  atexit (close_standard_output);
+}
