@@ -221,6 +221,7 @@ gst_video_classify_start (GstBaseTransform *trans)
   self->has_failed = FALSE;
   GST_OBJECT_UNLOCK (self);
   self->frame = 0;
+  self->outside.is_set = FALSE;
 
   self->pool
       = self->options.batch > 1 ? video_classify_find_pool (self) : engine_pool_get_default ();

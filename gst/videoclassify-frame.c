@@ -207,6 +207,30 @@ find_picture (GstVideoClassify *self, GstBuffer *buffer)
       GST_VIDEO_INFO_HEIGHT (&self->info) };
 }
 
+/* Nothing of the frame is in "crop": said once for each crop and size, and what was known is
+ * about another part. */
+static void
+tell_outside (GstVideoClassify *self, const Crop *crop)
+{
+  const NnRect *visible = &self->visible;
+  const double x_scale = crop->is_fraction ? visible->width : 1;
+  const double y_scale = crop->is_fraction ? visible->height : 1;
+
+  if (memcmp (&self->outside, crop, sizeof *crop) == 0 && self->outside_width == visible->width
+      && self->outside_height == visible->height)
+    return;
+  self->outside = *crop;
+  self->outside_width = visible->width;
+  self->outside_height = visible->height;
+  self->has_thumbnails = FALSE;
+  GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
+      ("crop %g,%g %gx%g lies outside of the %gx%g frame: nothing is classified",
+          crop->x * x_scale, crop->y * y_scale, crop->width * x_scale, crop->height * y_scale,
+          visible->width, visible->height),
+      (NULL));
+  video_classify_lose_results (self);
+}
+
 /* The regions of the frame, at most self->options.max_regions. */
 static guint
 find_regions (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings, Region *regions)
@@ -214,9 +238,13 @@ find_regions (GstVideoClassify *self, GstBuffer *buffer, const Settings *setting
   const NnRect picture = { 0, 0, self->image.width, self->image.height };
   NnRect area, rect;
 
-  if (!rect_intersect (&self->visible, &picture, &area)
-      || !crop_apply (&settings->crop, &area, &rect))
+  if (!rect_intersect (&self->visible, &picture, &area))
     return 0;
+  if (!crop_apply (&settings->crop, &area, &rect)) {
+    tell_outside (self, &settings->crop);
+    return 0;
+  }
+  self->outside.is_set = FALSE;
   if (settings->region == REGION_ROI_LIST)
     return regions_collect (buffer, &rect, (const char *const *)self->roi_label_list,
         self->options.max_regions, regions);

@@ -111,6 +111,8 @@ struct _GstVideoClassify {
   GstVideoInfo info;
   NnImageInfo image; /* the picture in the buffers, of which the caps tell what is seen */
   NnRect visible;    /* that, in pixels of the picture; of this frame */
+  Crop outside;      /* is_set: nothing of frames of outside_width x outside_height is in it */
+  double outside_width, outside_height;
   gboolean is_cuda_memory; /* by the caps */
   guint format;            /* serial number of image */
   char **roi_label_list;
@@ -171,6 +173,9 @@ void video_classify_install_signals (GObjectClass *klass);
 void video_classify_finish_task (GstVideoClassify *self, Task *task);
 /* From the explainer, in its thread or the streaming thread: an ExplainerDone. */
 void video_classify_take_heat_map (HeatMap *map, const GError *error, gpointer element);
+/* Streaming thread: all results are forgotten and the stream goes on: the open cue ends and the
+ * properties tell of nothing. */
+void video_classify_lose_results (GstVideoClassify *self);
 /* What the text pad is sent for each frame: its cue, or how far the stream has come
  * where no cue is open. */
 void video_classify_send_frame_text (

@@ -110,6 +110,23 @@ make_frame_cue (const Result *result, GstBuffer *buffer)
 }
 
 void
+video_classify_lose_results (GstVideoClassify *self)
+{
+  g_autoptr (GstClassifyTextPad) pad = video_classify_get_text_pad (self);
+  gboolean had_label;
+
+  video_classify_end_cue (self, pad);
+  publisher_forget (self->publisher);
+  GST_OBJECT_LOCK (self);
+  had_label = self->label != NULL;
+  self->label = NULL;
+  self->probability = 0;
+  GST_OBJECT_UNLOCK (self);
+  if (had_label)
+    g_object_notify (G_OBJECT (self), "label");
+}
+
+void
 video_classify_send_frame_text (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
 {
   GstClassifyTextPad *pad = video_classify_get_text_pad (self);
@@ -201,7 +218,8 @@ update_properties (
   self->counts.regions += task->n_regions;
   self->inference_time = inference_time;
   stats_add (&self->stats, inference_time);
-  if (task->n_regions > 0) {
+  /* with the lock held: not after video_classify_lose_results() */
+  if (task->n_regions > 0 && task->generation == publisher_get_generation (self->publisher)) {
     const double view_time = (double)task->job->run_time / task->job->n;
     const char *label = result_get_label (news[0].result);
 

@@ -282,6 +282,66 @@ test_crop (void)
   gst_harness_teardown (h);
 }
 
+static void
+expect_outside (GstBus *bus, const char *text)
+{
+  g_autoptr (GstMessage) message = gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING);
+  g_autoptr (GError) error = NULL;
+
+  if (!text) {
+    g_assert_null (message);
+    return;
+  }
+  g_assert_nonnull (message);
+  gst_message_parse_warning (message, &error, NULL);
+  g_assert_true (g_str_has_prefix (error->message, text));
+}
+
+/* Said once for each crop and size of frame; what was known is known no more, and comes back. */
+static void
+test_crop_outside (void)
+{
+  static const struct {
+    const char *crop, *text;
+  } steps[] = {
+    { "0,0,16,16", NULL },
+    { "1000,0,10,10", "crop 1000,0 10x10 lies outside of the 32x16 frame" },
+    { "0,16,10,10", "crop 0,16 10x10 lies outside of the 32x16 frame" },
+    { "0,0,16,16", NULL },
+    { "0,16,10,10", "crop 0,16 10x10 lies outside of the 32x16 frame" },
+    { "1.0,0.5,1.0,1.0", "crop 32,8 32x16 lies outside of the 32x16 frame" },
+  };
+
+  for (guint async = 0; async < 2; async++) {
+    GstHarness *h
+        = harness_new (async ? "change-threshold=0.1 mode=async" : "change-threshold=0.1");
+    GstElement *element = element_of (h);
+    g_autoptr (GstBus) bus = gst_bus_new ();
+
+    gst_element_set_bus (element, bus);
+    for (guint i = 0; i < G_N_ELEMENTS (steps); i++) {
+      g_autofree char *label = NULL;
+
+      g_object_set (element, "crop", steps[i].crop, NULL);
+      for (guint n = 0; steps[i].text ? n < 3 : !label; n++) {
+        GstBuffer *out = gst_harness_push_and_pull (h, frame_of (RED, GREEN, 0));
+
+        if (steps[i].text)
+          g_assert_null (result_of (out));
+        gst_buffer_unref (out);
+        g_free (label);
+        g_object_get (element, "label", &label, NULL);
+        g_assert_true (!steps[i].text || !label);
+      }
+      expect_outside (bus, steps[i].text);
+      expect_outside (bus, NULL);
+    }
+    gst_element_set_bus (element, NULL);
+    gst_object_unref (element);
+    gst_harness_teardown (h);
+  }
+}
+
 static GstBuffer *
 with_regions (GstBuffer *buffer)
 {
@@ -1107,6 +1167,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/async-flush", test_async_flush);
   g_test_add_func ("/stream/async-stop", test_async_stop);
   g_test_add_func ("/stream/crop", test_crop);
+  g_test_add_func ("/stream/crop-outside", test_crop_outside);
   g_test_add_func ("/stream/regions", test_regions);
   g_test_add_func ("/stream/max-rate", test_max_rate);
   g_test_add_func ("/stream/unchanged", test_unchanged);
