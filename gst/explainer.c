@@ -3,6 +3,7 @@
 #include "gst/explainer.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "gst/gstclassifymeta.h"
 
@@ -30,8 +31,6 @@ set_place (GstStructure *s, const Explainer *self)
 
   if (region->id >= 0)
     gst_structure_set (s, "region", G_TYPE_INT, region->id, NULL);
-  if (region->is_whole && pre->aspect == NN_ASPECT_STRETCH)
-    return;
   nn_preprocess_fit (pre, &self->job.image, &region->rect, &source, &place);
   x_scale = source.width / place.width;
   y_scale = source.height / place.height;
@@ -168,8 +167,23 @@ heat_map_unref (HeatMap *map)
   g_free (map);
 }
 
+/* From where the region was to where it is now. */
+static void
+move_place (GstStructure *s, const NnRect *from, const NnRect *to)
+{
+  const double x_scale = to->width / from->width, y_scale = to->height / from->height;
+  int x, y, width, height;
+
+  gst_structure_get (s, "x", G_TYPE_INT, &x, "y", G_TYPE_INT, &y, "width", G_TYPE_INT, &width,
+      "height", G_TYPE_INT, &height, NULL);
+  gst_structure_set (s, "x", G_TYPE_INT, (int)round (to->x + (x - from->x) * x_scale), "y",
+      G_TYPE_INT, (int)round (to->y + (y - from->y) * y_scale), "width", G_TYPE_INT,
+      (int)round (width * x_scale), "height", G_TYPE_INT, (int)round (height * y_scale), NULL);
+}
+
 void
-heat_map_attach (const HeatMap *map, GstBuffer *buffer, guint64 frame, GstClockTime pts)
+heat_map_attach (
+    const HeatMap *map, GstBuffer *buffer, const Region *region, guint64 frame, GstClockTime pts)
 {
   GstStructure *s = gst_buffer_add_video_classify_heat_map (buffer, map->structure);
   const gboolean has_times
@@ -178,4 +192,6 @@ heat_map_attach (const HeatMap *map, GstBuffer *buffer, guint64 frame, GstClockT
   if (frame != map->frame)
     gst_structure_set (s, "age", G_TYPE_UINT, (guint)(frame - map->frame), "age-time",
         G_TYPE_UINT64, has_times ? pts - map->pts : (guint64)0, NULL);
+  if (memcmp (&region->rect, &map->region.rect, sizeof region->rect) != 0)
+    move_place (s, &map->region.rect, &region->rect);
 }

@@ -47,7 +47,9 @@ gboolean explainer_run (
 
 HeatMap *heat_map_ref (HeatMap *map);
 void heat_map_unref (HeatMap *map);
-/* Adds the meta to @buffer, which is frame number @frame with time stamp @pts. */
-void heat_map_attach (const HeatMap *map, GstBuffer *buffer, guint64 frame, GstClockTime pts);
+/* Adds the meta to @buffer, which is frame number @frame with time stamp @pts, for @region of
+ * it. */
+void heat_map_attach (
+    const HeatMap *map, GstBuffer *buffer, const Region *region, guint64 frame, GstClockTime pts);
 
 G_END_DECLS

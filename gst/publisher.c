@@ -220,7 +220,7 @@ publisher_attach (
     }
   for (guint r = 0; self->heat_map && r < n; r++)
     if (region_matches (&self->heat_map->region, &regions[r])) {
-      heat_map_attach (self->heat_map, buffer, frame, pts);
+      heat_map_attach (self->heat_map, buffer, &regions[r], frame, pts);
       break;
     }
   g_mutex_unlock (&self->lock);

@@ -48,16 +48,22 @@ take_double_array (
   gst_structure_take_value (structure, name, &array);
 }
 
+/* The whole pixels that the region lies in. */
+static GstVideoRectangle
+get_rectangle (const Region *region)
+{
+  const NnRect *r = &region->rect;
+  const double x = floor (r->x), y = floor (r->y);
+
+  return (GstVideoRectangle){ (int)x, (int)y, (int)(ceil (r->x + r->width) - x),
+    (int)(ceil (r->y + r->height) - y) };
+}
+
 static void
 set_region (GstStructure *structure, const Region *region)
 {
-  const NnRect *r = &region->rect;
-
   if (region->is_whole)
     return;
-  gst_structure_set (structure, "x", G_TYPE_INT, (int)floor (r->x), "y", G_TYPE_INT,
-      (int)floor (r->y), "width", G_TYPE_INT, (int)(ceil (r->x + r->width) - floor (r->x)),
-      "height", G_TYPE_INT, (int)(ceil (r->y + r->height) - floor (r->y)), NULL);
   if (region->id >= 0)
     gst_structure_set (structure, "region", G_TYPE_INT, region->id, NULL);
   if (region->label)
@@ -170,7 +176,9 @@ void
 result_attach (
     const Result *result, GstBuffer *buffer, const Region *region, guint64 frame, GstClockTime pts)
 {
-  GstStructure *s = gst_buffer_add_video_classify (buffer, result->structure);
+  const GstVideoRectangle rectangle = get_rectangle (region);
+  GstStructure *s = gst_buffer_add_video_classify (
+      buffer, result->structure, region->is_whole ? NULL : &rectangle);
 
   if (frame != result->frame) {
     const gboolean has_times = GST_CLOCK_TIME_IS_VALID (pts)
@@ -190,11 +198,11 @@ GstStructure *
 result_to_structure (const Result *result, const Task *task)
 {
   GstStructure *structure = gst_structure_copy (result->structure);
-  int x, y;
+  const GstVideoRectangle r = get_rectangle (&result->region);
 
-  if (gst_structure_get_int (structure, "x", &x) && gst_structure_get_int (structure, "y", &y))
-    gst_structure_set (structure, "x", G_TYPE_INT, x - (int)task->visible.x, "y", G_TYPE_INT,
-        y - (int)task->visible.y, NULL);
+  if (!result->region.is_whole)
+    gst_structure_set (structure, "x", G_TYPE_INT, r.x - (int)task->visible.x, "y", G_TYPE_INT,
+        r.y - (int)task->visible.y, "width", G_TYPE_INT, r.w, "height", G_TYPE_INT, r.h, NULL);
   gst_structure_set_name (structure, GST_CLASSIFY_MESSAGE_NAME);
   gst_structure_remove_fields (structure, "age", "age-time", NULL);
   gst_structure_set (structure, "timestamp", G_TYPE_UINT64, task->pts, "stream-time", G_TYPE_UINT64,

@@ -13,7 +13,7 @@ typedef struct {
   Region region;
   guint64 frame;           /* number of the classified one */
   GstClockTime pts;        /* its */
-  GstStructure *structure; /* the meta's fields, without age and age-time */
+  GstStructure *structure; /* the meta's fields, without age, age-time and rectangle */
   guint n_top;
   float *confidences; /* n_top, best first */
   GQuark *quarks;

@@ -33,8 +33,11 @@ LIBRARIES = [
     (r'gmodule', r'nn/backend\.c|cuda/module\.c|gst/cuda-library\.c|tests/.*'),
     (r'orc/|.*-orc\.h', r'nn/sampler-kernels\.c|tests/.*'),
     (r'gst/.*', r'(gst|pipelines|tests)/.*'),
-    # where gst/classify/ is installed there may be no more than GStreamer's core
-    (r'gst/(?!gst\.h|classify/).*', r'(gst/(?!classify/)|pipelines/|tests/).*'),
+    # who includes the headers in gst/classify/ may have no more than GStreamer's core; the
+    # library looks at crops
+    (r'gst/(?!gst\.h|classify/|video/gstvideometa\.h).*',
+        r'(gst/(?!classify/)|pipelines/|tests/).*'),
+    (r'gst/video/gstvideometa\.h', r'(gst/(?!classify/.*\.h)|pipelines/|tests/).*'),
     (r'gdk-pixbuf/', r'(train|tests)/.*'),
     (r'cairo|pango/', r'train/.*|gst/overlay-painter\.c|tests/.*'),
     (r'cuda|cudnn|cublas|nvrtc|nvtx', r'(cuda|tests)/.*'),
@@ -95,6 +98,8 @@ PLANTED = [
     ('cuda/module.c', '#include "nn/keras-file.h"', True),
     ('pipelines/embed.c', '#include "nn/model.h"', True),
     ('gst/classify/result.c', '#include <gst/video/video.h>', True),
+    ('gst/classify/result.h', '#include <gst/video/gstvideometa.h>', True),
+    ('gst/classify/result.c', '#include <gst/video/gstvideometa.h>', False),
     ('gst/classify/result.c', '#include <gst/classify/classify.h>', False),
     ('nn/model.c', '#include "nn/model.h"', False),
     ('nn/cpu/dnnl.c', '#include <oneapi/dnnl/dnnl.h>', False),

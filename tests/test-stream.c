@@ -1048,14 +1048,17 @@ test_explain (void)
   GstSegment segment;
   GstBuffer *out;
   guint age;
-  int x;
+  int x, width;
 
   for (guint n = 0; n < 6; n++) { /* at 0, 120 ms and 240 ms */
     out = gst_harness_push_and_pull (h, frame_of (n < 3 ? RED : 0, n < 3 ? 0 : BLUE, n * FRAME));
     expect_map (heat_of (out), n < 3 ? "red" : "blue", n < 3 ? 0x0f : 0xf0);
     gst_structure_get_uint (heat_of (out), "age", &age);
     g_assert_cmpuint (age, ==, n % 3);
-    g_assert_false (gst_structure_get_int (heat_of (out), "x", &x));
+    g_assert_true (gst_structure_get_int (heat_of (out), "x", &x));
+    g_assert_true (gst_structure_get_int (heat_of (out), "width", &width));
+    g_assert_cmpint (x, ==, 0);
+    g_assert_cmpint (width, ==, 32);
     gst_buffer_unref (out);
   }
   g_assert_cmpuint (stat_of (element, "explained"), ==, 2);

@@ -13,6 +13,7 @@
  */
 
 #include <gst/classify/classify.h>
+#include <gst/video/gstvideometa.h>
 
 struct _GstClassifyHeatMap {
   gatomicrefcount ref_count;
@@ -41,6 +42,7 @@ G_DEFINE_BOXED_TYPE (GstClassifyHeatMap, gst_classify_heat_map, gst_classify_hea
 GstClassifyHeatMap *
 gst_classify_buffer_get_heat_map (GstBuffer *buffer)
 {
+  const GstVideoCropMeta *crop;
   GstCustomMeta *meta = NULL;
   GstClassifyHeatMap *self;
   const GstStructure *s;
@@ -76,8 +78,9 @@ gst_classify_buffer_get_heat_map (GstBuffer *buffer)
   self->has_rectangle = gst_structure_get (s, "x", G_TYPE_INT, &x, "y", G_TYPE_INT, &y, "width",
       G_TYPE_INT, &width, "height", G_TYPE_INT, &height, NULL);
   if (self->has_rectangle) {
-    self->x = x;
-    self->y = y;
+    crop = gst_buffer_get_video_crop_meta (buffer);
+    self->x = x - (crop ? (int)crop->x : 0);
+    self->y = y - (crop ? (int)crop->y : 0);
     self->width = width;
     self->height = height;
   }
@@ -228,9 +231,10 @@ gst_classify_heat_map_get_values (const GstClassifyHeatMap *map, gsize *n_values
  * @width: (out) (optional): width in pixels
  * @height: (out) (optional): height in pixels
  *
- * The part of the frame that the map covers, which may reach beyond it.
+ * The part of the frame that the map covers, which may reach beyond it, in pixels of the frame
+ * as it is seen: of a buffer with a GstVideoCropMeta, of what that shows.
  *
- * Returns: %FALSE where that is the whole frame; the numbers are 0 then
+ * Returns: %FALSE where it is not told; the numbers are 0 then
  *
  * Since: 0.1
  */

@@ -10,8 +10,9 @@ G_BEGIN_DECLS
  * GST_CLASSIFY_HEAT_MAP_META_NAME:
  *
  * Name of the custom meta that videoclassify puts on buffers with `explain=cam`, and of
- * its structure: a map of what in the picture spoke for its label. Without tags, as
- * #GST_CLASSIFY_META_NAME. The fields:
+ * its structure: a map of what in the picture spoke for its label. With the tags of
+ * GstVideoRegionOfInterestMeta: videoscale and videoconvert move its rectangle, elements that
+ * do not tell what becomes of the picture (as videoflip does) drop it. The fields:
  *
  * - `label`: string, the class that is explained
  * - `index`: int, its number
@@ -20,12 +21,12 @@ G_BEGIN_DECLS
  * - `rows`, `columns`: uint, size of the map
  * - `map`: #GBytes, rows x columns bytes, row by row; 255 at the largest value, all 0
  *   where nothing speaks for the class
+ * - `x`, `y`, `width`, `height`: int, pixels that the map covers, counted as in
+ *   #GST_CLASSIFY_META_NAME; they may lie outside of the frame
  * - `age`, `age-time`: as in #GST_CLASSIFY_META_NAME
  *
  * and only where there is something to tell:
  *
- * - `x`, `y`, `width`, `height`: int, pixels that the map covers, which may lie outside of
- *   the frame; without them: the whole frame
  * - `region`: int, id of its GstVideoRegionOfInterestMeta
  *
  * Since: 0.1

@@ -27,6 +27,7 @@
  */
 
 #include <gst/classify/classify.h>
+#include <gst/video/gstvideometa.h>
 
 struct _GstClassifyResult {
   gatomicrefcount ref_count;
@@ -122,12 +123,17 @@ result_new (const GstStructure *structure)
 static GstClassifyResult *
 next_of_buffer (GstBuffer *buffer, const GstMetaInfo *info, gpointer *state)
 {
+  const GstVideoCropMeta *crop = gst_buffer_get_video_crop_meta (buffer);
   GstMeta *meta;
 
   while ((meta = gst_buffer_iterate_meta_filtered (buffer, state, info->api))) {
     GstClassifyResult *self = result_new (gst_custom_meta_get_structure ((GstCustomMeta *)meta));
 
     if (self) {
+      if (crop && self->has_rectangle) {
+        self->x -= (int)crop->x;
+        self->y -= (int)crop->y;
+      }
       self->timestamp = GST_BUFFER_PTS (buffer);
       self->duration = GST_BUFFER_DURATION (buffer);
       return self;
@@ -382,9 +388,12 @@ gst_classify_result_get_raw_probability (const GstClassifyResult *result)
  * @width: (out) (optional): width in pixels
  * @height: (out) (optional): height in pixels
  *
- * The part of the frame that @result is about.
+ * The part of the frame that @result is about, in pixels of the frame as it is seen: of a
+ * buffer with a GstVideoCropMeta, of what that shows. It may lie outside where the frame was
+ * cropped afterwards.
  *
- * Returns: %FALSE where that is the whole frame; the numbers are 0 then
+ * Returns: %FALSE where that is the whole frame, or where an element has moved the picture
+ *   without telling where to; the numbers are 0 then
  *
  * Since: 0.1
  */

@@ -19,7 +19,7 @@ G_BEGIN_DECLS
  *
  * Name of the custom meta that videoclassify puts on buffers, one for each region
  * that it classified, and of its structure. Without tags, so that videoconvert,
- * videoscale, videocrop and tee keep it. The fields:
+ * videoscale, videocrop, videoflip and tee keep it. The fields:
  *
  * - `label`: string, the best label, #GST_CLASSIFY_UNKNOWN_LABEL below the threshold
  * - `index`: int, its class, -1 for the unknown
@@ -36,11 +36,19 @@ G_BEGIN_DECLS
  * and only where there is something to tell:
  *
  * - `x`, `y`, `width`, `height`: int, pixels: the part of the frame that it is about;
- *   without them: the whole frame
+ *   without them: the whole frame. They follow the picture through videoscale, videoconvert
+ *   and encoders
+ * - `moved`: boolean, true: it is about a part, but an element that does not tell where things
+ *   go, as videoflip and videocrop, came after; then without these four
+ * - `place`: uint, number of the meta `GstVideoClassifyPlace` that keeps these four up to date
  * - `region`: int, id of its GstVideoRegionOfInterestMeta
  * - `region-label`: string, what the detector called it
  * - `raw-label`: string, best label of this classification before smoothing
  * - `raw-probability`: double, its probability
+ *
+ * Rectangles in metas are in pixels of the picture that the buffer holds, as those of
+ * GstVideoRegionOfInterestMeta are: where there is a GstVideoCropMeta subtract its x and y to
+ * have them in the picture that is seen, as messages, the signal and #GstClassifyResult have.
  *
  * Since: 0.1
  */
