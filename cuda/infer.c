@@ -249,7 +249,7 @@ settle (NnCudaInfer *infer, NnType type, gsize stride, const NnLayer *layer, GEr
 
   if (!infer->pending && infer->now.type == type && infer->now.stride == stride)
     return TRUE;
-  if (infer->pending && infer->todo.window.size[0] * infer->todo.window.size[1] == 1
+  if (infer->pending && nn_window_is_none (&infer->todo.window)
       && try_fused (infer, stride, type)) {
     infer->pending = FALSE;
     return TRUE;
@@ -621,7 +621,7 @@ first_finish (const NnCudaInfer *infer)
 
   return stage && stage->kind == STAGE_FINISH && f->src == infer->options.input && !f->bias
           && f->f1 == NN_FN_LINEAR && f->f2 == NN_FN_LINEAR
-          && f->window.size[0] * f->window.size[1] == 1
+          && nn_window_is_none (&f->window)
       ? f
       : NULL;
 }

@@ -65,6 +65,14 @@ typedef struct
   uint32_t pad[2]; /* before the first row and column */
 } NnWindow;
 
+/* Whether each cell has a window of its own: a size of 1 alone may have strides. */
+static inline int
+nn_window_is_none (const NnWindow *w)
+{
+  return w->size[0] == 1 && w->size[1] == 1 && w->out_rows == w->in_rows
+      && w->out_cols == w->in_cols;
+}
+
 /* BatchNormalization's index of element e of a sample: e / inner % n. */
 typedef struct
 {
@@ -104,7 +112,7 @@ nn_finish_prepare (NnFinishArgs *a)
          && (a->channels % a->lanes || a->src_stride % a->lanes || a->dst_stride % a->lanes
              || (inner == 1 ? n : inner) % a->lanes))
     a->lanes = a->lanes == 8 && wide ? 4 : 1;
-  if (a->channels <= 3 && a->dst_stride == 8 && a->window.size[0] * a->window.size[1] == 1)
+  if (a->channels <= 3 && a->dst_stride == 8 && nn_window_is_none (&a->window))
     a->lanes = 0;
   a->count /= a->lanes ? a->lanes : a->channels;
   a->pairs = a->window.size[0] == 2 && a->window.size[1] == 2 && a->window.strides[0] == 2
@@ -294,8 +302,7 @@ nn_tiles_prepare (NnTilesArgs *a, uint32_t samples)
       || a->channels > NN_TILE_CHANNELS || a->in_stride % NN_TILE_CHANNELS != 0
       || a->filters % 8 != 0 || a->filters > 2 * NN_TILE_FILTERS || f->channels != a->filters
       || products > 8 * NN_TILE_STEPS || f->f1 > NN_FN_RELU || f->f2 > NN_FN_RELU
-      || (!f->pairs && (w->size[0] * w->size[1] != 1 || w->out_rows != w->in_rows
-              || w->out_cols != w->in_cols))
+      || (!f->pairs && !nn_window_is_none (w))
       || (f->norm.scale && f->norm.inner % a->filters != 0
           && (f->norm.inner != 1 || f->norm.n != a->filters)))
     return 0;

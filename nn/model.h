@@ -126,6 +126,16 @@ typedef struct
   gsize outer, n, inner;
 } NnBatchNormConfig;
 
+/* What a BatchNormalization has one mean and one variance for. The sizes alone do not tell it:
+ * outer is 1 for every axis of an image of one row, inner is 1 for all axes of one pixel.
+ * nn_layer_get_norm() is the one place that knows. */
+typedef enum
+{
+  NN_NORM_CHANNELS, /* the last axis */
+  NN_NORM_ROWS,     /* the first of (H, W, C) */
+  NN_NORM_OTHER,    /* a column, or an axis of what is no image: only (outer, n, inner) says it */
+} NnNormAxis;
+
 typedef struct
 {
   gsize size[2], strides[2];
@@ -173,6 +183,17 @@ typedef struct
   guint n_params;
   NnParam params[NN_MAX_PARAMS];
 } NnLayer;
+
+/* @layer: a BatchNormalization whose shapes are known. */
+static inline NnNormAxis
+nn_layer_get_norm (const NnLayer *layer)
+{
+  const guint axis = layer->config.batch_norm.axis;
+
+  if (axis + 1 == layer->in_shape.n_dims)
+    return NN_NORM_CHANNELS;
+  return axis == 0 && layer->in_shape.n_dims == 3 ? NN_NORM_ROWS : NN_NORM_OTHER;
+}
 
 typedef struct
 {

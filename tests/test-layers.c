@@ -91,6 +91,24 @@ static const Case cases[] = {
   { "bn-frozen", 3, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[7, 10, 3]",
       CONV (K3 "\"filters\": 6, \"activation\": \"relu\"") ", " BN_FROZEN ("3") ", "
           BN_FROZEN ("1") ", " HEAD },
+  { "bn-behind-flatten", 4, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[7, 6, 3]",
+      CONV (K3 "\"filters\": 6, \"activation\": \"relu\"") ", " FLATTEN ", " BN ("1") ", "
+          DENSE ("3", "softmax") },
+  { "bn-behind-flatten-winograd", 4, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[7, 6, 16]",
+      CONV (K3 "\"filters\": 16, \"activation\": \"relu\"") ", " CONV (
+          K3 "\"filters\": 16, \"activation\": \"relu\"") ", " FLATTEN ", " BN ("-1") ", "
+          DENSE ("3", "softmax") },
+  { "bn-columns-of-one-row", 4, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[3, 9, 3]",
+      CONV (K3 "\"filters\": 6, \"activation\": \"relu\"") ", " BN ("2") ", " HEAD },
+  { "bn-columns-of-one-filter", 4, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[7, 9, 3]",
+      CONV (K3 "\"filters\": 1") ", " BN ("2") ", " POOL ("") ", " HEAD },
+  { "bn-rows-of-one-value", 4, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[8, 3, 3]",
+      CONV (K3 "\"filters\": 1") ", " BN ("1") ", " HEAD },
+  { "bn-columns-of-one-unit", 4, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[6, 7, 3]",
+      DENSE ("1", "linear") ", " BN ("2") ", " HEAD },
+  { "bn-rows-pool-first", 4, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[12, 10, 3]",
+      BN ("1") ", " POOL ("") ", " CONV (K3 "\"filters\": 8, \"activation\": \"relu\"") ", "
+          HEAD },
   { "conv-bn-rows-pool", 4, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[12, 11, 3]",
       CONV (K3 "\"filters\": 6, \"activation\": \"relu\"") ", " BN ("1") ", " POOL ("") ", " HEAD },
   { "conv-bn-channels-pool-odd", 4, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[11, 13, 3]",
@@ -125,6 +143,10 @@ static const Case cases[] = {
   { "global-average-keepdims", 2, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[7, 6, 5]",
       GLOBAL_POOL ("\"keepdims\": true") ", " CONV ("\"kernel_size\": [1, 1], \"filters\": 4") ", "
           HEAD },
+  { "pool-of-one-strided", 2, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[7, 9, 3]",
+      POOL ("\"pool_size\": [1, 1], \"strides\": [2, 2]") ", "
+          CONV ("\"kernel_size\": [2, 2], \"filters\": 8") ", " POOL (
+              "\"pool_size\": [1, 1], \"strides\": [2, 2]") ", " HEAD },
   { "pool-3x2", 2, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[9, 10, 5]",
       POOL ("\"pool_size\": [3, 2], \"strides\": [1, 3]") ", " HEAD },
   { "dense-3d", 2, NN_LOSS_CATEGORICAL_CROSSENTROPY, "[4, 5, 6]",

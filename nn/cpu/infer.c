@@ -476,7 +476,7 @@ affine_task (gpointer data, guint task, guint thread)
   const float *src = stage_src (stage) + task * stage->src_size;
   float *dst = stage->dst + task * stage->dst_size;
 
-  if (c->inner == 1) {
+  if (stage->affine.kind == NN_AFFINE_CHANNEL) {
     stage->infer->k->affine_channels (
         c->outer, c->n, src, stage->affine.scale, stage->affine.shift, dst);
     return;
@@ -578,7 +578,8 @@ set_affine (Stage *stage, const NnLayer *bn)
 
   stage->bn = bn;
   stage->affine_data = g_new0 (float, 2 * n);
-  stage->affine.kind = bn->config.batch_norm.inner == 1 ? NN_AFFINE_CHANNEL : NN_AFFINE_ROW;
+  stage->affine.kind
+      = nn_layer_get_norm (bn) == NN_NORM_CHANNELS ? NN_AFFINE_CHANNEL : NN_AFFINE_ROW;
   stage->affine.scale = stage->affine_data;
   stage->affine.shift = stage->affine_data + n;
 }
@@ -600,7 +601,6 @@ build_conv (NnCpuInfer *infer, const guint *chain, guint n, guint *at, const Sta
     return FALSE;
   while (*at + 1 < n) {
     const NnLayer *next = &layers[chain[*at + 1]];
-    const NnBatchNormConfig *bn = &next->config.batch_norm;
 
     if (next->kind == NN_LAYER_DROPOUT) {
       /* nothing at inference */
@@ -610,9 +610,9 @@ build_conv (NnCpuInfer *infer, const guint *chain, guint n, guint *at, const Sta
       activation = NN_ACTIVATION_RELU;
     } else if (next->kind == NN_LAYER_BATCH_NORMALIZATION && !stage->bn
         && (activation == NN_ACTIVATION_LINEAR || activation == NN_ACTIVATION_RELU)
-        && (bn->inner == 1 || bn->outer == 1)) {
+        && nn_layer_get_norm (next) != NN_NORM_OTHER) {
       set_affine (stage, next);
-      if (activation == NN_ACTIVATION_LINEAR && bn->inner == 1) {
+      if (activation == NN_ACTIVATION_LINEAR && stage->affine.kind == NN_AFFINE_CHANNEL) {
         stage->bn_folded = TRUE;
         stage->affine.kind = NN_AFFINE_NONE;
       }
@@ -708,7 +708,7 @@ build_dense (NnCpuInfer *infer, const guint *chain, guint n, guint *at, const St
         && sum->activation2 == NN_ACTIVATION_LINEAR) {
       sum->activation2 = next->config.activation.activation;
     } else if (next->kind == NN_LAYER_BATCH_NORMALIZATION && !sum->bn
-        && next->config.batch_norm.inner == 1) {
+        && nn_layer_get_norm (next) == NN_NORM_CHANNELS) {
       set_affine (sum, next);
     } else {
       break;

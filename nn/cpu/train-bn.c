@@ -158,8 +158,8 @@ bn_sums_task (gpointer data, guint sample, guint thread)
   }
 }
 
-/* Rows [row, end) of the first axis of one sample, to dx of the first of them;
- * @row is even where there is a pooling. */
+/* Rows [row, end) of one sample (H, W, C), to dx of the first of them; @row is even where there
+ * is a pooling. Of a BatchNormalization by row or by channel. */
 void
 nn_cpu_bn_dx_rows (const Op *op, guint sample, gsize row, gsize end, float *scratch, float *dx)
 {
@@ -193,7 +193,7 @@ bn_dx_task (gpointer data, guint sample, guint thread)
         op->dy + sample * op->out_size, op->mean, op->k1, op->k2, op->k3, op->relu_before, dx);
     return;
   }
-  if (op->by_channel || op->outer == 1) {
+  if (op->pool) {
     nn_cpu_bn_dx_rows (op, sample, 0, op->layer->in_shape.dims[0], op->train->scratch[thread], dx);
     return;
   }
@@ -241,7 +241,8 @@ nn_cpu_build_bn (Op *op, GError **error)
 {
   NnCpuTrain *train = op->train;
   const NnBatchNormConfig *c = &op->layer->config.batch_norm;
-  const gsize n_runs = train->batch * (c->inner == 1 ? 1 : c->outer);
+  const gboolean by_channel = nn_layer_get_norm (op->layer) == NN_NORM_CHANNELS;
+  const gsize n_runs = train->batch * (by_channel ? 1 : c->outer);
   float **tables[]
       = { &op->mean, &op->inv_std, &op->scale, &op->shift, &op->k1, &op->k2, &op->k3 };
   double **sums[] = { &op->means, &op->m2s, &op->sums_dy, &op->sums_dy_xhat };
@@ -251,7 +252,7 @@ nn_cpu_build_bn (Op *op, GError **error)
   op->n = c->n;
   op->inner = c->inner;
   op->outer = c->outer;
-  op->by_channel = c->inner == 1;
+  op->by_channel = by_channel;
   op->frozen = !op->layer->trainable;
   for (guint i = 0; i < G_N_ELEMENTS (tables); i++)
     if (!(*tables[i] = nn_cpu_train_buffer (train, op->n, op->layer->name, error)))

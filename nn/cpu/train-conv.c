@@ -167,8 +167,9 @@ find_bn_first (Op *op)
   Op *first = &op->train->ops[0];
   const NnConv2dConfig *c = op->conv->config;
 
-  return op == first + 1 && first->layer->kind == NN_LAYER_BATCH_NORMALIZATION
-          && !first->by_channel && first->outer == 1 && !op->conv->winograd && !op->conv->is_padded
+  return op == first + 1 && first->layer->kind == NN_LAYER_BATCH_NORMALIZATION && !first->pool
+          && nn_layer_get_norm (first->layer) == NN_NORM_ROWS && !op->conv->winograd
+          && !op->conv->is_padded
           && c->dilation[1] == 1 && c->kernel[0] <= MAX_KERNEL && op->dx
           && bn_first_is_safe (first)
       ? first

@@ -193,7 +193,10 @@ connect_ops (NnCpuTrain *train, GError **error)
       before->dy = before->y; /* overwritten by the gradient */
       before->activation_done = TRUE;
       op->relu_before = before->activation == NN_ACTIVATION_RELU;
-      if (before->layer->kind == NN_LAYER_CONV2D && (op->by_channel || op->outer == 1))
+      /* behind a Flatten its rows or channels are not the convolution's */
+      if (before->layer->kind == NN_LAYER_CONV2D
+          && nn_shape_equal (&op->layer->in_shape, &before->layer->out_shape)
+          && nn_layer_get_norm (op->layer) != NN_NORM_OTHER)
         before->bn_next = op;
     } else if (before && !(before->dy = nn_cpu_train_buffer (
                                train, train->batch * before->out_size, name, error))) {
@@ -324,7 +327,7 @@ nn_cpu_train_new (const NnCpuKernels *k, NnCrew *crew, NnModel *model,
     op->out_size = nn_shape_count (&layer->out_shape);
     if (layer->kind == NN_LAYER_BATCH_NORMALIZATION && at + 1 < n
         && nn_cpu_is_2x2_pool (&model->layers[chain[at + 1]])
-        && (layer->config.batch_norm.inner == 1 || layer->config.batch_norm.outer == 1))
+        && nn_layer_get_norm (layer) != NN_NORM_OTHER)
       op->pool = &model->layers[chain[++at]];
     if (!build_op (op, error))
       goto fail;
