@@ -72,9 +72,10 @@
  * |[
  * gst-launch-1.0 filesrc location=cats.mp4 ! decodebin ! \
  *   videoclassify name=c model=cats-dogs.h5 smoothing=exponential hysteresis=0.05 ! \
- *   videoconvert ! x264enc ! queue max-size-time=0 max-size-bytes=0 max-size-buffers=0 ! mux. \
- *   c.text ! mux. matroskamux name=mux ! filesink location=labelled.mkv
- * ]| Subtitles: the queue holds the video of a span until its cue is known.
+ *   videoconvert ! x264enc ! queue ! mux. \
+ *   c.text ! queue ! mux. matroskamux name=mux ! filesink location=labelled.mkv
+ * ]| Subtitles: the queues hold the video of a cue until it is known
+ * (#GstVideoClassify:text-max-duration).
  *
  * Since: 0.1
  */
@@ -101,6 +102,7 @@ forget_stream (GstVideoClassify *self)
   if (self->runtime && self->is_async)
     runtime_take_task (self->runtime, &was_waiting);
   publisher_forget (self->publisher);
+  captioner_reset (self->captioner, publisher_get_generation (self->publisher));
   self->until_next = 0;
   self->last_classified = self->last_explained = GST_CLOCK_TIME_NONE;
   self->has_thumbnails = FALSE;
@@ -242,6 +244,7 @@ gst_video_classify_start (GstBaseTransform *trans)
   start_dump (self);
   publisher_prepare (self->publisher, runtime->n_classes);
   forget_stream (self);
+  captioner_start (self->captioner);
   return TRUE;
 }
 
@@ -324,11 +327,14 @@ gst_video_classify_sink_event (GstBaseTransform *trans, GstEvent *event)
       break;
     case GST_EVENT_STREAM_START:
       drain (self);
+      captioner_finish (self->captioner, pad);
       forget_stream (self);
+      if (pad)
+        gst_classify_text_pad_new_stream (pad);
       break;
     case GST_EVENT_SEGMENT:
       drain (self);
-      video_classify_end_cue (self, pad);
+      captioner_finish (self->captioner, pad);
       forget_stream (self);
       gst_event_parse_segment (event, &segment);
       if (pad && segment->format == GST_FORMAT_TIME)
@@ -336,12 +342,15 @@ gst_video_classify_sink_event (GstBaseTransform *trans, GstEvent *event)
       break;
     case GST_EVENT_GAP:
       gst_event_parse_gap (event, &position, NULL);
-      if (pad)
-        gst_classify_text_pad_advance (pad, position);
+      if (pad) {
+        drain (self);
+        captioner_finish (self->captioner, pad);
+        gst_classify_text_pad_advance (pad, position, 0);
+      }
       break;
     case GST_EVENT_EOS:
       drain (self);
-      video_classify_end_cue (self, pad);
+      captioner_finish (self->captioner, pad);
       if (pad)
         gst_classify_text_pad_eos (pad);
       break;
@@ -371,6 +380,16 @@ gst_video_classify_src_event (GstBaseTransform *trans, GstEvent *event)
       else
         self->earliest_time = GST_CLOCK_TIME_NONE;
       GST_OBJECT_UNLOCK (self);
+    }
+  }
+  if (GST_EVENT_TYPE (event) == GST_EVENT_SEEK) {
+    GstClassifyTextPad *pad = video_classify_get_text_pad (self);
+    const gboolean is_second = pad && gst_classify_text_pad_is_second_seek (pad, event, FALSE);
+
+    gst_clear_object (&pad);
+    if (is_second) {
+      gst_event_unref (event);
+      return TRUE;
     }
   }
   return GST_BASE_TRANSFORM_CLASS (gst_video_classify_parent_class)->src_event (trans, event);
@@ -403,12 +422,27 @@ gst_video_classify_query (GstBaseTransform *trans, GstPadDirection direction, Gs
 
 /* --- pads ------------------------------------------------------------------------ */
 
+/* In the text pad's task. */
+static void
+text_stalled (GstClassifyTextPad *pad, GstElement *element)
+{
+  GstVideoClassify *self = GST_VIDEO_CLASSIFY (element);
+  gboolean is_playing;
+
+  GST_OBJECT_LOCK (self);
+  is_playing = GST_STATE (self) == GST_STATE_PLAYING
+               && GST_STATE_PENDING (self) == GST_STATE_VOID_PENDING;
+  GST_OBJECT_UNLOCK (self);
+  GST_DEBUG_OBJECT (self, "no frame comes: downstream may wait for text");
+  captioner_unblock (self->captioner, pad, is_playing);
+}
+
 static GstPad *
 gst_video_classify_request_new_pad (
     GstElement *element, GstPadTemplate *templ, const gchar *name, const GstCaps *caps)
 {
   GstVideoClassify *self = GST_VIDEO_CLASSIFY (element);
-  GstPad *pad = gst_classify_text_pad_new (templ, "text");
+  GstPad *pad = gst_classify_text_pad_new (templ, "text", text_stalled);
   gboolean is_second;
 
   GST_OBJECT_LOCK (self);
@@ -452,6 +486,7 @@ gst_video_classify_finalize (GObject *object)
   g_clear_object (&self->context_pool);
   gst_clear_object (&self->text_pad);
   publisher_free (self->publisher);
+  captioner_free (self->captioner);
   G_OBJECT_CLASS (gst_video_classify_parent_class)->finalize (object);
 }
 
@@ -462,6 +497,7 @@ gst_video_classify_init (GstVideoClassify *self)
 
   video_classify_init_properties (self);
   self->publisher = publisher_new ();
+  self->captioner = captioner_new ();
   self->earliest_time = self->last_classified = self->last_explained = GST_CLOCK_TIME_NONE;
   self->loader = video_classify_new_loader (self);
   gst_base_transform_set_in_place (trans, TRUE);

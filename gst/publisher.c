@@ -2,8 +2,6 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gst/publisher.h"
 
-#include "gst/cues.h"
-
 /* What was known of a region that has not been seen for this long is forgotten. */
 #define TRACK_TIMEOUT (5 * GST_SECOND)
 
@@ -24,7 +22,6 @@ struct _Publisher {
   HeatMap *heat_map; /* the newest, or NULL */
   GstClockTime last_collected;
   float *smoothed; /* n_classes: of one region */
-  Cues *cues;
 };
 
 static void
@@ -42,7 +39,6 @@ publisher_new (void)
   self->results = g_ptr_array_new_with_free_func ((GDestroyNotify)result_unref);
   self->tracks = g_array_new (FALSE, FALSE, sizeof (Track));
   g_array_set_clear_func (self->tracks, clear_track);
-  self->cues = cues_new ();
   self->last_collected = GST_CLOCK_TIME_NONE;
   return self;
 }
@@ -54,7 +50,6 @@ publisher_free (Publisher *self)
   g_array_unref (self->tracks);
   g_clear_pointer (&self->heat_map, heat_map_unref);
   g_free (self->smoothed);
-  cues_free (self->cues);
   g_mutex_clear (&self->lock);
   g_free (self);
 }
@@ -68,7 +63,6 @@ publisher_forget (Publisher *self)
   g_array_set_size (self->tracks, 0);
   g_clear_pointer (&self->heat_map, heat_map_unref);
   self->last_collected = GST_CLOCK_TIME_NONE;
-  cues_reset (self->cues);
   g_mutex_unlock (&self->lock);
 }
 
@@ -242,7 +236,7 @@ publisher_take_heat_map (Publisher *self, HeatMap *map)
   return unused != map;
 }
 
-/* --- pictures and cues --------------------------------------------------------------- */
+/* --- pictures -------------------------------------------------------------------------- */
 
 /* With the lock held. */
 static gboolean
@@ -277,28 +271,4 @@ publisher_begin_collection (Publisher *self, const Task *task, const Settings *s
     self->last_collected = task->pts;
   g_mutex_unlock (&self->lock);
   return is_due;
-}
-
-GstBuffer *
-publisher_push_cue (Publisher *self, const Task *task, const Result *result, GstClockTime max)
-{
-  GstBuffer *cue = NULL;
-
-  g_mutex_lock (&self->lock);
-  if (task->generation == self->generation)
-    cue = cues_push (self->cues, result_get_label (result), result_get_probability (result),
-        task->pts, task->duration, max);
-  g_mutex_unlock (&self->lock);
-  return cue;
-}
-
-GstBuffer *
-publisher_finish_cue (Publisher *self)
-{
-  GstBuffer *cue;
-
-  g_mutex_lock (&self->lock);
-  cue = cues_finish (self->cues);
-  g_mutex_unlock (&self->lock);
-  return cue;
 }

@@ -56,12 +56,4 @@ gboolean publisher_is_collection_due (
 gboolean publisher_begin_collection (
     Publisher *publisher, const Task *task, const Settings *settings);
 
-/* --- cues --- */
-
-/* As cues_push(), of @result. */
-GstBuffer *publisher_push_cue (
-    Publisher *publisher, const Task *task, const Result *result, GstClockTime max);
-/* As cues_finish(). */
-GstBuffer *publisher_finish_cue (Publisher *publisher);
-
 G_END_DECLS

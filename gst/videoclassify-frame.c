@@ -532,6 +532,7 @@ video_classify_transform_ip (GstBaseTransform *trans, GstBuffer *buffer)
   if (has_failed (self)) /* in the engine's thread, which has told why */
     return GST_FLOW_ERROR;
   video_classify_exchange_runtime (self);
+  video_classify_begin_frame_text (self, buffer);
 
   find_picture (self, buffer);
   regions = g_newa (Region, self->options.max_regions);
@@ -547,6 +548,6 @@ video_classify_transform_ip (GstBaseTransform *trans, GstBuffer *buffer)
     self->until_next = settings.interval > 1 ? settings.interval : 0;
   }
   publisher_attach (self->publisher, buffer, self->frame, regions, n_regions);
-  video_classify_send_frame_text (self, buffer, &settings);
+  video_classify_end_frame_text (self, buffer, &settings);
   return GST_FLOW_OK;
 }

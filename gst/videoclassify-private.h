@@ -18,12 +18,12 @@
 #include <gst/base/gstbasetransform.h>
 #include <gst/video/video.h>
 
+#include "gst/captioner.h"
 #include "gst/collector.h"
 #include "gst/gstvideoclassify.h"
 #include "gst/loader.h"
 #include "gst/publisher.h"
 #include "gst/stats.h"
-#include "gst/textpad.h"
 #include "gst/thumbnail.h"
 #include "gst/videoclassify-settings.h"
 
@@ -106,6 +106,7 @@ struct _GstVideoClassify {
   /* of the element's whole life, each with its own lock */
   Loader *loader;
   Publisher *publisher;
+  Captioner *captioner;
 
   /* streaming thread only */
   GstVideoInfo info;
@@ -176,12 +177,10 @@ void video_classify_take_heat_map (HeatMap *map, const GError *error, gpointer e
 /* Streaming thread: all results are forgotten and the stream goes on: the open cue ends and the
  * properties tell of nothing. */
 void video_classify_lose_results (GstVideoClassify *self);
-/* What the text pad is sent for each frame: its cue, or how far the stream has come
- * where no cue is open. */
-void video_classify_send_frame_text (
+/* What the text pad is sent for each frame, before and after it is classified. */
+void video_classify_begin_frame_text (GstVideoClassify *self, GstBuffer *buffer);
+void video_classify_end_frame_text (
     GstVideoClassify *self, GstBuffer *buffer, const Settings *settings);
-/* The open cue, to @pad (nullable). */
-void video_classify_end_cue (GstVideoClassify *self, GstClassifyTextPad *pad);
 /* (transfer full)(nullable) */
 GstClassifyTextPad *video_classify_get_text_pad (GstVideoClassify *self);
 

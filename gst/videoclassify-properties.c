@@ -45,6 +45,7 @@ enum {
   PROP_POST_MESSAGES,
   PROP_MESSAGE_INTERVAL,
   PROP_TEXT_CUES,
+  PROP_TEXT_MAX_DURATION,
   PROP_SKIP_LATE,
   PROP_REPORT_LATENCY,
   PROP_LABEL,
@@ -102,6 +103,7 @@ static const glong fields[N_PROPERTIES] = {
   [PROP_POST_MESSAGES] = FIELD (settings.post),
   [PROP_MESSAGE_INTERVAL] = FIELD (settings.message_interval),
   [PROP_TEXT_CUES] = FIELD (settings.cues),
+  [PROP_TEXT_MAX_DURATION] = FIELD (settings.max_cue),
   [PROP_SKIP_LATE] = FIELD (settings.skip_late),
   [PROP_REPORT_LATENCY] = FIELD (report_latency),
   [PROP_LABEL] = FIELD (label),
@@ -457,6 +459,13 @@ video_classify_install_properties (GObjectClass *klass)
       "What the buffers of the text pad stand for, where it is not JSON: spans for subtitles in a "
       "file, frames for textoverlay",
       cues_get_type (), CUES_SPANS, PLAYING);
+  properties[PROP_TEXT_MAX_DURATION] = g_param_spec_uint64 ("text-max-duration",
+      "Text maximum duration",
+      "Longest cue of text-cues=spans, in nanoseconds; a longer span is told in pieces. A cue is "
+      "sent when it is over, until then a muxer holds back the video: give its queues more room "
+      "than this (0 = automatic: 10 s, and 0.25 s where the text goes into an element that has "
+      "other inputs, which ordinary queues hold)",
+      0, G_MAXINT64, 0, PLAYING);
   properties[PROP_TTA] = g_param_spec_string ("tta", "Test-time augmentation",
       "Views of each frame that are averaged: none, flip, crops5[:PART], crops10[:PART], "
       "scales:S,..., random:N[,SEED] (the augmentation of the training), features:SIZE (windows "

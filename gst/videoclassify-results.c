@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
-#include "gst/cues.h"
 #include "gst/gstclassifymeta.h"
 #include "gst/json-lines.h"
 #include "gst/videoclassify-private.h"
@@ -63,7 +62,6 @@ static void
 send_text (GstVideoClassify *self, const Task *task, const News *news, const Settings *settings)
 {
   GstClassifyTextPad *pad = video_classify_get_text_pad (self);
-  GstBuffer *cue;
 
   if (!pad)
     return;
@@ -79,34 +77,21 @@ send_text (GstVideoClassify *self, const Task *task, const News *news, const Set
       gst_structure_free (structure);
     }
   } else if (settings->cues == CUES_SPANS && task->n_regions > 0) {
-    cue = publisher_push_cue (self->publisher, task, news[0].result, 0);
-    if (cue)
-      gst_classify_text_pad_push (pad, cue);
+    captioner_push (self->captioner, pad, result_get_label (news[0].result),
+        result_get_probability (news[0].result), task->pts, task->generation);
   }
   gst_object_unref (pad);
 }
 
-void
-video_classify_end_cue (GstVideoClassify *self, GstClassifyTextPad *pad)
+/* That of the buffer, else that of a frame at the rate of the caps. */
+static GstClockTime
+get_duration (const GstVideoClassify *self, GstBuffer *buffer)
 {
-  GstBuffer *cue = publisher_finish_cue (self->publisher);
+  const int n = GST_VIDEO_INFO_FPS_N (&self->info), d = GST_VIDEO_INFO_FPS_D (&self->info);
 
-  if (cue && pad)
-    gst_classify_text_pad_push (pad, cue);
-  else if (cue)
-    gst_buffer_unref (cue);
-}
-
-/* A cue of @buffer alone. */
-static GstBuffer *
-make_frame_cue (const Result *result, GstBuffer *buffer)
-{
-  const GstClockTime duration = GST_BUFFER_DURATION (buffer);
-  g_autoptr (Cues) cues = cues_new ();
-
-  cues_push (cues, result_get_label (result), result_get_probability (result),
-      GST_BUFFER_PTS (buffer), GST_CLOCK_TIME_IS_VALID (duration) ? duration : 1, 0);
-  return cues_finish (cues);
+  if (GST_BUFFER_DURATION_IS_VALID (buffer))
+    return GST_BUFFER_DURATION (buffer);
+  return n > 0 ? gst_util_uint64_scale_int (GST_SECOND, d, n) : GST_CLOCK_TIME_NONE;
 }
 
 void
@@ -115,8 +100,9 @@ video_classify_lose_results (GstVideoClassify *self)
   g_autoptr (GstClassifyTextPad) pad = video_classify_get_text_pad (self);
   gboolean had_label;
 
-  video_classify_end_cue (self, pad);
+  captioner_finish (self->captioner, pad);
   publisher_forget (self->publisher);
+  captioner_reset (self->captioner, publisher_get_generation (self->publisher));
   GST_OBJECT_LOCK (self);
   had_label = self->label != NULL;
   self->label = NULL;
@@ -127,25 +113,35 @@ video_classify_lose_results (GstVideoClassify *self)
 }
 
 void
-video_classify_send_frame_text (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
+video_classify_begin_frame_text (GstVideoClassify *self, GstBuffer *buffer)
 {
   GstClassifyTextPad *pad = video_classify_get_text_pad (self);
-  const GstClockTime pts = GST_BUFFER_PTS (buffer);
-  Result *result;
-  GstBuffer *cue;
 
   if (!pad)
     return;
-  gst_classify_text_pad_begin (pad, pts);
+  captioner_begin_frame (
+      self->captioner, pad, GST_BUFFER_PTS (buffer), get_duration (self, buffer));
+  gst_object_unref (pad);
+}
+
+void
+video_classify_end_frame_text (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
+{
+  GstClassifyTextPad *pad = video_classify_get_text_pad (self);
+  CaptionerFrame frame = { .pts = GST_BUFFER_PTS (buffer) };
+  Result *result;
+
+  if (!pad)
+    return;
+  frame.duration = get_duration (self, buffer);
   result = publisher_get_result (self->publisher);
-  if (!result || gst_classify_text_pad_is_json (pad)) {
-    gst_classify_text_pad_advance (pad, pts);
-  } else if (settings->cues == CUES_FRAMES) {
-    cue = make_frame_cue (result, buffer);
-    if (cue)
-      gst_classify_text_pad_push (pad, cue);
+  if (result) {
+    frame.label = result_get_label (result); /* interned */
+    frame.probability = result_get_probability (result);
+    result_unref (result);
   }
-  g_clear_pointer (&result, result_unref);
+  captioner_end_frame (
+      self->captioner, pad, &frame, settings->cues == CUES_SPANS, settings->max_cue);
   gst_object_unref (pad);
 }
 

@@ -33,7 +33,7 @@ typedef struct {
   SmootherOptions smoothing;
   GstVideoClassifyPost post;
   GstVideoClassifyCues cues;
-  GstClockTime message_interval, explain_interval;
+  GstClockTime message_interval, explain_interval, max_cue;
   gboolean skip_late;
   Crop crop;
   GstVideoClassifyRegion region;

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "gst/captioner.h"
 #include "gst/cues.h"
 #include "gst/engine.h"
 #include "gst/json-lines.h"
@@ -16,6 +17,7 @@
 #include "gst/regions.h"
 #include "gst/smoother.h"
 #include "gst/stats.h"
+#include "gst/textpad.h"
 #include "gst/thumbnail.h"
 
 #define FRAME (40 * GST_MSECOND)
@@ -199,28 +201,245 @@ expect_cue (GstBuffer *cue, const char *text, GstClockTime start, GstClockTime e
   gst_buffer_unref (cue);
 }
 
+/* frames of FRAME and a result for each, as with mode=sync */
+static GstBuffer *
+cue_frame (Cues *cues, const char *label, double probability, guint n, GstClockTime max)
+{
+  GstBuffer *back = cues_begin_frame (cues, n * FRAME, FRAME), *cue, *piece;
+
+  cue = cues_push (cues, label, probability, n * FRAME);
+  piece = cues_end_frame (cues, max);
+  g_assert_cmpuint (!!back + !!cue + !!piece, <=, 1);
+  return back ? back : cue ? cue : piece;
+}
+
+/* Spans have whole frames, and the highest probability that they had. */
 static void
 test_cues (void)
 {
   Cues *cues = cues_new ();
+  const GstClockTime none = GST_CLOCK_TIME_NONE;
 
-  g_assert_null (cues_push (cues, "cat", 0.7, 0, FRAME, 0));
-  g_assert_null (cues_push (cues, "cat", 0.9951, FRAME, FRAME, 0));
-  g_assert_null (cues_push (cues, "cat", 0.8, 2 * FRAME, FRAME, 0));
-  expect_cue (cues_push (cues, "dog", 0.6, 3 * FRAME, FRAME, 0), "cat 99 %", 0, 3 * FRAME);
-  g_assert_null (cues_push (cues, "dog", 0.6, GST_CLOCK_TIME_NONE, FRAME, 0));
+  g_assert_null (cue_frame (cues, "cat", 0.7, 0, none));
+  g_assert_null (cue_frame (cues, "cat", 0.9951, 1, none));
+  g_assert_null (cue_frame (cues, "cat", 0.8, 2, none));
+  expect_cue (cue_frame (cues, "dog", 0.6, 3, none), "cat 99 %", 0, 3 * FRAME);
+  g_assert_null (cues_push (cues, "cow", 0.6, GST_CLOCK_TIME_NONE));
+  g_assert_null (cues_begin_frame (cues, 4 * FRAME, FRAME));
+  /* of that frame nothing is known yet */
+  g_assert_cmpuint (cues_get_length (cues), ==, FRAME);
   expect_cue (cues_finish (cues), "dog 60 %", 3 * FRAME, 4 * FRAME);
   g_assert_null (cues_finish (cues));
-  /* in pieces; and time that jumps back begins anew */
-  g_assert_null (cues_push (cues, "\xff?", 0.5, 10 * FRAME, FRAME, 2 * FRAME));
-  g_assert_null (cues_push (cues, "\xff?", 0.5, 11 * FRAME, FRAME, 2 * FRAME));
-  cues_reset (cues);
-  g_assert_null (cues_push (cues, "cat", 0.5, 10 * FRAME, FRAME, 2 * FRAME));
-  expect_cue (cues_push (cues, "cat", 0.4, 12 * FRAME, FRAME, 2 * FRAME), "cat 50 %", 10 * FRAME,
-      12 * FRAME);
-  g_assert_null (cues_push (cues, "cat", 1, FRAME, FRAME, 2 * FRAME));
-  expect_cue (cues_finish (cues), "cat 100 %", FRAME, 2 * FRAME);
   cues_free (cues);
+}
+
+/* A long span is told in pieces that leave nothing out; frames without a result of their own
+ * belong to it. */
+static void
+test_cues_pieces (void)
+{
+  Cues *cues = cues_new ();
+  GstClockTime end = 0;
+
+  for (guint n = 0; n < 1005; n++) {
+    GstBuffer *cue = NULL;
+
+    if (n % 100 == 0) {
+      cue = cue_frame (cues, "cat", n == 0 ? 0.9 : 0.5, n, 10 * FRAME);
+    } else {
+      g_assert_null (cues_begin_frame (cues, n * FRAME, FRAME - 1)); /* rounded */
+      cue = cues_end_frame (cues, 10 * FRAME);
+    }
+    if (!cue)
+      continue;
+    g_assert_cmpuint (GST_BUFFER_PTS (cue), ==, end);
+    g_assert_cmpuint (GST_BUFFER_DURATION (cue), <=, 11 * FRAME);
+    end += GST_BUFFER_DURATION (cue);
+    gst_buffer_unref (cue);
+  }
+  g_assert_cmpuint (end, >=, 994 * FRAME);
+  /* the first piece had the result of 90 %, later ones theirs */
+  expect_cue (cues_finish (cues), "cat 50 %", end, 1005 * FRAME - 1);
+  cues_free (cues);
+}
+
+/* Results that come late, time that goes back, and a hole in the stream. */
+static void
+test_cues_times (void)
+{
+  Cues *cues = cues_new ();
+
+  for (guint n = 0; n < 10; n++) {
+    GstBuffer *cue = cue_frame (cues, "cat", 0.9, n, 10 * FRAME);
+
+    if (n == 9)
+      expect_cue (cue, "cat 90 %", 0, 10 * FRAME);
+    else
+      g_assert_null (cue);
+  }
+  /* mode=async: a result of frame 7 when frame 11 has come; what was told stays */
+  g_assert_null (cues_begin_frame (cues, 10 * FRAME, FRAME));
+  g_assert_null (cues_end_frame (cues, GST_CLOCK_TIME_NONE));
+  g_assert_null (cues_push (cues, "dog", 0.8, 7 * FRAME));
+  g_assert_null (cues_begin_frame (cues, 11 * FRAME, FRAME));
+  g_assert_null (cues_end_frame (cues, GST_CLOCK_TIME_NONE));
+  /* a hole of a minute */
+  expect_cue (cues_begin_frame (cues, 60 * GST_SECOND, FRAME), "dog 80 %", 10 * FRAME, 12 * FRAME);
+  g_assert_null (cues_push (cues, "dog", 0.7, 60 * GST_SECOND));
+  g_assert_null (cues_end_frame (cues, GST_CLOCK_TIME_NONE));
+  /* back to the start, without a flush */
+  expect_cue (
+      cues_begin_frame (cues, FRAME, FRAME), "dog 70 %", 60 * GST_SECOND, 60 * GST_SECOND + FRAME);
+  g_assert_null (cues_push (cues, "cat", 1, FRAME));
+  g_assert_null (cues_end_frame (cues, GST_CLOCK_TIME_NONE));
+  expect_cue (cues_finish (cues), "cat 100 %", FRAME, 2 * FRAME);
+  /* a slide show: no durations, no rate */
+  g_assert_null (cues_begin_frame (cues, 0, GST_CLOCK_TIME_NONE));
+  g_assert_null (cues_push (cues, "cat", 1, 0));
+  g_assert_null (cues_end_frame (cues, GST_CLOCK_TIME_NONE));
+  g_assert_null (cues_begin_frame (cues, 5 * GST_SECOND, GST_CLOCK_TIME_NONE));
+  expect_cue (cues_push (cues, "dog", 1, 5 * GST_SECOND), "cat 100 %", 0, 5 * GST_SECOND);
+  cues_free (cues);
+}
+
+/* What a label may hold and a subtitle may not: each is one line of plain text. */
+static void
+test_cue_text (void)
+{
+  static const struct {
+    const char *label;
+    double probability;
+    const char *text;
+  } rows[] = {
+    { "cat", 0.5, "cat 50 %" },
+    { "a\n\n2\n00:00:00.000 --> 99:00:00.000\n<script>x</script>", 0.99,
+        "a  2 00:00:00.000 --\342\200\272 99:00:00.000 "
+        "\342\200\271script\342\200\272x\342\200\271/script\342\200\272 99 %" },
+    { "\033]0;x\a\r\tb\177", 1, "]0;x   b 100 %" },
+    { "a\302\205b\342\200\250c\342\200\251d", 1, "a b c d 100 %" }, /* NEL, LS, PS */
+    { "\342\200\256abc\342\201\246", 1, "abc 100 %" },             /* bidi */
+    { "{\\an8}R&D &lt; a & b", 1, "(\\an8)R\357\274\206D \357\274\206lt; a & b 100 %" },
+    { "\xff?", 0.25, "\357\277\275? 25 %" },
+    { "", 0.25, "25 %" },
+    { "unknown", NAN, "unknown" },
+    { "unknown", INFINITY, "unknown" },
+  };
+  g_autofree char *longer = g_strnfill (30000, 'x'), *text = cues_make_text (longer, 1);
+
+  g_assert_cmpint (g_utf8_strlen (text, -1), ==, CUE_MAX_LABEL + 1 + 6);
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    g_autofree char *got = cues_make_text (rows[i].label, rows[i].probability);
+
+    g_assert_cmpstr (got, ==, rows[i].text);
+  }
+}
+
+/* --- text pad --------------------------------------------------------------------------- */
+
+static GstPad *
+text_pad_new (void)
+{
+  GstCaps *caps = gst_caps_from_string ("text/x-raw, format=utf8");
+  GstPadTemplate *templ = gst_pad_template_new ("text", GST_PAD_SRC, GST_PAD_REQUEST, caps);
+  GstPad *pad = gst_object_ref_sink (gst_classify_text_pad_new (templ, "text", NULL));
+
+  gst_caps_unref (caps);
+  gst_object_unref (templ);
+  return pad;
+}
+
+static GstPadProbeReturn
+block (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
+{
+  return GST_PAD_PROBE_OK;
+}
+
+/* Nobody reads: what waits has a bound, whatever it is, and what the stream needs is there. */
+static void
+test_text_pad_is_bounded (void)
+{
+  GstElement *element = gst_element_factory_make ("identity", NULL);
+  GstPad *pad = text_pad_new ();
+  GstClassifyTextPad *text = GST_CLASSIFY_TEXT_PAD (pad);
+  GstSegment segment;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_element_add_pad (element, pad);
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BLOCK_DOWNSTREAM, block, NULL, NULL);
+  gst_pad_set_active (pad, TRUE);
+  gst_classify_text_pad_set_segment (text, &segment);
+  gst_classify_text_pad_begin (text, 0);
+  for (guint n = 1; n < 100000; n++)
+    gst_classify_text_pad_advance (text, n * GST_SECOND, GST_SECOND);
+  g_assert_cmpuint (gst_classify_text_pad_get_level (text), <=, 5);
+  for (guint n = 0; n < TEXT_PAD_MAX_ITEMS + 100; n++) {
+    GstBuffer *buffer = gst_buffer_new ();
+
+    GST_BUFFER_PTS (buffer) = (100000 + n) * GST_SECOND;
+    GST_BUFFER_DURATION (buffer) = GST_SECOND / 2;
+    gst_classify_text_pad_push (text, buffer); /* with a gap behind each */
+    gst_classify_text_pad_advance (text, (100001 + n) * GST_SECOND, GST_MSECOND);
+  }
+  g_assert_cmpuint (gst_classify_text_pad_get_level (text), <=, TEXT_PAD_MAX_ITEMS);
+  g_assert_cmpuint (gst_classify_text_pad_get_n_dropped (text), >, TEXT_PAD_MAX_ITEMS / 3);
+  for (guint n = 0; n < 1000; n++) {
+    gst_classify_text_pad_eos (text);
+    gst_classify_text_pad_new_stream (text);
+    for (guint i = 0; i < 3; i++) {
+      gst_classify_text_pad_set_segment (text, &segment);
+      gst_classify_text_pad_begin (text, 0);
+      gst_classify_text_pad_advance (text, GST_SECOND, GST_SECOND);
+    }
+  }
+  g_assert_cmpuint (gst_classify_text_pad_get_level (text), <=, TEXT_PAD_MAX_ITEMS + 4);
+  gst_pad_set_active (pad, FALSE);
+  g_assert_cmpuint (gst_classify_text_pad_get_level (text), ==, 0);
+  gst_object_unref (pad);
+  gst_object_unref (element);
+}
+
+/* What was under way when the stream ended says nothing of the next one; what downstream is
+ * seen to wait for is sent, and later pieces are kept as short. */
+static void
+test_captioner (void)
+{
+  GstElement *element = gst_element_factory_make ("identity", NULL);
+  GstPad *pad = text_pad_new ();
+  GstClassifyTextPad *text = GST_CLASSIFY_TEXT_PAD (pad);
+  Captioner *captioner = captioner_new ();
+  CaptionerFrame frame = { .duration = FRAME, .label = "cat", .probability = 0.5 };
+  GstSegment segment;
+  guint level;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_element_add_pad (element, pad);
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BLOCK_DOWNSTREAM, block, NULL, NULL);
+  gst_pad_set_active (pad, TRUE);
+  gst_classify_text_pad_set_segment (text, &segment);
+  gst_classify_text_pad_begin (text, 0);
+  while ((level = gst_classify_text_pad_get_level (text)) > 3)
+    g_usleep (1000); /* the task takes the first, and waits */
+
+  captioner_start (captioner);
+  captioner_reset (captioner, 5);
+  captioner_push (captioner, text, "dog", 0.5, 0, 4);
+  captioner_finish (captioner, text);
+  g_assert_cmpuint (gst_classify_text_pad_get_level (text), ==, level);
+  for (guint n = 0; n < 3; n++, frame.pts += FRAME) {
+    captioner_begin_frame (captioner, text, frame.pts, FRAME);
+    captioner_push (captioner, text, "cat", 0.5, frame.pts, 5);
+    captioner_unblock (captioner, text, TRUE); /* not of a frame that is being classified */
+    captioner_end_frame (captioner, text, &frame, TRUE, 0);
+  }
+  g_assert_cmpuint (gst_classify_text_pad_get_level (text), ==, level);
+  captioner_unblock (captioner, text, TRUE);
+  g_assert_cmpuint (gst_classify_text_pad_get_level (text), ==, level + 1);
+  captioner_unblock (captioner, text, TRUE);
+  g_assert_cmpuint (gst_classify_text_pad_get_level (text), ==, level + 1);
+  captioner_free (captioner);
+  gst_pad_set_active (pad, FALSE);
+  gst_object_unref (pad);
+  gst_object_unref (element);
 }
 
 static void
@@ -415,7 +634,6 @@ test_publisher_generations (void)
   const Settings settings = make_settings ();
   Publisher *publisher = publisher_new ();
   Result *result;
-  GstBuffer *cue;
   News news;
 
   quarks[0] = g_quark_from_static_string (labels[0]);
@@ -435,8 +653,6 @@ test_publisher_generations (void)
     g_assert_false (publisher_take (publisher, &task, &settings, 0, &news));
     g_assert_false (publisher_has_results (publisher));
     g_assert_false (publisher_begin_collection (publisher, &task, &settings));
-    g_assert_null (publisher_push_cue (publisher, &task, NULL, 0));
-    g_assert_null (publisher_finish_cue (publisher));
     g_assert_false (publisher_take_heat_map (publisher, &map));
     g_assert_cmpint (map.ref_count, ==, 1);
     gst_structure_free (map.structure);
@@ -446,8 +662,6 @@ test_publisher_generations (void)
   g_assert_true (publisher_take (publisher, &task, &settings, 0, &news));
   g_assert_true (news.is_changed && news.is_due);
   g_assert_true (publisher_begin_collection (publisher, &task, &settings));
-  cue = publisher_push_cue (publisher, &task, news.result, 0);
-  g_assert_null (cue); /* it is open */
   unref_results (&news, 1);
   fill_task (&task, publisher, 1, GST_SECOND / 2);
   g_assert_true (publisher_take (publisher, &task, &settings, 0, &news));
@@ -458,7 +672,6 @@ test_publisher_generations (void)
   publisher_forget (publisher); /* all of that */
   g_assert_false (publisher_has_results (publisher));
   g_assert_null (publisher_get_result (publisher));
-  g_assert_null (publisher_finish_cue (publisher));
   g_assert_true (publisher_is_collection_due (publisher, task.pts, &settings));
   fill_task (&task, publisher, 1, GST_SECOND / 2);
   g_assert_true (publisher_take (publisher, &task, &settings, 0, &news));
@@ -781,6 +994,11 @@ main (int argc, char **argv)
   g_test_add_func ("/parts/smoother/times", test_smoother_times);
   g_test_add_func ("/parts/thumbnail", test_thumbnail);
   g_test_add_func ("/parts/cues", test_cues);
+  g_test_add_func ("/parts/cues-pieces", test_cues_pieces);
+  g_test_add_func ("/parts/cues-times", test_cues_times);
+  g_test_add_func ("/parts/cue-text", test_cue_text);
+  g_test_add_func ("/parts/text-pad-is-bounded", test_text_pad_is_bounded);
+  g_test_add_func ("/parts/captioner", test_captioner);
   g_test_add_func ("/parts/json", test_json);
   g_test_add_func ("/parts/crop", test_crop);
   g_test_add_func ("/parts/regions", test_regions);
