@@ -13,7 +13,7 @@ enum {
   RUNNING,
 };
 
-struct _EnginePool {
+struct _GstVideoClassifyEnginePool {
   GObject parent;
   GMutex lock; /* never held while a plan is made */
   GCond made;
@@ -50,7 +50,7 @@ struct _EngineClient {
 
 /* --- pool ------------------------------------------------------------------------ */
 
-G_DEFINE_TYPE (EnginePool, engine_pool, G_TYPE_OBJECT)
+G_DEFINE_TYPE (GstVideoClassifyEnginePool, engine_pool, G_TYPE_OBJECT)
 
 static void
 engine_pool_finalize (GObject *object)
@@ -64,7 +64,7 @@ engine_pool_finalize (GObject *object)
 }
 
 static void
-engine_pool_class_init (EnginePoolClass *klass)
+engine_pool_class_init (GstVideoClassifyEnginePoolClass *klass)
 {
   G_OBJECT_CLASS (klass)->finalize = engine_pool_finalize;
 }

@@ -39,12 +39,14 @@ typedef struct {
 } EngineOptions;
 
 /* Engines that are shared. A GObject without properties, so that an application
- * can make one by its type's name and hand it to a bin in a GstContext of the
- * type ENGINE_POOL_CONTEXT, field "pool": its elements then share among
- * themselves alone. */
+ * can make one by its type's name (GstVideoClassifyEnginePool) and hand it to a bin
+ * in a GstContext of the type ENGINE_POOL_CONTEXT, field "pool": its elements then
+ * share among themselves alone. */
 #define ENGINE_POOL_CONTEXT "gst.classify.engines"
 #define ENGINE_TYPE_POOL (engine_pool_get_type ())
-G_DECLARE_FINAL_TYPE (EnginePool, engine_pool, ENGINE, POOL, GObject)
+G_DECLARE_FINAL_TYPE (GstVideoClassifyEnginePool, engine_pool, ENGINE, POOL, GObject)
+typedef GstVideoClassifyEnginePool EnginePool;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (EnginePool, g_object_unref)
 
 /* The pool of the process. (transfer full) */
 EnginePool *engine_pool_get_default (void);

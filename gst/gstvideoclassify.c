@@ -121,6 +121,7 @@ gst_video_classify_stop (GstBaseTransform *trans)
   loader_stop (self->loader);
   GST_OBJECT_LOCK (self);
   runtime = g_steal_pointer (&self->runtime);
+  self->is_running = FALSE;
   GST_OBJECT_UNLOCK (self);
   if (runtime)
     runtime_free (runtime); /* its thread reports to this element until here */
@@ -178,6 +179,7 @@ start_dump (GstVideoClassify *self)
 
   GST_OBJECT_LOCK (self);
   dir = g_strdup (self->dump_input);
+  self->max_dumped = self->dump_limit;
   GST_OBJECT_UNLOCK (self);
   self->n_dumped = 0;
   if (!dir || !*dir)
@@ -198,7 +200,12 @@ gst_video_classify_start (GstBaseTransform *trans)
   g_autoptr (GError) error = NULL;
   Runtime *runtime;
 
+  if (!video_classify_check_properties (self))
+    return FALSE;
   GST_OBJECT_LOCK (self);
+  self->is_running = TRUE;
+  self->told_late = 0;
+  self->settings.region = self->region;
   self->is_async = self->mode == MODE_ASYNC;
   self->options = (RuntimeOptions){
     .device = g_strdup (self->device),
@@ -381,6 +388,8 @@ gst_video_classify_src_event (GstBaseTransform *trans, GstEvent *event)
         self->earliest_time = GST_CLOCK_TIME_NONE;
       GST_OBJECT_UNLOCK (self);
     }
+    /* not to the base class: it would drop whole frames if its QoS was enabled */
+    return gst_pad_push_event (GST_BASE_TRANSFORM_SINK_PAD (trans), event);
   }
   if (GST_EVENT_TYPE (event) == GST_EVENT_SEEK) {
     GstClassifyTextPad *pad = video_classify_get_text_pad (self);
@@ -501,7 +510,6 @@ gst_video_classify_init (GstVideoClassify *self)
   self->earliest_time = self->last_classified = self->last_explained = GST_CLOCK_TIME_NONE;
   self->loader = video_classify_new_loader (self);
   gst_base_transform_set_in_place (trans, TRUE);
-  gst_base_transform_set_qos_enabled (trans, FALSE); /* it would drop whole frames */
 }
 
 static void
@@ -513,6 +521,7 @@ gst_video_classify_class_init (GstVideoClassifyClass *klass)
   GstCaps *caps = gst_video_classify_make_caps ();
 
   GST_DEBUG_CATEGORY_INIT (video_classify_debug, "videoclassify", 0, "video classifier");
+  g_type_ensure (ENGINE_TYPE_POOL); /* for who makes one by its name */
   object_class->finalize = gst_video_classify_finalize;
   video_classify_install_properties (object_class);
   video_classify_install_signals (object_class);

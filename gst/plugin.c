@@ -25,7 +25,8 @@ log_to_gst (NnLogLevel level, const char *message, gpointer user_data)
 static gboolean
 plugin_init (GstPlugin *plugin)
 {
-  GST_DEBUG_CATEGORY_INIT (nn_debug_category, "nn", 0, "networks and back ends of classify");
+  GST_DEBUG_CATEGORY_INIT (
+      nn_debug_category, "videoclassify-nn", 0, "networks and back ends of classify");
   nn_log_set_sink (log_to_gst, NULL);
   gst_video_classify_meta_register ();
   if (!GST_ELEMENT_REGISTER (videoclassify, plugin))

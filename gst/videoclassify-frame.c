@@ -429,7 +429,7 @@ dump (GstVideoClassify *self, const Task *task)
     GST_ELEMENT_WARNING (self, RESOURCE, WRITE,
         ("property \"dump-input\": %s; no more is dumped", error->message), (NULL));
     g_clear_pointer (&self->dump_dir, g_free);
-  } else if (++self->n_dumped == self->dump_limit) {
+  } else if (++self->n_dumped == self->max_dumped) {
     GST_INFO_OBJECT (self, "dump-input: %u files written, the limit", self->n_dumped);
     g_clear_pointer (&self->dump_dir, g_free);
   }

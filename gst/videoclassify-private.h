@@ -71,16 +71,21 @@ struct _GstVideoClassify {
   GstBaseTransform parent;
 
   /* under the object lock */
-  char *model_path, *weights_path, *labels_path, *device, *crop, *roi_labels, *collect, *dump_input;
+  char *model_path, *weights_path, *labels_path, *device, *crop, *roi_labels, *tta_text, *collect,
+      *dump_input;
+  GError *crop_error, *tta_error; /* of a wrong value, until the start */
   GstVideoClassifyPrecision precision;
   NnTta tta;
   GstVideoClassifyExplain explain;
   GstVideoClassifyCollectLayout collect_layout;
   GstVideoClassifyCollectFormat collect_format;
   GstVideoClassifyMode mode;
+  GstVideoClassifyRegion region; /* settings.region from the next start on */
   guint threads, max_regions, batch_size, dump_limit;
   GstClockTime batch_timeout;
-  gboolean report_latency, watch;
+  gboolean report_latency, watch, qos;
+  gboolean is_running; /* start() has read the properties */
+  guint64 told_late;   /* a bit for each property that was said to take effect at the next start */
   Settings settings;
   GstClockTime earliest_time; /* running time before which frames are too late */
   const char *label;          /* of the last result; interned */
@@ -101,7 +106,7 @@ struct _GstVideoClassify {
   RuntimeOptions options; /* strings owned */
   gboolean is_async;
   char *dump_dir; /* or NULL; of start() to stop() */
-  guint n_dumped;
+  guint n_dumped, max_dumped;
 
   /* of the element's whole life, each with its own lock */
   Loader *loader;
@@ -131,6 +136,8 @@ struct _GstVideoClassify {
 void video_classify_install_properties (GObjectClass *klass);
 void video_classify_init_properties (GstVideoClassify *self);
 void video_classify_clear_properties (GstVideoClassify *self);
+/* FALSE: one was set to what it cannot be, which is posted. */
+gboolean video_classify_check_properties (GstVideoClassify *self);
 
 /* --- videoclassify-errors.c ---------------------------------------------------------- */
 
