@@ -50,7 +50,9 @@ nn_preprocess_equal (const NnPreprocess *a, const NnPreprocess *b)
 {
   if (a->width != b->width || a->height != b->height || a->channels != b->channels
       || a->resize != b->resize || a->aspect != b->aspect
-      || (a->aspect == NN_ASPECT_LETTERBOX && a->pad != b->pad))
+      || (a->aspect == NN_ASPECT_LETTERBOX && a->pad != b->pad)
+      || a->has_background != b->has_background
+      || (a->has_background && memcmp (a->background, b->background, 3) != 0))
     return FALSE;
   for (guint c = 0; c < nn_preprocess_get_n_channels (a); c++)
     if (a->mean[c] != b->mean[c] || a->scale[c] != b->scale[c])
@@ -105,6 +107,9 @@ nn_preprocess_to_string (const NnPreprocess *pre)
     g_string_append_printf (text, "letterbox (pad %u), ", pre->pad);
   else if (pre->aspect != NN_ASPECT_STRETCH)
     g_string_append_printf (text, "%s, ", aspect_names[pre->aspect]);
+  if (pre->has_background)
+    g_string_append_printf (text, "background %u %u %u, ", pre->background[0], pre->background[1],
+        pre->background[2]);
   g_string_append (text, "value = (pixel 0..255 - mean) * scale, mean");
   for (guint c = 0; c < nn_preprocess_get_n_channels (pre); c++)
     g_string_append_printf (text, " %g", pre->mean[c]);

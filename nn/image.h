@@ -113,6 +113,8 @@ typedef struct
   guint8 pad; /* of every channel of the bars, as a pixel; black (0) unless a model says
                * otherwise: what films and telephones' videos have there, and Keras's
                * Resizing (pad_to_aspect_ratio) */
+  gboolean has_background; /* transparent parts of picture files are laid on */
+  guint8 background[3];    /* this colour, RGB; else their alpha is dropped, as Keras does */
 } NnPreprocess;
 
 const char *nn_aspect_to_string (NnAspect aspect); /* "stretch", "letterbox", "center-crop" */

@@ -85,6 +85,25 @@ get_aspect (JsonObject *object, NnPreprocess *pre)
   return TRUE;
 }
 
+/* what transparent pixels are laid on, or nothing */
+static gboolean
+get_background (JsonObject *object, NnPreprocess *pre)
+{
+  float values[3];
+
+  if (nn_json_get (object, "background") == NULL)
+    return TRUE;
+  if (!get_floats (object, "background", 3, values))
+    return FALSE;
+  for (guint c = 0; c < 3; c++) {
+    if (!(values[c] >= 0 && values[c] <= 255))
+      return FALSE;
+    pre->background[c] = (guint8) values[c];
+  }
+  pre->has_background = TRUE;
+  return TRUE;
+}
+
 gboolean
 nn_keras_parse_preprocess (const char *text, const char *file, const NnModel *model,
     NnPreprocess *pre, GError **error)
@@ -107,11 +126,12 @@ nn_keras_parse_preprocess (const char *text, const char *file, const NnModel *mo
       || !get_choice (object, "resize", resize_names, &resize)
       || !get_floats (object, "mean", nn_keras_count_channels (channels), pre->mean)
       || !get_floats (object, "scale", nn_keras_count_channels (channels), pre->scale)
-      || !get_aspect (object, pre))
+      || !get_aspect (object, pre) || !get_background (object, pre))
     return fail (error, NN_ERROR_FORMAT, file,
         "attribute '" NN_KERAS_PREPROCESS "' should be {\"width\", \"height\", \"channels\": rgb,"
         " bgr or gray, \"resize\": nearest, bilinear or area, \"mean\": [..], \"scale\": [..]},"
-        " and may have \"aspect\": stretch, letterbox or center-crop, \"pad\": 0 to 255");
+        " and may have \"aspect\": stretch, letterbox or center-crop, \"pad\": 0 to 255,"
+        " \"background\": three of 0 to 255");
   if (width < 1 || (guint64) width != input->dims[1] || height < 1
       || (guint64) height != input->dims[0] || nn_keras_count_channels (channels) != input->dims[2])
     return fail (error, NN_ERROR_SHAPE, file,
@@ -150,6 +170,9 @@ nn_keras_format_preprocess (const NnPreprocess *pre)
     g_string_append_printf (text, ", \"aspect\": \"%s\"", nn_aspect_to_string (pre->aspect));
   if (pre->pad != 0)
     g_string_append_printf (text, ", \"pad\": %u", pre->pad);
+  if (pre->has_background)
+    g_string_append_printf (text, ", \"background\": [%u, %u, %u]", pre->background[0],
+        pre->background[1], pre->background[2]);
   g_string_append_c (text, '}');
   return g_string_free (text, FALSE);
 }

@@ -224,12 +224,16 @@ test_file (void)
 
     model->preprocess.aspect = (NnAspect) aspect;
     model->preprocess.pad = aspect == NN_ASPECT_LETTERBOX ? 114 : 0;
+    model->preprocess.has_background = aspect > 0;
+    model->preprocess.background[1] = aspect > 0 ? 7 : 0;
     g_assert_true (nn_model_save (model, path, NULL, NULL, &error));
     loaded = nn_model_load (path, &error);
     g_assert_no_error (error);
     g_assert_true (nn_preprocess_equal (&loaded->preprocess, &model->preprocess));
     g_assert_cmpuint (loaded->preprocess.aspect, ==, aspect);
     g_assert_cmpuint (loaded->preprocess.pad, ==, model->preprocess.pad);
+    g_assert_true (nn_preprocess_equal (&loaded->preprocess, &model->preprocess));
+    g_assert_cmpmem (loaded->preprocess.background, 3, model->preprocess.background, 3);
     g_assert_cmpint (nn_preprocess_equal (&loaded->preprocess, &old), ==, aspect == 0);
     text = nn_preprocess_to_string (&loaded->preprocess);
     g_assert_true ((strstr (text, "letterbox (pad 114)") != NULL) == (aspect == 1));

@@ -128,8 +128,8 @@ test_cut (void)
   {
     const char *kind;
     gsize spare; /* bytes at the end that no pixel depends on */
-  } cases[] = { { "jpeg", 0 }, { "data/progressive.jpg", 0 }, { "data/cmyk.jpg", 0 },
-    { "data/gray.jpg", 0 }, { "bmp", 3 }, { "data/plain.gif", 1 }, { "png", 12 } };
+  } cases[] = { { "jpeg", 2 }, { "data/progressive.jpg", 2 }, { "data/cmyk.jpg", 2 },
+    { "data/gray.jpg", 2 }, { "bmp", 3 }, { "data/plain.gif", 1 }, { "png", 12 } };
   g_autofree char *dir = make_dir (), *path = g_build_filename (dir, "part", NULL);
 
   for (guint c = 0; c < G_N_ELEMENTS (cases); c++) {
@@ -150,8 +150,7 @@ test_cut (void)
       n_silent += g_str_has_prefix (local->message, "the file is cut off: ");
     }
     g_test_message ("%s: %u of %u cuts told by the scan", cases[c].kind, n_silent, whole->len);
-    /* the decoder of PNG says it itself */
-    g_assert_true (strcmp (cases[c].kind, "png") == 0 ? n_silent == 0 : n_silent > 10);
+    g_assert_cmpuint (n_silent, >, 10);
 
     /* whole, and with something behind it */
     for (guint i = 0; i < 3; i++) {

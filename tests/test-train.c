@@ -179,6 +179,29 @@ test_recipe_values (void)
   g_assert_true (r->bessel_moving_variance);
 }
 
+static void
+test_recipe_background (void)
+{
+  static const struct
+  {
+    const char *text;
+    int color[3]; /* -1: none */
+  } cases[] = { { "none", { -1 } }, { "white", { 255, 255, 255 } }, { "black", { 0, 0, 0 } },
+    { "17", { 17, 17, 17 } }, { "1; 2;3", { 1, 2, 3 } }, { "1,2,3;", { 1, 2, 3 } } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *text
+        = g_strdup_printf (GOOD "[preprocess]\nbackground=%s\n", cases[i].text);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (Recipe) recipe = load_text (text, NULL, &error);
+
+    g_assert_no_error (error);
+    g_assert_cmpint (recipe->preprocess.has_background, ==, cases[i].color[0] >= 0);
+    for (guint c = 0; c < 3 && cases[i].color[0] >= 0; c++)
+      g_assert_cmpint (recipe->preprocess.background[c], ==, cases[i].color[c]);
+  }
+}
+
 /* each wrong line: the message names group, key, value and what is expected */
 static void
 test_recipe_errors (void)
@@ -207,6 +230,9 @@ test_recipe_errors (void)
     { "[preprocess]\nscale=1;2;3;4\n", "one number, or one a channel" },
     { "[preprocess]\nscale=1;two;3\n", "numbers from" },
     { "[preprocess]\nresize=lanczos\n", "one of nearest, bilinear, area" },
+    { "[preprocess]\nbackground=blue\n", "none, white, black, a level from 0 to 255" },
+    { "[preprocess]\nbackground=256\n", "background=256" },
+    { "[preprocess]\nbackground=1;2\n", "background=1;2" },
     { "[augmentation]\nrotation_range=400\n", "a number from 0 to 180" },
     { "[augmentation]\nrotation_range=-1\n", "a number from 0 to 180" },
     { "[augmentation]\nzoom_range=1.5\n", "below 1" },
@@ -289,7 +315,8 @@ test_recipe_fingerprint (void)
     "[augmentation]\ncval=3\n", "[augmentation]\ninterpolation_order=1\n",
     "[augmentation]\nshear_unit=degrees\n", "[augmentation]\nkeras_version=tf.keras\n",
     "[preprocess]\nchannels=bgr\n", "[preprocess]\nresize=area\n", "[preprocess]\nscale=0.1\n",
-    "[preprocess]\nmean=4\n", "[data]\nlimit=9\n", "[data]\nlimit_per_class=9\n",
+    "[preprocess]\nmean=4\n", "[preprocess]\nbackground=white\n",
+    "[preprocess]\nbackground=1;2;3\n", "[data]\nlimit=9\n", "[data]\nlimit_per_class=9\n",
     "[data]\nlayout=prefix\n", "[schedule]\nsteps_per_epoch=whole-batches\n",
     "[schedule]\nlearning_rate=2e-3\n", "[schedule]\nepochs=4\n" };
   g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
@@ -945,6 +972,7 @@ main (int argc, char **argv)
   g_test_add_func ("/recipe/defaults", test_recipe_defaults);
   g_test_add_func ("/recipe/shipped", test_recipe_shipped);
   g_test_add_func ("/recipe/values", test_recipe_values);
+  g_test_add_func ("/recipe/background", test_recipe_background);
   g_test_add_func ("/recipe/errors", test_recipe_errors);
   g_test_add_func ("/recipe/missing", test_recipe_missing);
   g_test_add_func ("/recipe/fingerprint", test_recipe_fingerprint);

@@ -2,209 +2,14 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "train/dataset.h"
 
-#include <errno.h>
-#include <gdk-pixbuf/gdk-pixbuf.h>
-#include <glib/gstdio.h>
 #include <string.h>
 
 #include "nn/error.h"
 #include "nn/log.h"
 #include "nn/model.h"
 #include "train/picture-list.h"
-#include "train/picture-scan.h"
 
 #define MAX_DEPTH 16 /* of folders in folders */
-#define MAX_FILE_SIZE ((gint64) 1 << 30)
-#define MAX_PIXELS ((guint64) 1 << 28)
-#define LARGE_PIXELS ((guint64) 1 << 25) /* more: decoded smaller where that can be, by turns */
-
-static GMutex large_lock; /* held while a large picture is decoded */
-
-struct _Picture
-{
-  GdkPixbuf *pixbuf;
-};
-
-/* gdk-pixbuf's words without the path, which every message of ours begins with */
-static char *
-without_path (const char *path, const char *message)
-{
-  g_autofree char *name = g_filename_display_name (path);
-  g_autofree char *quoted = g_strdup_printf ("“%s”", name);
-  const char *at = strstr (message, quoted), *after;
-
-  if (!at)
-    return g_strdup (message);
-  after = at + strlen (quoted);
-  if (g_str_has_prefix (after, ": ")) /* Failed to load image “x”: the reason */
-    return g_strdup (after + 2);
-  return g_strdup_printf ("%.*s%s", (int) (at - message), message,
-      after[0] == ' ' ? after + 1 : after);
-}
-
-static char *
-read_file (const char *path, gsize *size, GError **error)
-{
-  g_autoptr (GError) local = NULL;
-  char *data = NULL;
-  GStatBuf st;
-  gboolean exists = g_stat (path, &st) == 0; /* else it is told below */
-
-  if (exists && !S_ISREG (st.st_mode)) { /* a pipe would be waited for */
-    g_set_error (error, NN_ERROR, NN_ERROR_READ, "expected a file, found %s",
-        S_ISDIR (st.st_mode) ? "a directory" : "a pipe or device");
-  } else if (exists && st.st_size > MAX_FILE_SIZE) {
-    g_set_error_literal (error, NN_ERROR, NN_ERROR_FORMAT, "more than 1 GiB: no picture");
-  } else if (!g_file_get_contents (path, &data, size, &local)) {
-    g_autofree char *reason = without_path (path, local->message);
-
-    g_set_error_literal (error, NN_ERROR, NN_ERROR_READ, reason);
-  }
-  return data;
-}
-
-/* libjpeg decodes at a half, a quarter and an eighth as it goes; other kinds
- * have to be decoded whole */
-static GdkPixbuf *
-decode_large (const char *path, const PictureScan *scan, GError **error)
-{
-  const guint64 pixels = (guint64) scan->width * scan->height;
-  guint shift = 0;
-  GdkPixbuf *pixbuf;
-
-  if (pixels > MAX_PIXELS) {
-    g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
-        "%ux%u pixels: at most %" G_GUINT64_FORMAT " million are decoded: make it smaller",
-        scan->width, scan->height, MAX_PIXELS / 1000000);
-    return NULL;
-  }
-  while (scan->is_jpeg && shift < 3 && pixels >> (2 * shift) > LARGE_PIXELS)
-    shift++;
-  g_mutex_lock (&large_lock);
-  if (shift > 0)
-    pixbuf = gdk_pixbuf_new_from_file_at_scale (path,
-        (int) ((scan->width + (1u << shift) - 1) >> shift),
-        (int) ((scan->height + (1u << shift) - 1) >> shift), FALSE, error);
-  else
-    pixbuf = gdk_pixbuf_new_from_file (path, error);
-  g_mutex_unlock (&large_lock);
-  return pixbuf;
-}
-
-/* @digest: nullable */
-static Picture *
-open_picture (const char *path, PictureDigest *digest, GError **error)
-{
-  g_autoptr (GdkPixbuf) pixbuf = NULL;
-  g_autoptr (GError) local = NULL;
-  g_autofree char *data = NULL;
-  Picture *picture;
-  PictureScan scan;
-  gsize size;
-
-  data = read_file (path, &size, error);
-  if (!data)
-    return NULL;
-  picture_scan ((const guint8 *) data, size, &scan);
-  if ((guint64) scan.width * scan.height > LARGE_PIXELS)
-    pixbuf = decode_large (path, &scan, &local);
-  else
-    pixbuf = gdk_pixbuf_new_from_file (path, &local);
-  if (!pixbuf && local->domain == NN_ERROR) {
-    g_propagate_error (error, g_steal_pointer (&local));
-    return NULL;
-  }
-  if (!pixbuf) {
-    g_autofree char *reason = without_path (path, local->message);
-
-    g_set_error_literal (error, NN_ERROR,
-        local->domain == G_FILE_ERROR ? NN_ERROR_READ : NN_ERROR_FORMAT, reason);
-    return NULL;
-  }
-  if (scan.cut) {
-    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT, "the file is cut off: %s", scan.cut);
-    return NULL;
-  }
-  if (digest) {
-    g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
-    gsize n = sizeof digest->sha256;
-
-    g_checksum_update (checksum, (const guchar *) data, (gssize) size);
-    g_checksum_get_digest (checksum, digest->sha256, &n);
-  }
-  picture = g_new (Picture, 1);
-  picture->pixbuf = gdk_pixbuf_apply_embedded_orientation (pixbuf);
-  return picture;
-}
-
-Picture *
-picture_open (const char *path, GError **error)
-{
-  return open_picture (path, NULL, error);
-}
-
-void
-picture_free (Picture *picture)
-{
-  if (!picture)
-    return;
-  g_object_unref (picture->pixbuf);
-  g_free (picture);
-}
-
-void
-picture_get_size (const Picture *picture, guint *width, guint *height)
-{
-  *width = (guint) gdk_pixbuf_get_width (picture->pixbuf);
-  *height = (guint) gdk_pixbuf_get_height (picture->pixbuf);
-}
-
-void
-picture_get_image (const Picture *picture, NnImageInfo *info, NnImagePlanes *planes)
-{
-  *info = (NnImageInfo) { 0 };
-  info->format
-      = gdk_pixbuf_get_n_channels (picture->pixbuf) == 4 ? NN_PIXEL_RGBX : NN_PIXEL_RGB;
-  picture_get_size (picture, &info->width, &info->height);
-  *planes = (NnImagePlanes) { 0 };
-  planes->planes[0] = gdk_pixbuf_read_pixels (picture->pixbuf);
-  planes->strides[0] = gdk_pixbuf_get_rowstride (picture->pixbuf);
-}
-
-gboolean
-picture_sample (const Picture *picture, const NnPreprocess *pre, guint8 *dst, GError **error)
-{
-  g_autoptr (NnSampler) sampler = NULL;
-  NnImageInfo info;
-  NnImagePlanes planes;
-
-  picture_get_image (picture, &info, &planes);
-  sampler = nn_sampler_new (&info, NULL, pre, error);
-  if (!sampler)
-    return FALSE;
-  nn_sampler_run_bytes (sampler, &planes, dst);
-  return TRUE;
-}
-
-static gboolean
-load_picture (const char *path, const NnPreprocess *pre, guint8 *dst, PictureDigest *digest,
-    GError **error)
-{
-  g_autoptr (Picture) picture = open_picture (path, digest, error);
-
-  if (!picture || !picture_sample (picture, pre, dst, error)) {
-    g_prefix_error (error, "%s: ", path);
-    return FALSE;
-  }
-  return TRUE;
-}
-
-gboolean
-picture_load (const char *path, const NnPreprocess *pre, guint8 *dst, GError **error)
-{
-  return load_picture (path, pre, dst, NULL, error);
-}
-
 /* --- listing ---------------------------------------------------------------------- */
 
 static gboolean
@@ -407,8 +212,8 @@ decode_task (gpointer item, gpointer user_data)
   guint i = GPOINTER_TO_UINT (item) - 1;
   g_autoptr (GError) error = NULL;
 
-  if (!load_picture (d->dataset->paths[i], d->pre, d->dataset->bytes + i * d->dataset->sample_size,
-          &d->dataset->digests[i], &error))
+  if (!picture_load_with_digest (d->dataset->paths[i], d->pre,
+          d->dataset->bytes + i * d->dataset->sample_size, &d->dataset->digests[i], &error))
     d->failures[i] = g_strdup (error->message);
 }
 

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "nn/image.h"
+#include "train/picture.h"
 
 G_BEGIN_DECLS
 
@@ -11,11 +11,6 @@ typedef enum
   LAYOUT_FOLDERS, /* one folder a class */
   LAYOUT_PREFIX,  /* one flat folder, the class is the beginning of the name: cat.17.jpg */
 } Layout;
-
-typedef struct
-{
-  guint8 sha256[32];
-} PictureDigest;
 
 /* Labelled pictures, decoded and resized once, kept as bytes. */
 typedef struct
@@ -67,26 +62,6 @@ Dataset *dataset_load_files (char **paths, guint n, guint threads, const NnPrepr
 /* Warns, once, if files of @validation (in @dir) have the bytes of some that
  * are trained with. Returns how many. */
 guint dataset_warn_of_shared (const Dataset *training, const Dataset *validation, const char *dir);
-
-/* A decoded picture file, to be looked at in several sizes. EXIF orientation
- * is honoured, alpha dropped. A JPEG of more than 2^25 pixels is decoded at a
- * half, a quarter or an eighth of its size, such pictures one at a time.
- * NN_ERROR_READ, _FORMAT (cut off, too), _SHAPE (of more than 2^28 pixels); the
- * messages tell the reason without the path. */
-typedef struct _Picture Picture;
-Picture *picture_open (const char *path, GError **error);
-void picture_free (Picture *picture);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Picture, picture_free)
-void picture_get_size (const Picture *picture, guint *width, guint *height);
-/* Its pixels, for samplers; @planes are the picture's. */
-void picture_get_image (const Picture *picture, NnImageInfo *info, NnImagePlanes *planes);
-
-/* @dst: (H, W, C) bytes of @pre. */
-gboolean picture_sample (const Picture *picture, const NnPreprocess *pre, guint8 *dst,
-    GError **error);
-
-/* Opens and samples; messages begin with the path. */
-gboolean picture_load (const char *path, const NnPreprocess *pre, guint8 *dst, GError **error);
 
 /* Picture files of a folder, sorted, then those of its sub-folders (links to
  * folders are not followed); or NULL. (transfer full) */

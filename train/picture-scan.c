@@ -35,7 +35,6 @@ scan_jpeg (const guint8 *data, gsize size, PictureScan *scan)
 {
   gsize at = 2;
 
-  scan->is_jpeg = TRUE;
   scan->cut = "its end marker is missing";
   for (;;) {
     const guint8 *ff = memchr (data + at, 0xff, size - at);
@@ -63,9 +62,12 @@ scan_jpeg (const guint8 *data, gsize size, PictureScan *scan)
     /* SOF0 to SOF15, which DHT, JPG and DAC lie among */
     if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc
         && length >= 8) {
-      scan->is_progressive = marker == 0xc2;
       scan->height = be16 (data + at + 3);
       scan->width = be16 (data + at + 5);
+    }
+    if (marker == 0xe1 && length >= 8 && memcmp (data + at + 2, "Exif\0", 6) == 0) {
+      scan->exif = data + at + 8;
+      scan->exif_size = length - 8;
     }
     at += length;
   }
@@ -95,17 +97,22 @@ gif_table_size (guint8 flags)
 static void
 scan_gif (const guint8 *data, gsize size, PictureScan *scan)
 {
-  gsize at = 13;
+  int clear = -1; /* index of the transparent colour */
+  gsize at = 13, table = 13;
+  guint8 flags;
 
   scan->cut = "the end of its first picture is missing";
   if (size < at)
     return;
   scan->width = le16 (data + 6);
   scan->height = le16 (data + 8);
-  at += gif_table_size (data[10]);
+  flags = data[10];
+  at += gif_table_size (flags);
   while (at < size) {
     switch (data[at]) {
       case 0x21: /* an extension */
+        if (size - at >= 8 && data[at + 1] == 0xf9 && (data[at + 3] & 1))
+          clear = data[at + 6];
         at += 2;
         if (!skip_gif_blocks (data, size, &at))
           return;
@@ -113,7 +120,16 @@ scan_gif (const guint8 *data, gsize size, PictureScan *scan)
       case 0x2c: /* a picture */
         if (size - at < 11)
           return;
+        if (data[at + 9] & 0x80) { /* it has a table of its own */
+          flags = data[at + 9];
+          table = at + 10;
+        }
         at += 11 + gif_table_size (data[at + 9]);
+        if (clear >= 0 && (gsize) clear * 3 < gif_table_size (flags)
+            && table + (gsize) clear * 3 + 3 <= size) {
+          scan->has_clear = TRUE;
+          memcpy (scan->clear, data + table + clear * 3, 3);
+        }
         if (skip_gif_blocks (data, size, &at))
           scan->cut = NULL;
         return;
@@ -157,20 +173,255 @@ scan_bmp (const guint8 *data, gsize size, PictureScan *scan)
     scan->cut = "some of its rows are missing";
 }
 
+/* --- where EXIF data is ------------------------------------------------------------- */
+
+static void
+scan_png (const guint8 *data, gsize size, PictureScan *scan)
+{
+  if (size < 24)
+    return;
+  scan->width = be32 (data + 16);
+  scan->height = be32 (data + 20);
+  scan->cut = "its IEND chunk is missing";
+  /* from chunk to chunk: length, name, data, checksum */
+  for (gsize at = 8; size - at >= 12;) {
+    const gsize length = be32 (data + at);
+
+    if (length > size - at - 12)
+      return;
+    if (memcmp (data + at + 4, "IEND", 4) == 0) {
+      scan->cut = NULL;
+      return;
+    }
+    if (memcmp (data + at + 4, "eXIf", 4) == 0) {
+      scan->exif = data + at + 8;
+      scan->exif_size = length;
+    }
+    at += length + 12;
+  }
+}
+
+/* RIFF: chunks of a name, a length and data, which is padded to an even number */
+static void
+scan_webp (const guint8 *data, gsize size, PictureScan *scan)
+{
+  const guint64 end = (guint64) le32 (data + 4) + 8;
+
+  if (end > size)
+    scan->cut = "the end of its RIFF chunk is missing";
+  for (gsize at = 12; size - at >= 8;) {
+    const gsize length = le32 (data + at + 4);
+    const guint8 *body = data + at + 8;
+
+    if (length > size - at - 8) {
+      scan->cut = "the end of one of its chunks is missing";
+      return;
+    }
+    if (memcmp (data + at, "VP8X", 4) == 0 && length >= 10) {
+      scan->width = 1 + (le16 (body + 4) | (guint) body[6] << 16);
+      scan->height = 1 + (le16 (body + 7) | (guint) body[9] << 16);
+    } else if (memcmp (data + at, "VP8 ", 4) == 0 && length >= 10 && scan->width == 0) {
+      scan->width = le16 (body + 6) & 0x3fff;
+      scan->height = le16 (body + 8) & 0x3fff;
+    } else if (memcmp (data + at, "VP8L", 4) == 0 && length >= 5 && scan->width == 0) {
+      scan->width = 1 + (le32 (body + 1) & 0x3fff);
+      scan->height = 1 + (le32 (body + 1) >> 14 & 0x3fff);
+    } else if (memcmp (data + at, "EXIF", 4) == 0) {
+      scan->exif = body;
+      scan->exif_size = length;
+    }
+    if (length + (length & 1) > size - at - 8)
+      return;
+    at += 8 + length + (length & 1);
+  }
+}
+
+/* ISO 14496-12: boxes in boxes. The size of each picture in the file, tiles and the whole,
+ * is in an ispe box of meta/iprp/ipco. */
+static void
+scan_boxes (const guint8 *data, gsize size, guint depth, PictureScan *scan)
+{
+  gboolean has_meta = FALSE;
+  gsize at = 0;
+
+  while (size - at >= 8) {
+    const guint8 *box = data + at;
+    guint64 length = be32 (box);
+    gsize header = 8;
+
+    if (length == 1 && size - at >= 16) {
+      length = (guint64) be32 (box + 8) << 32 | be32 (box + 12);
+      header = 16;
+    } else if (length == 0) { /* up to the end */
+      length = size - at;
+    }
+    if (length < header || length > size - at) {
+      if (depth == 0)
+        scan->cut = "the end of one of its boxes is missing";
+      return;
+    }
+    if (memcmp (box + 4, "ispe", 4) == 0 && length >= header + 12) {
+      const guint width = be32 (box + header + 4), height = be32 (box + header + 8);
+
+      if ((guint64) width * height > (guint64) scan->width * scan->height) {
+        scan->width = width;
+        scan->height = height;
+      }
+    } else if (depth < 4
+        && (memcmp (box + 4, "iprp", 4) == 0 || memcmp (box + 4, "ipco", 4) == 0)) {
+      scan_boxes (box + header, length - header, depth + 1, scan);
+    } else if (depth < 4 && memcmp (box + 4, "meta", 4) == 0 && length >= header + 4) {
+      has_meta = TRUE;
+      scan_boxes (box + header + 4, length - header - 4, depth + 1, scan);
+    }
+    at += length;
+  }
+  if (depth == 0 && (at < size || !has_meta))
+    scan->cut = at < size ? "the end of one of its boxes is missing" : "its meta box is missing";
+}
+
+/* --- others ---------------------------------------------------------------------------- */
+
+/* The first directory: entries of 12 bytes, a tag, a type, a count and a value. */
+static void
+scan_tiff (const guint8 *data, gsize size, PictureScan *scan)
+{
+  const gboolean is_little = data[0] == 'I';
+  guint (*const get16) (const guint8 *) = is_little ? le16 : be16;
+  guint (*const get32) (const guint8 *) = is_little ? le32 : be32;
+  const gsize at = size >= 8 ? get32 (data + 4) : 0;
+  guint n;
+
+  if (at < 8 || at > size || size - at < 2)
+    return;
+  n = get16 (data + at);
+  for (guint i = 0; i < n && size - at - 2 >= (gsize) (i + 1) * 12; i++) {
+    const guint8 *entry = data + at + 2 + i * 12;
+    const guint value = get16 (entry + 2) == 3 ? get16 (entry + 8) : get32 (entry + 8);
+
+    if (get16 (entry) == 256)
+      scan->width = value;
+    else if (get16 (entry) == 257)
+      scan->height = value;
+  }
+}
+
+/* numbers of a PNM header, comments between them skipped */
+static gboolean
+read_pnm (const guint8 *data, gsize size, gsize *at, guint *value)
+{
+  guint64 number = 0;
+  gsize start;
+
+  while (*at < size && (g_ascii_isspace (data[*at]) || data[*at] == '#')) {
+    if (data[*at] == '#')
+      while (*at < size && data[*at] != '\n')
+        ++*at;
+    else
+      ++*at;
+  }
+  for (start = *at; *at < size && g_ascii_isdigit (data[*at]) && number < G_MAXUINT32; ++*at)
+    number = number * 10 + (data[*at] - '0');
+  *value = (guint) MIN (number, G_MAXUINT32);
+  return *at > start;
+}
+
+static void
+scan_pnm (const guint8 *data, gsize size, PictureScan *scan)
+{
+  const gboolean is_bitmap = data[1] == '1' || data[1] == '4', is_raw = data[1] >= '4';
+  const guint channels = data[1] == '3' || data[1] == '6' ? 3 : 1;
+  guint max = 1;
+  guint64 row;
+  gsize at = 2;
+
+  scan->cut = "the end of its header is missing";
+  if (!read_pnm (data, size, &at, &scan->width) || !read_pnm (data, size, &at, &scan->height)
+      || (!is_bitmap && !read_pnm (data, size, &at, &max)) || at >= size)
+    return;
+  scan->cut = NULL;
+  row = is_bitmap ? ((guint64) scan->width + 7) / 8
+                  : (guint64) scan->width * channels * (max > 255 ? 2 : 1);
+  if (is_raw && row > 0 && (size - at - 1) / row < scan->height)
+    scan->cut = "some of its rows are missing";
+}
+
+static void
+scan_tga (const guint8 *data, gsize size, PictureScan *scan)
+{
+  const guint64 map = data[1] ? (guint64) le16 (data + 5) * ((data[7] + 7) / 8) : 0;
+  const guint64 start = 18 + data[0] + map;
+
+  scan->width = le16 (data + 12);
+  scan->height = le16 (data + 14);
+  if (data[2] < 4 /* not in run lengths, whose decoder tells it */
+      && start + (guint64) scan->width * scan->height * ((data[16] + 7) / 8) > size)
+    scan->cut = "some of its rows are missing";
+}
+
+static void
+scan_ico (const guint8 *data, gsize size, PictureScan *scan)
+{
+  const guint n = le16 (data + 4);
+
+  scan->cut = "the end of its list of pictures is missing";
+  if (size < 6 + (gsize) n * 16)
+    return;
+  scan->cut = NULL;
+  for (guint i = 0; i < n; i++) {
+    const guint8 *entry = data + 6 + i * 16;
+    const guint64 at = le32 (entry + 12), length = le32 (entry + 8);
+
+    if (at + length > size) {
+      scan->cut = "the end of one of its pictures is missing";
+      return;
+    }
+    /* its own header says how large it is, in twice the rows: those of the mask */
+    if (length >= 40 && le32 (data + at) >= 40 && le32 (data + at) < 256) {
+      scan->width = MAX (scan->width, le32 (data + at + 4));
+      scan->height = MAX (scan->height, le32 (data + at + 8) / 2);
+    }
+  }
+}
+
 void
 picture_scan (const guint8 *data, gsize size, PictureScan *scan)
 {
-  static const guint8 png[] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n' };
-
   memset (scan, 0, sizeof *scan);
-  if (size >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff) {
-    scan_jpeg (data, size, scan);
-  } else if (size >= 6 && memcmp (data, "GIF8", 4) == 0) {
-    scan_gif (data, size, scan);
-  } else if (size >= 2 && memcmp (data, "BM", 2) == 0) {
-    scan_bmp (data, size, scan);
-  } else if (size >= 24 && memcmp (data, png, sizeof png) == 0) {
-    scan->width = be32 (data + 16);
-    scan->height = be32 (data + 20);
+  scan->kind = picture_kind_guess (data, size);
+  switch (scan->kind) {
+    case PICTURE_JPEG:
+      scan_jpeg (data, size, scan);
+      break;
+    case PICTURE_PNG:
+      scan_png (data, size, scan);
+      break;
+    case PICTURE_GIF:
+      scan_gif (data, size, scan);
+      break;
+    case PICTURE_BMP:
+      scan_bmp (data, size, scan);
+      break;
+    case PICTURE_TIFF:
+      scan_tiff (data, size, scan);
+      break;
+    case PICTURE_WEBP:
+      scan_webp (data, size, scan);
+      break;
+    case PICTURE_AVIF:
+    case PICTURE_HEIC:
+      scan_boxes (data, size, 0, scan);
+      break;
+    case PICTURE_PNM:
+      scan_pnm (data, size, scan);
+      break;
+    case PICTURE_TGA:
+      scan_tga (data, size, scan);
+      break;
+    case PICTURE_ICO:
+      scan_ico (data, size, scan);
+      break;
+    default:
+      break;
   }
 }

@@ -131,6 +131,8 @@ put_of_dataset (Classifier *c, guint index, const Dataset *data, guint i, GError
     return TRUE;
   }
   picture = picture_open (data->paths[i], error);
+  if (picture)
+    picture_flatten (picture, &c->model->preprocess);
   if (picture && classifier_put (c, index, picture, error))
     return TRUE;
   g_prefix_error (error, "%s: ", data->paths[i]);
@@ -389,6 +391,8 @@ add_picture (Prediction *p, const char *path, SheetTile *tile)
 
     tile->caption = g_filename_display_name (name);
   }
+  if (picture)
+    picture_flatten (picture, &p->c->model->preprocess);
   if (!picture
       || !classifier_put (p->c, p->n_items, picture, &error)
       || (tile && !add_thumbnail (p, tile, picture, &error))) {

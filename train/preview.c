@@ -145,6 +145,8 @@ add_row (Preview *p, guint index)
   }
   if (is_first)
     tile->title = g_strdup ("original");
+  if (picture)
+    picture_flatten (picture, p->pre);
   if (!picture || !picture_sample (picture, p->pre, p->bytes, &error)) {
     nn_warning ("%s: %s", path, error->message);
     tile->note = g_strdup (error->message);

@@ -279,6 +279,46 @@ read_data (Reader *r, Recipe *recipe, const char *data_dir)
         r->path);
 }
 
+/* "none", one grey level or red, green and blue */
+static void
+read_background (Reader *r, NnPreprocess *pre)
+{
+  static const struct
+  {
+    const char *name, *value;
+  } names[] = { { "white", "255" }, { "black", "0" } };
+  static const char *const expected
+      = "none, white, black, a level from 0 to 255, or three of them: red, green and blue";
+  g_autofree char *text = get_string (r, "preprocess", "background", "none");
+  g_auto (GStrv) items = NULL;
+  guint n;
+
+  if (strcmp (text, "none") == 0 || r->error)
+    return;
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    if (strcmp (text, names[i].name) == 0) {
+      g_free (text);
+      text = g_strdup (names[i].value);
+    }
+  }
+  g_strdelimit (text, ",", ';');
+  items = g_strsplit (text, ";", -1);
+  n = g_strv_length (items);
+  if (n > 1 && items[n - 1][0] == '\0') /* a list may end in its separator */
+    n--;
+  if (n != 1 && n != 3)
+    fail (r, "preprocess", "background", expected);
+  for (guint c = 0; c < 3 && !r->error; c++) {
+    guint64 value;
+
+    if (g_ascii_string_to_unsigned (g_strstrip (items[n == 1 ? 0 : c]), 10, 0, 255, &value, NULL))
+      pre->background[c] = (guint8) value;
+    else
+      fail (r, "preprocess", "background", expected);
+  }
+  pre->has_background = TRUE;
+}
+
 static void
 read_preprocess (Reader *r, Recipe *recipe)
 {
@@ -302,6 +342,7 @@ read_preprocess (Reader *r, Recipe *recipe)
     fail (r, "preprocess", "mean", "one number, or one a channel");
   if (scale && n_scale != 1 && n_scale != n)
     fail (r, "preprocess", "scale", "one number, or one a channel");
+  read_background (r, &recipe->preprocess);
   if (r->error)
     return;
   for (guint c = 0; c < n; c++) {

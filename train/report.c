@@ -278,7 +278,7 @@ find_wrong (const Evaluation *e)
 
 /* A picture that has gone since is told of in its place. */
 static void
-append_thumbnail (GString *page, const char *path)
+append_thumbnail (GString *page, const char *path, const NnModel *model)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (Picture) picture = picture_open (path, &error);
@@ -290,6 +290,7 @@ append_thumbnail (GString *page, const char *path)
   gsize size;
 
   if (picture) {
+    picture_flatten (picture, &model->preprocess);
     picture_get_size (picture, &width, &height);
     sheet_fit (THUMBNAIL, THUMBNAIL, &width, &height);
     nn_preprocess_init (&pre, width, height);
@@ -326,7 +327,7 @@ append_wrong (GString *page, const Evaluation *e, const NnModel *model, guint li
     g_autofree char *name = g_path_get_basename (e->data->paths[w->index]);
 
     g_string_append (page, "<figure>");
-    append_thumbnail (page, e->data->paths[w->index]);
+    append_thumbnail (page, e->data->paths[w->index], model);
     g_string_append (page, "<figcaption><b>");
     append_escaped (page, "%s %.3f", nn_model_get_label (model, w->said), w->probability);
     g_string_append (page, "</b>, is ");

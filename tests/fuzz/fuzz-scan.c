@@ -13,7 +13,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   PictureScan scan = { 0 };
 
   picture_scan (data, size, &scan);
-  g_assert (scan.is_jpeg || !scan.is_progressive);
+  g_assert (!scan.exif || (scan.exif >= data && scan.exif + scan.exif_size <= data + size));
   g_assert (!scan.cut || scan.cut[0] != '\0');
   return 0;
 }

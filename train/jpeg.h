@@ -1,0 +1,18 @@
+/* SPDX-FileCopyrightText: the classify authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* Decodes a JPEG out of memory to RGB, gray and CMYK ones too.
+ * @shift: 0..3: at a half, a quarter or an eighth of its size.
+ * @has_end: whether the file has its end marker; of one that has not the decoder must have
+ * seen all of the pixels.
+ * Returns: (transfer full): (height, width, 3) bytes without padding. NN_ERROR_FORMAT (cut off,
+ * too), _NO_MEMORY; the messages are without a path. */
+guint8 *jpeg_decode (const guint8 *data, gsize size, guint shift, gboolean has_end, guint *width,
+    guint *height, GError **error);
+
+G_END_DECLS
