@@ -102,6 +102,8 @@ struct _NnCpuTrain
   float **slot_gradient;
 };
 
+/* train-shared.c: what every op may ask. */
+
 /* Groups of this step's samples: group g has the samples g, g + groups, ... */
 guint nn_cpu_n_groups (const NnCpuTrain *train);
 /* (batch, in_size): what the op works on */
