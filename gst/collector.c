@@ -2,30 +2,42 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gst/collector.h"
 
+#include <errno.h>
 #include <gio/gio.h>
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "nn/file.h"
+#include "nn/label-name.h"
 
 #define MAX_WAITING 4
 #define ENCODE_TIMEOUT (10 * GST_SECOND)
+/* What is waiting is written when the element stops, but not for longer than this. */
+#define CLOSE_TIMEOUT (3 * G_USEC_PER_SEC)
 
 struct _Collector {
+  gint ref_count;        /* of the owner and the thread */
   char *directory, *run; /* the latter: begins the names of this run */
   gboolean flat;
   GstCaps *format;
   const char *extension;
   CollectorFailed failed;
   gpointer user_data;
-  GThreadPool *pool; /* of one thread */
+  GThread *thread;
 
   /* of it alone */
   guint n;
-  guint64 used; /* bytes of pictures in the directory */
+  guint64 used;        /* bytes of pictures in the directory */
+  GHashTable *refused; /* labels whose folder cannot be used */
   gboolean has_failed;
 
   GMutex lock;
+  GCond cond;
+  GQueue items;
+  gboolean is_closing, is_done;
+  gboolean is_telling; /* failed() is being called */
   guint64 written, dropped;
 };
 
@@ -47,38 +59,27 @@ item_free (Item *item)
 
 /* --- names ------------------------------------------------------------------------ */
 
-/* A label as the name of a folder: no way out of the directory, not hidden. */
-static char *
-make_folder_name (const char *label)
-{
-  char *name = g_strdup (*label ? label : "_");
-
-  g_strdelimit (name, "/\\", '_');
-  if (name[0] == '.')
-    name[0] = '_';
-  return name;
-}
-
+/* (transfer full) */
 static char *
 make_path (Collector *self, const char *label)
 {
-  g_autofree char *class = make_folder_name (label), *path = NULL;
+  g_autofree char *class = nn_label_to_name (label, self->flat);
+  g_autofree char *number
+      = g_strdup_printf ("%s.%06u.%s", self->run, self->n++, self->extension);
+  g_autofree char *flat = g_strdup_printf ("%s.%s", class, number);
 
-  do {
-    g_autofree char *name = g_strdup_printf ("%s%s%s.%06u.%s", self->flat ? class : "",
-        self->flat ? "." : "", self->run, self->n++, self->extension);
-
-    g_free (path);
-    path = self->flat ? g_build_filename (self->directory, name, NULL)
-                      : g_build_filename (self->directory, class, name, NULL);
-  } while (g_file_test (path, G_FILE_TEST_EXISTS));
-  return g_steal_pointer (&path);
+  return self->flat ? g_build_filename (self->directory, flat, NULL)
+                    : g_build_filename (self->directory, class, number, NULL);
 }
 
 static gboolean
 is_picture (const char *name)
 {
-  return g_str_has_suffix (name, ".jpg") || g_str_has_suffix (name, ".png");
+  const char *end = strrchr (name, '.');
+
+  return end
+         && (g_ascii_strcasecmp (end, ".jpg") == 0 || g_ascii_strcasecmp (end, ".jpeg") == 0
+             || g_ascii_strcasecmp (end, ".png") == 0);
 }
 
 /* bytes of the pictures in @path and, @depth levels down, its folders */
@@ -147,17 +148,49 @@ cut_out (const Item *item, GError **error)
   return gst_sample_new (pixels, caps, NULL, NULL);
 }
 
+/* To a name that nothing has; FALSE with *@is_of_class: other classes may do better. */
 static gboolean
-write_picture (Collector *self, const Item *item, GError **error)
+write_new (Collector *self, const char *label, const GstMapInfo *map, gboolean *is_of_class,
+    GError **error)
+{
+  g_autoptr (GError) local = NULL;
+
+  do {
+    g_autofree char *path = make_path (self, label), *folder = g_path_get_dirname (path);
+
+    g_clear_error (&local);
+    *is_of_class = !self->flat;
+    if (!self->flat && g_mkdir (folder, 0777) != 0 && errno != EEXIST) {
+      const int code = errno;
+
+      *is_of_class = g_file_test (self->directory, G_FILE_TEST_IS_DIR);
+      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (code), "%s: cannot be made: %s",
+          folder, g_strerror (code));
+      return FALSE;
+    }
+    if (nn_file_create (path, !self->flat, map->data, map->size, &local))
+      return TRUE;
+    if (!self->flat) { /* a link or a file, or the disk is full */
+      struct stat st;
+
+      *is_of_class = lstat (folder, &st) == 0 && !S_ISDIR (st.st_mode);
+    }
+  } while (g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_EXIST));
+  g_propagate_error (error, g_steal_pointer (&local));
+  return FALSE;
+}
+
+static gboolean
+write_picture (Collector *self, const Item *item, gboolean *is_of_class, GError **error)
 {
   g_autoptr (GstSample) part = cut_out (item, error);
   g_autoptr (GstSample) encoded
       = part ? gst_video_convert_sample (part, self->format, ENCODE_TIMEOUT, error) : NULL;
-  g_autofree char *path = NULL, *folder = NULL;
   GstBuffer *buffer;
   GstMapInfo map;
   gboolean ok;
 
+  *is_of_class = FALSE;
   if (!encoded)
     return FALSE;
   buffer = gst_sample_get_buffer (encoded);
@@ -168,17 +201,8 @@ write_picture (Collector *self, const Item *item, GError **error)
         self->directory, item->limit);
     return FALSE;
   }
-  path = make_path (self, item->label);
-  folder = g_path_get_dirname (path);
-  if (g_mkdir_with_parents (folder, 0777) != 0) {
-    const int code = errno;
-
-    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (code), "%s: cannot be made: %s", folder,
-        g_strerror (code));
-    return FALSE;
-  }
   gst_buffer_map (buffer, &map, GST_MAP_READ);
-  ok = nn_file_replace (path, map.data, map.size, error);
+  ok = write_new (self, item->label, &map, is_of_class, error);
   if (ok)
     self->used += map.size;
   gst_buffer_unmap (buffer, &map);
@@ -186,23 +210,82 @@ write_picture (Collector *self, const Item *item, GError **error)
 }
 
 static void
-work (gpointer data, gpointer user_data)
+tell (Collector *self, const char *message, const char *consequence)
 {
-  Collector *self = user_data;
-  Item *item = data;
-  g_autoptr (GError) error = NULL;
+  g_autofree char *text = g_strdup_printf ("%s; %s", message, consequence);
+  CollectorFailed failed;
 
-  if (!self->has_failed) {
-    if (write_picture (self, item, &error)) {
-      g_mutex_lock (&self->lock);
-      self->written++;
-      g_mutex_unlock (&self->lock);
-    } else {
-      self->has_failed = TRUE;
-      self->failed (error->message, self->user_data);
-    }
+  g_mutex_lock (&self->lock);
+  failed = self->failed; /* NULL: the owner has gone */
+  self->is_telling = failed != NULL;
+  g_mutex_unlock (&self->lock);
+  if (failed)
+    failed (text, self->user_data);
+  g_mutex_lock (&self->lock);
+  self->is_telling = FALSE;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+static void
+work (Collector *self, const Item *item)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean is_of_class;
+
+  if (self->has_failed || g_hash_table_contains (self->refused, item->label))
+    return;
+  if (write_picture (self, item, &is_of_class, &error)) {
+    g_mutex_lock (&self->lock);
+    self->written++;
+    g_mutex_unlock (&self->lock);
+  } else if (is_of_class) {
+    g_hash_table_add (self->refused, g_strdup (item->label));
+    tell (self, error->message, "pictures of this class are not collected");
+  } else {
+    self->has_failed = TRUE;
+    tell (self, error->message, "no more pictures are collected");
   }
-  item_free (item);
+}
+
+static void
+collector_unref (Collector *self)
+{
+  if (!g_atomic_int_dec_and_test (&self->ref_count))
+    return;
+  g_queue_clear_full (&self->items, (GDestroyNotify)item_free);
+  g_hash_table_unref (self->refused);
+  gst_caps_unref (self->format);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->cond);
+  g_free (self->directory);
+  g_free (self->run);
+  g_free (self);
+}
+
+static gpointer
+run (gpointer data)
+{
+  Collector *self = data;
+  Item *item;
+
+  g_mutex_lock (&self->lock);
+  for (;;) {
+    while (!self->is_closing && self->items.length == 0)
+      g_cond_wait (&self->cond, &self->lock);
+    item = g_queue_pop_head (&self->items);
+    if (!item)
+      break;
+    g_mutex_unlock (&self->lock);
+    work (self, item);
+    item_free (item);
+    g_mutex_lock (&self->lock);
+  }
+  self->is_done = TRUE;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+  collector_unref (self);
+  return NULL;
 }
 
 /* --- door ------------------------------------------------------------------------- */
@@ -217,12 +300,16 @@ collector_new (
   if (g_mkdir_with_parents (options->directory, 0777) != 0) {
     const int code = errno;
 
-    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (code), "%s: cannot be made: %s",
-        options->directory, g_strerror (code));
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (code),
+        "%s: cannot be made: %s; no pictures are collected", options->directory, g_strerror (code));
     return NULL;
   }
   self = g_new0 (Collector, 1);
+  self->ref_count = 2;
   g_mutex_init (&self->lock);
+  g_cond_init (&self->cond);
+  g_queue_init (&self->items);
+  self->refused = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->directory = g_strdup (options->directory);
   self->run = g_date_time_format (now, "%Y%m%d-%H%M%S");
   self->flat = options->flat;
@@ -231,43 +318,61 @@ collector_new (
   self->failed = failed;
   self->user_data = user_data;
   self->used = count_bytes (self->directory, 1);
-  self->pool = g_thread_pool_new (work, self, 1, FALSE, error);
-  if (!self->pool)
-    g_clear_pointer (&self, collector_free);
+  self->thread = g_thread_try_new ("collector", run, self, error);
+  if (!self->thread) {
+    self->ref_count = 1;
+    g_clear_pointer (&self, collector_unref);
+  }
   return self;
 }
 
 void
 collector_free (Collector *self)
 {
-  if (self->pool)
-    g_thread_pool_free (self->pool, FALSE, TRUE);
-  gst_caps_unref (self->format);
-  g_mutex_clear (&self->lock);
-  g_free (self->directory);
-  g_free (self->run);
-  g_free (self);
+  const gint64 until = g_get_monotonic_time () + CLOSE_TIMEOUT;
+  gboolean is_done;
+
+  g_mutex_lock (&self->lock);
+  self->is_closing = TRUE;
+  g_cond_broadcast (&self->cond);
+  while (!self->is_done && g_cond_wait_until (&self->cond, &self->lock, until)) {
+  }
+  is_done = self->is_done;
+  if (!is_done) { /* what is being written is the thread's own now, the rest is dropped */
+    self->failed = NULL;
+    self->dropped += self->items.length;
+    g_queue_clear_full (&self->items, (GDestroyNotify)item_free);
+    while (self->is_telling)
+      g_cond_wait (&self->cond, &self->lock);
+  }
+  g_mutex_unlock (&self->lock);
+  if (is_done)
+    g_thread_join (self->thread);
+  else
+    g_thread_unref (self->thread);
+  collector_unref (self);
 }
 
 void
 collector_push (Collector *self, GstBuffer *buffer, const GstVideoInfo *info, const NnRect *rect,
     const char *label, guint64 limit)
 {
-  Item *item;
+  Item *item = g_new0 (Item, 1);
 
-  if (g_thread_pool_unprocessed (self->pool) >= MAX_WAITING) {
-    g_mutex_lock (&self->lock);
-    self->dropped++;
-    g_mutex_unlock (&self->lock);
-    return;
-  }
-  item = g_new0 (Item, 1);
   item->buffer = gst_buffer_ref (buffer);
   item->info = *info;
   item->rect = *rect;
   item->label = g_strdup (label);
   item->limit = limit;
-  g_thread_pool_push (self->pool, item, NULL);
+  g_mutex_lock (&self->lock);
+  if (self->items.length < MAX_WAITING) {
+    g_queue_push_tail (&self->items, g_steal_pointer (&item));
+    g_cond_broadcast (&self->cond);
+  } else {
+    self->dropped++;
+  }
+  g_mutex_unlock (&self->lock);
+  g_clear_pointer (&item, item_free);
 }
 
 void

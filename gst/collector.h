@@ -14,17 +14,18 @@ typedef struct _Collector Collector;
 
 typedef struct {
   const char *directory;
-  gboolean flat;      /* DIR/LABEL.RUN.N.jpg, else DIR/LABEL/RUN.N.jpg */
+  gboolean flat;      /* DIR/LABEL.RUN.N.jpg, else DIR/LABEL/RUN.N.jpg: nn_label_to_name() */
   const char *format; /* media type: "image/jpeg", "image/png" */
 } CollectorOptions;
 
-/* In the collector's thread: what is wrong, once; it collects no more then. */
+/* In the collector's thread, not after collector_free(): what is wrong and what comes of it,
+ * once for the folder of a class, once for all. */
 typedef void (*CollectorFailed) (const char *message, gpointer user_data);
 
 /* Makes the directory. NULL with the errors of the file system. */
 Collector *collector_new (
     const CollectorOptions *options, CollectorFailed failed, gpointer user_data, GError **error);
-/* Writes what is waiting first. */
+/* Writes what is waiting first, if that takes less than three seconds. */
 void collector_free (Collector *collector);
 
 /* @buffer: a frame of @info that nobody writes to; @rect: of it; @limit: bytes of

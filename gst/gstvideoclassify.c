@@ -132,6 +132,7 @@ gst_video_classify_stop (GstBaseTransform *trans)
     collector_free (collector);
   forget_stream (self);
   g_clear_pointer (&self->dump_dir, g_free);
+  g_clear_pointer (&self->dump_run, g_free);
   g_clear_pointer (&self->roi_label_list, g_strfreev);
   g_free ((char *)g_steal_pointer (&self->options.device));
   g_clear_object (&self->options.context.owner);
@@ -143,8 +144,7 @@ gst_video_classify_stop (GstBaseTransform *trans)
 static void
 collector_failed (const char *message, gpointer element)
 {
-  GST_ELEMENT_WARNING (element, RESOURCE, WRITE,
-      ("property \"collect\": %s; no more pictures are collected", message), (NULL));
+  GST_ELEMENT_WARNING (element, RESOURCE, WRITE, ("property \"collect\": %s", message), (NULL));
 }
 
 static void
@@ -175,7 +175,8 @@ start_collector (GstVideoClassify *self)
 static void
 start_dump (GstVideoClassify *self)
 {
-  g_autofree char *dir = NULL;
+  g_autoptr (GDateTime) now = g_date_time_new_now_utc ();
+  g_autofree char *dir = NULL, *stamp = g_date_time_format (now, "%Y%m%d-%H%M%S");
 
   GST_OBJECT_LOCK (self);
   dir = g_strdup (self->dump_input);
@@ -184,6 +185,8 @@ start_dump (GstVideoClassify *self)
   self->n_dumped = 0;
   if (!dir || !*dir)
     return;
+  g_free (self->dump_run);
+  self->dump_run = g_strdup_printf ("%s-%04x", stamp, g_random_int_range (0, 0x10000));
   if (g_mkdir_with_parents (dir, 0777) == 0)
     self->dump_dir = g_steal_pointer (&dir);
   else

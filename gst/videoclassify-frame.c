@@ -5,6 +5,7 @@
 #include "gst/cuda-memory.h"
 #include "gst/videoclassify-private.h"
 #include "nn/input-dump.h"
+#include "nn/label-name.h"
 
 /* --- what is looked at ---------------------------------------------------------------- */
 
@@ -410,8 +411,9 @@ dump (GstVideoClassify *self, const Task *task)
 {
   const Runtime *runtime = task->runtime;
   g_autofree NnRect *rects = g_new (NnRect, task->n_regions);
+  g_autofree char *element = nn_label_to_name (GST_OBJECT_NAME (self), FALSE);
   g_autofree char *name = g_strdup_printf (
-      "%s.frame-%06" G_GUINT64_FORMAT ".h5", GST_OBJECT_NAME (self), task->frame);
+      "%s.%s.frame-%06" G_GUINT64_FORMAT ".h5", element, self->dump_run, task->frame);
   g_autofree char *path = g_build_filename (self->dump_dir, name, NULL);
   const NnInputDump values = { .n_regions = task->n_regions,
     .n_views = task->n_views,

@@ -105,7 +105,7 @@ struct _GstVideoClassify {
   EnginePool *pool;
   RuntimeOptions options; /* strings owned */
   gboolean is_async;
-  char *dump_dir; /* or NULL; of start() to stop() */
+  char *dump_dir, *dump_run; /* or NULL; of start() to stop(). The latter is in the names */
   guint n_dumped, max_dumped;
 
   /* of the element's whole life, each with its own lock */

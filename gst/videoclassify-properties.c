@@ -313,7 +313,8 @@ static const Property properties[] = {
   ENUM ("collect-layout", "Collect layout", collect_layout, NEXT_START, collect_layout_get_type,
       COLLECT_BY_LABEL,
       "How collected pictures lie in their folder, as in a recipe's layout: by-label is folders, "
-      "flat is prefix"),
+      "flat is prefix. What of a label cannot stand in a name is written as %XX, which the trainer "
+      "reads back; names over 200 bytes are cut"),
   ENUM ("collect-format", "Collect format", collect_format, NEXT_START, collect_format_get_type,
       COLLECT_JPEG,
       "Format of collected pictures"),
@@ -330,9 +331,9 @@ static const Property properties[] = {
       "Bytes that the pictures in the folder may have, with those that it held before (0 = no "
       "limit)"),
   STRING ("dump-input", "Dump input", dump_input, NEXT_START, NULL,
-      "Folder to write what the network is given into, an HDF5 file for each frame that is "
-      "classified, which classify predict --tensor reads (NULL = none; for looking for a fault: "
-      "each frame waits for the disk)"),
+      "Folder to write what the network is given into, a new HDF5 file for each frame that is "
+      "classified (NAME.RUN.frame-N.h5), which classify predict --tensor reads (NULL = none; for "
+      "looking for a fault: each frame waits for the disk)"),
   UINT ("dump-limit", "Dump limit", dump_limit, NEXT_START, 0, G_MAXUINT, 100,
       "Files that dump-input writes before it stops (0 = no limit)"),
   ENUM ("post-messages", "Post messages", settings.post, NOW, post_get_type, POST_CHANGES,

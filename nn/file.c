@@ -237,6 +237,65 @@ nn_file_replace (const char *path, gconstpointer data, gsize size, GError **erro
   return TRUE;
 }
 
+/* @part becomes @name in the folder, if that is free. errno. */
+static gboolean
+rename_to_new (int folder, const char *part, const char *name)
+{
+  int fd;
+
+  if (linkat (folder, part, folder, name, 0) == 0) {
+    unlinkat (folder, part, 0);
+    return TRUE;
+  }
+  if (errno == EEXIST)
+    return FALSE;
+  /* a file system without hard links, or what else cannot: the name is taken first */
+  fd = openat (folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (fd < 0)
+    return FALSE;
+  close (fd);
+  return renameat (folder, part, folder, name) == 0;
+}
+
+gboolean
+nn_file_create (const char *path, gboolean is_own_folder, gconstpointer data, gsize size,
+    GError **error)
+{
+  g_autofree char *directory = g_path_get_dirname (path), *name = g_path_get_basename (path);
+  g_autofree char *part_name = NULL;
+  const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (is_own_folder ? O_NOFOLLOW : 0);
+  int folder = open (directory, flags), fd = -1, e;
+  gboolean ok;
+
+  for (guint trial = 0; folder >= 0 && fd < 0 && trial < 100; trial++) {
+    g_free (part_name);
+    part_name = g_strdup_printf (".%.*s.%08x%08x" PART_END, MAX_STEM, name, g_random_int (),
+        g_random_int ());
+    fd = openat (folder, part_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (fd < 0 && errno != EEXIST)
+      break;
+  }
+  ok = fd >= 0 && write_all (fd, data, size) && fsync (fd) == 0
+       && rename_to_new (folder, part_name, name);
+  e = errno;
+  if (fd >= 0 && !ok)
+    unlinkat (folder, part_name, 0);
+  if (fd >= 0)
+    close (fd);
+  if (ok)
+    fsync (folder); /* some file systems cannot; the content is safe there all the same */
+  if (folder >= 0)
+    close (folder);
+  if (!ok && fd >= 0 && e == EEXIST)
+    g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_EXIST, "%s: exists", path);
+  else if (!ok && folder < 0 && is_own_folder && (e == ELOOP || e == ENOTDIR))
+    g_set_error (error, NN_ERROR, NN_ERROR_WRITE, "%s: is a link, or no folder", directory);
+  else if (!ok)
+    g_set_error (error, NN_ERROR, NN_ERROR_WRITE,
+        "%s: cannot write %" G_GSIZE_FORMAT " bytes: %s", path, size, g_strerror (e));
+  return ok;
+}
+
 void
 nn_file_remove_parts (const char *path)
 {

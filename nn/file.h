@@ -26,6 +26,13 @@ gboolean nn_file_peek (const char *path, guint8 *head, gsize max_size, gsize *si
  * stays; nn_file_lock() keeps a second one out. NN_ERROR_WRITE. */
 gboolean nn_file_replace (const char *path, gconstpointer data, gsize size, GError **error);
 
+/* Makes a file that is new, for names that the program chooses itself: G_FILE_ERROR_EXIST where
+ * something has the name, be it a link that leads nowhere. Complete or not there, as above.
+ * @is_own_folder: its folder's name is such a one, too, and must not be a link.
+ * NN_ERROR_WRITE. */
+gboolean nn_file_create (const char *path, gboolean is_own_folder, gconstpointer data, gsize size,
+    GError **error);
+
 /* Keeps other processes of this user that lock @path, too, from writing it,
  * until nn_file_unlock() or the end of the process, and removes the part files
  * that killed ones left. @path need not exist. The lock is a file

@@ -105,8 +105,9 @@ nn_h5_writer_free (NnH5Writer *writer)
   g_free (writer);
 }
 
-gboolean
-nn_h5_writer_save (NnH5Writer *writer, const char *path, GError **error)
+/* The bytes of the file. */
+static gboolean
+complete (NnH5Writer *writer, const char *path, void **data, ssize_t *n, GError **error)
 {
   void *handle = NULL;
   ssize_t size;
@@ -119,7 +120,28 @@ nn_h5_writer_save (NnH5Writer *writer, const char *path, GError **error)
     g_prefix_error (error, "%s: ", path);
     return FALSE;
   }
-  return nn_file_replace (path, *(void **) handle, size, error);
+  *data = *(void **) handle;
+  *n = size;
+  return TRUE;
+}
+
+gboolean
+nn_h5_writer_save (NnH5Writer *writer, const char *path, GError **error)
+{
+  void *data;
+  ssize_t size;
+
+  return complete (writer, path, &data, &size, error) && nn_file_replace (path, data, size, error);
+}
+
+gboolean
+nn_h5_writer_create (NnH5Writer *writer, const char *path, GError **error)
+{
+  void *data;
+  ssize_t size;
+
+  return complete (writer, path, &data, &size, error)
+         && nn_file_create (path, FALSE, data, size, error);
 }
 
 /* --- content ------------------------------------------------------------ */

@@ -21,6 +21,8 @@ typedef struct _NnH5Writer NnH5Writer;
 NnH5Writer *nn_h5_writer_new (gsize size, GError **error);
 /* Brings what was made to @path with nn_file_replace(). */
 gboolean nn_h5_writer_save (NnH5Writer *writer, const char *path, GError **error);
+/* To a new file, with nn_file_create(). */
+gboolean nn_h5_writer_create (NnH5Writer *writer, const char *path, GError **error);
 void nn_h5_writer_free (NnH5Writer *writer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NnH5Writer, nn_h5_writer_free)
 

@@ -60,7 +60,7 @@ nn_input_dump_write (const NnInputDump *dump, const NnViews *views, const char *
   if (writer && write_texts (writer, dump, views, error)
       && nn_h5_writer_add_floats (writer, "/input", &shape, dump->values, error)
       && nn_h5_writer_add_floats (writer, "/regions", &table, regions, error))
-    return nn_h5_writer_save (writer, path, error);
+    return nn_h5_writer_create (writer, path, error);
   g_prefix_error (error, "%s: ", path);
   return FALSE;
 }

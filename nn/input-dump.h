@@ -23,7 +23,8 @@ typedef struct
   guint64 pts;   /* G_MAXUINT64: none */
 } NnInputDump;
 
-/* What is not in @dump is told from @views. NN_ERROR_WRITE, _NO_MEMORY. */
+/* To a new file: G_FILE_ERROR_EXIST where something has the name. What is not in @dump is
+ * told from @views. NN_ERROR_WRITE, _NO_MEMORY. */
 gboolean nn_input_dump_write (const NnInputDump *dump, const NnViews *views, const char *path,
     GError **error);
 

@@ -7,6 +7,7 @@
 #include <gst/check/gstharness.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/pictures.h"
 #include "tests/two-colors.h"
@@ -371,6 +372,159 @@ test_bad_folder (void)
   g_assert_cmpuint (files->len, ==, 3);
 }
 
+/* Labels that are no names of files: each has a folder of its own, and the trainer reads its name
+ * back. */
+static void
+test_awkward_labels (void)
+{
+  g_autofree char *longer = g_strnfill (300, 'x');
+  const char *const labels[] = { "a/b", "a_b", longer, NULL };
+  g_autofree char *model = g_build_filename (dir, "awkward.h5", NULL), *cut = NULL;
+  NnPreprocess pre;
+
+  write_color_model (model, labels);
+  nn_preprocess_init (&pre, 1, 1);
+  for (guint flat = 0; flat < 2; flat++) {
+    g_autofree char *folder = make_folder (flat ? "awkward-flat" : "awkward");
+    g_autofree char *properties = g_strdup_printf (
+        "collect-rate=0 model=\"%s\" collect-layout=%s", model, flat ? "flat" : "by-label");
+    const DatasetOptions options
+        = { .layout = flat ? LAYOUT_PREFIX : LAYOUT_FOLDERS, .threads = 1 };
+    GstHarness *h = harness_new (folder, properties);
+    g_autoptr (Dataset) data = NULL;
+    g_autoptr (GError) error = NULL;
+
+    push (h, RED, RED, 0);
+    push (h, GREEN, GREEN, 1);
+    push (h, BLUE, BLUE, 2);
+    gst_harness_teardown (h);
+    data = dataset_load (folder, &options, &pre, &error);
+    g_assert_no_error (error);
+    g_assert_cmpuint (data->n, ==, 3);
+    g_assert_cmpuint (g_strv_length (data->classes), ==, 3);
+    g_assert_cmpstr (data->classes[0], ==, "a/b");
+    g_assert_cmpstr (data->classes[1], ==, "a_b");
+    g_assert_true (g_str_has_prefix (data->classes[2], "xxx")); /* cut */
+  }
+}
+
+/* A class whose folder is a link, or cannot be made, is told of once; the others go on. */
+static void
+test_class_folders (void)
+{
+  g_autofree char *folder = make_folder ("links"), *elsewhere = make_folder ("elsewhere");
+  g_autofree char *red = g_build_filename (folder, "red", NULL);
+  g_autofree char *green = g_build_filename (folder, "green", NULL);
+  g_autofree char *blue = g_build_filename (folder, "blue", NULL);
+  g_autoptr (GPtrArray) files = NULL, outside = NULL;
+  GstHarness *h;
+  GstElement *element;
+  GstBus *bus;
+
+  g_mkdir (folder, 0777);
+  g_mkdir (elsewhere, 0777);
+  g_assert_cmpint (symlink (elsewhere, red), ==, 0);
+  g_assert_true (g_file_set_contents (green, "", 0, NULL));
+  h = harness_new (folder, "collect-rate=0");
+  element = element_of (h);
+  bus = bus_of (element);
+  for (guint n = 0; n < 4; n++) {
+    push (h, RED, RED, 3 * n);
+    push (h, GREEN, GREEN, 3 * n + 1);
+    push_wait (h, BLUE, BLUE, 3 * n + 2, n + 1);
+  }
+  expect_warning (bus, "links/red: is a link");
+  expect_warning (bus, "links/green");
+  g_assert_null (gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING)); /* once each */
+  gst_element_set_bus (element, NULL);
+  gst_object_unref (bus);
+  gst_object_unref (element);
+  gst_harness_teardown (h);
+  outside = list (elsewhere);
+  g_assert_cmpuint (outside->len, ==, 0);
+  files = list (blue);
+  g_assert_cmpuint (files->len, ==, 4);
+}
+
+/* --- an encoder that hangs ------------------------------------------------------------- */
+
+static GMutex hang_lock;
+static GCond hang_cond;
+static gboolean is_hanging, is_released, has_ended;
+
+static GstFlowReturn
+hang (GstPad *pad, GstObject *parent, GstBuffer *buffer)
+{
+  gst_buffer_unref (buffer);
+  g_mutex_lock (&hang_lock);
+  is_hanging = TRUE;
+  g_cond_broadcast (&hang_cond);
+  while (!is_released)
+    g_cond_wait (&hang_cond, &hang_lock);
+  has_ended = TRUE;
+  g_cond_broadcast (&hang_cond);
+  g_mutex_unlock (&hang_lock);
+  return GST_FLOW_ERROR;
+}
+
+typedef GstElement HangingEncoder;
+typedef GstElementClass HangingEncoderClass;
+static GType hanging_encoder_get_type (void);
+G_DEFINE_TYPE (HangingEncoder, hanging_encoder, GST_TYPE_ELEMENT)
+
+static GstStaticPadTemplate hang_sink = GST_STATIC_PAD_TEMPLATE (
+    "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS ("video/x-raw"));
+static GstStaticPadTemplate hang_src = GST_STATIC_PAD_TEMPLATE (
+    "src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS ("image/jpeg"));
+
+static void
+hanging_encoder_class_init (HangingEncoderClass *klass)
+{
+  gst_element_class_set_static_metadata (klass, "hangs", "Codec/Encoder/Image", "hangs", "test");
+  gst_element_class_add_static_pad_template (klass, &hang_sink);
+  gst_element_class_add_static_pad_template (klass, &hang_src);
+}
+
+static void
+hanging_encoder_init (HangingEncoder *self)
+{
+  GstPad *pad = gst_pad_new_from_static_template (&hang_sink, "sink");
+
+  gst_pad_set_chain_function (pad, hang);
+  gst_element_add_pad (self, pad);
+  gst_element_add_pad (self, gst_pad_new_from_static_template (&hang_src, "src"));
+}
+
+/* The element stops though a picture is never written; nothing of it is used afterwards. */
+static void
+test_hanging_encoder (void)
+{
+  g_autofree char *folder = make_folder ("hanging");
+  GstElementFactory *factory;
+  GstHarness *h;
+
+  gst_element_register (NULL, "hangingenc", GST_RANK_PRIMARY + 100, hanging_encoder_get_type ());
+  h = harness_new (folder, "collect-rate=0");
+  push (h, RED, RED, 0);
+  g_mutex_lock (&hang_lock);
+  while (!is_hanging)
+    g_cond_wait (&hang_cond, &hang_lock);
+  g_mutex_unlock (&hang_lock);
+  for (guint n = 1; n < 4; n++)
+    push (h, RED, RED, n);
+  gst_harness_teardown (h);
+  g_mutex_lock (&hang_lock);
+  g_assert_false (has_ended);
+  is_released = TRUE;
+  g_cond_broadcast (&hang_cond);
+  while (!has_ended)
+    g_cond_wait (&hang_cond, &hang_lock);
+  g_mutex_unlock (&hang_lock);
+  factory = gst_element_factory_find ("hangingenc");
+  gst_plugin_feature_set_rank (GST_PLUGIN_FEATURE (factory), GST_RANK_NONE);
+  gst_object_unref (factory);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -390,6 +544,9 @@ main (int argc, char **argv)
   g_test_add_func ("/collect/async-full", test_async_full);
   g_test_add_func ("/collect/limit", test_limit);
   g_test_add_func ("/collect/bad-folder", test_bad_folder);
+  g_test_add_func ("/collect/awkward-labels", test_awkward_labels);
+  g_test_add_func ("/collect/class-folders", test_class_folders);
+  g_test_add_func ("/collect/hanging-encoder", test_hanging_encoder);
   status = g_test_run ();
   remove_dir (dir);
   g_free (model_path);

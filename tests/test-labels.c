@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "nn/error.h"
+#include "nn/label-name.h"
 #include "nn/labels.h"
 
 static void
@@ -98,6 +99,81 @@ test_files (void)
   g_clear_error (&error);
 }
 
+/* Names of files: safe, of no more than 255 bytes, different where labels are, and back. */
+static void
+test_names (void)
+{
+  static const struct
+  {
+    const char *label, *name, *prefix;
+  } rows[] = {
+    { "tabby cat", "tabby cat", "tabby cat" },
+    { "d\xc3\xb6g", "d\xc3\xb6g", "d\xc3\xb6g" },
+    { "a_b", "a_b", "a_b" },
+    { "a/b", "a%2Fb", "a%2Fb" },
+    { "a\\b", "a%5Cb", "a%5Cb" },
+    { "..", "%2E%2E", "%2E%2E" },
+    { ".", "%2E", "%2E" },
+    { ".hidden.x", "%2Ehidden.x", "%2Ehidden%2Ex" },
+    { "-rf", "%2Drf", "%2Drf" },
+    { "", "%00", "%00" },
+    { "_", "_", "_" },
+    { " a ", "%20a%20", "%20a%20" },
+    { "100 %", "100 %", "100 %" },
+    { "%2F", "%252F", "%252F" },
+    { "%00", "%2500", "%2500" },
+    { "a\n\033[31mb\177", "a%0A%1B[31mb%7F", "a%0A%1B[31mb%7F" },
+    { "\xe2\x80\xaex\xe2\x80\xa8", "%E2%80%AEx%E2%80%A8", "%E2%80%AEx%E2%80%A8" },
+    { "class-12", "class-12", "class%2D12" },
+    { "class_12", "class_12", "class%5F12" },
+    { "\xff", "%FF", "%FF" },
+  };
+  g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    g_autofree char *name = nn_label_to_name (rows[i].label, FALSE);
+    g_autofree char *prefix = nn_label_to_name (rows[i].label, TRUE);
+    g_autofree char *back = nn_label_from_name (name), *back2 = nn_label_from_name (prefix);
+
+    g_assert_cmpstr (name, ==, rows[i].name);
+    g_assert_cmpstr (prefix, ==, rows[i].prefix);
+    if (!g_utf8_validate (rows[i].label, -1, NULL))
+      continue;
+    g_assert_cmpstr (back, ==, rows[i].label);
+    g_assert_cmpstr (back2, ==, rows[i].label);
+  }
+  for (guint i = 0; i < 400; i++) { /* long ones, that differ at their ends or nowhere else */
+    g_autofree char *fill = g_strnfill (150 + i, 'x');
+    g_autofree char *more = g_strconcat (fill, "/\xc3\xb6", NULL);
+    const char *const labels[] = { fill, more };
+
+    for (guint k = 0; k < 2; k++) {
+      g_autofree char *name = nn_label_to_name (labels[k], FALSE), *again = NULL;
+
+      g_assert_cmpuint (strlen (name), <=, NN_LABEL_NAME_MAX);
+      g_assert_true (g_utf8_validate (name, -1, NULL));
+      g_assert_null (strstr (name, "%~"));
+      again = nn_label_to_name (name, FALSE); /* a label that looks like one that was cut */
+      if (g_hash_table_contains (seen, name))
+        g_error ("%s", name);
+      if (strcmp (again, name) != 0 && g_hash_table_contains (seen, again))
+        g_error ("%s", again);
+      g_hash_table_add (seen, g_strdup (name));
+      if (strcmp (again, name) != 0)
+        g_hash_table_add (seen, g_steal_pointer (&again));
+    }
+  }
+  { /* names that nothing of ours made are labels as they are */
+    static const char *const names[] = { "50%20off", "100%", "%zz", "a%2fb", "%2E%2E%2E.", "x." };
+
+    for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+      g_autofree char *label = nn_label_from_name (names[i]);
+
+      g_assert_cmpstr (label, ==, names[i]);
+    }
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -105,5 +181,6 @@ main (int argc, char **argv)
   g_test_add_func ("/labels/good", test_good);
   g_test_add_func ("/labels/bad", test_bad);
   g_test_add_func ("/labels/files", test_files);
+  g_test_add_func ("/labels/names", test_names);
   return g_test_run ();
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "nn/label-name.h"
 #include "nn/error.h"
 #include "nn/log.h"
 #include "nn/model.h"
@@ -103,6 +104,7 @@ pictures_list (const char *dir, GError **error)
 static char *
 prefix_class (const char *name)
 {
+  g_autofree char *prefix = NULL;
   gsize n = strcspn (name, ".");
 
   for (gsize i = 1; i + 1 < n; i++) {
@@ -111,7 +113,10 @@ prefix_class (const char *name)
       break;
     }
   }
-  return n > 0 ? g_strndup (name, n) : NULL;
+  if (n == 0)
+    return NULL;
+  prefix = g_strndup (name, n);
+  return nn_label_from_name (prefix);
 }
 
 static gboolean
@@ -130,7 +135,8 @@ gboolean
 picture_find_class (const char *path, const char *const *classes, guint *index)
 {
   g_autofree char *full = g_canonicalize_filename (path, NULL);
-  g_autofree char *dir = g_path_get_dirname (full), *folder = g_path_get_basename (dir);
+  g_autofree char *dir = g_path_get_dirname (full), *parent = g_path_get_basename (dir);
+  g_autofree char *folder = nn_label_from_name (parent);
   g_autofree char *name = g_path_get_basename (full), *prefix = prefix_class (name);
   guint by_folder = 0, by_name = 0;
   gboolean has_folder = find_string (classes, folder, &by_folder);
@@ -178,9 +184,9 @@ list_entries (const char *dir, Layout layout, GArray *entries, GPtrArray *classe
             "%s: the folder of this class holds no picture: fill or remove it", path);
         return FALSE;
       }
-      g_ptr_array_add (classes, g_strdup (name));
+      g_ptr_array_add (classes, nn_label_from_name (name));
       for (guint p = 0; p < pictures->len; p++) {
-        Entry entry = { g_strdup (g_ptr_array_index (pictures, p)), g_strdup (name) };
+        Entry entry = { g_strdup (g_ptr_array_index (pictures, p)), nn_label_from_name (name) };
 
         g_array_append_val (entries, entry);
       }
