@@ -301,19 +301,6 @@ take_jobs (Engine *engine, GPtrArray *jobs)
   }
 }
 
-static void
-set_error (GPtrArray *jobs, const GError *error)
-{
-  for (guint i = 0; i < jobs->len; i++) {
-    EngineJob *job = g_ptr_array_index (jobs, i);
-
-    if (!job->error)
-      job->error = g_error_copy (error);
-    if (job->staging) /* no run has waited */
-      nn_staging_wait (job->staging);
-  }
-}
-
 /* A part of a job in a run: @n samples from @first on. */
 typedef struct {
   EngineJob *job;
@@ -393,6 +380,49 @@ take_pieces (Engine *engine, GPtrArray *jobs, guint *j, guint *k, Piece *pieces)
   return n_pieces;
 }
 
+/* A run, from which the jobs get their outputs. */
+static gboolean
+run_and_deliver (Engine *engine, const Piece *pieces, guint n_pieces, GError **error)
+{
+  const float *output = run_pieces (engine, pieces, n_pieces, error);
+
+  if (!output)
+    return FALSE;
+  g_mutex_lock (&engine->lock);
+  engine->n_runs++;
+  for (guint i = 0; i < n_pieces; i++)
+    engine->n_samples += pieces[i].n;
+  g_mutex_unlock (&engine->lock);
+  for (guint i = 0; i < n_pieces; i++) {
+    const Piece *p = &pieces[i];
+    const guint views = get_n_views (p->job);
+    const gsize n_floats = p->n / views * engine->out_size;
+
+    memcpy (
+        p->job->output + p->first / views * engine->out_size, output, n_floats * sizeof (float));
+    output += n_floats;
+  }
+  return TRUE;
+}
+
+/* After a run that failed with @error: the pieces of several jobs are run again one by one, so
+ * that only those fail whose fault it is. */
+static void
+run_one_by_one (Engine *engine, const Piece *pieces, guint n_pieces, const GError *error)
+{
+  for (guint i = 0; i < n_pieces; i++) {
+    EngineJob *job = pieces[i].job;
+    g_autoptr (GError) own = n_pieces == 1 ? g_error_copy (error) : NULL;
+
+    if (!own && run_and_deliver (engine, &pieces[i], 1, &own))
+      continue;
+    g_clear_error (&job->error);
+    job->error = g_steal_pointer (&own);
+    if (job->staging) /* no run has waited */
+      nn_staging_wait (job->staging);
+  }
+}
+
 /* the samples of all jobs one after the other, in runs of at most a batch */
 static void
 run_jobs (Engine *engine, GPtrArray *jobs)
@@ -410,25 +440,13 @@ run_jobs (Engine *engine, GPtrArray *jobs)
   while (j < jobs->len) {
     g_autoptr (GError) error = NULL;
     const guint n_pieces = take_pieces (engine, jobs, &j, &k, pieces);
-    const float *output = run_pieces (engine, pieces, n_pieces, &error);
 
-    g_mutex_lock (&engine->lock);
-    engine->n_runs++;
-    for (guint i = 0; i < n_pieces; i++)
-      engine->n_samples += pieces[i].n;
-    g_mutex_unlock (&engine->lock);
-    if (!output) {
-      set_error (jobs, error);
-      return;
-    }
-    for (guint i = 0; i < n_pieces; i++) {
-      const Piece *p = &pieces[i];
-      const guint views = get_n_views (p->job);
-      const gsize n_floats = p->n / views * engine->out_size;
-
-      memcpy (
-          p->job->output + p->first / views * engine->out_size, output, n_floats * sizeof (float));
-      output += n_floats;
+    if (run_and_deliver (engine, pieces, n_pieces, &error))
+      continue;
+    run_one_by_one (engine, pieces, n_pieces, error);
+    if (k > 0 && pieces[n_pieces - 1].job->error) { /* the rest of it is of no use */
+      j++;
+      k = 0;
     }
   }
   for (guint i = 0; i < jobs->len; i++)

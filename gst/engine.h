@@ -13,7 +13,9 @@ G_BEGIN_DECLS
  * its clients in turn and runs up to `batch` samples at once.
  *
  * A shared engine serves every client that opens one with equal options out of
- * the same pool: a client that stops, fails or is slow never stops another.
+ * the same pool: a client that stops, fails or is slow never stops another. Where
+ * a run of several jobs fails they are run again one by one: the error is that of
+ * the jobs that fail alone too. A device that fails for good fails them all.
  *
  * Thread-safe, but for what is said at a job. */
 

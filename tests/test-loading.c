@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Models and plans on their way: who asks meanwhile is heard, who has to do with other files or
- * other engines does not wait. Linked so that nn_model_open() and nn_plan_new() are ours. */
+ * other engines does not wait; and runs that fail. Linked so that nn_model_open(), nn_plan_new()
+ * and nn_plan_run() are ours. */
 
 #include <string.h>
 
@@ -72,6 +73,23 @@ NnPlan *__real_nn_plan_new (
     NnBackend *backend, NnModel *model, const NnPlanOptions *options, GError **error);
 NnPlan *__wrap_nn_plan_new (
     NnBackend *backend, NnModel *model, const NnPlanOptions *options, GError **error);
+
+const float *__real_nn_plan_run (NnPlan *plan, guint n, GError **error);
+const float *__wrap_nn_plan_run (NnPlan *plan, guint n, GError **error);
+
+#define BAD 666.0f
+
+/* Fails where a sample begins with BAD. */
+const float *
+__wrap_nn_plan_run (NnPlan *plan, guint n, GError **error)
+{
+  for (guint i = 0; i < n; i++)
+    if (nn_plan_get_input (plan)[3 * i] == BAD) {
+      g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "bad sample");
+      return NULL;
+    }
+  return __real_nn_plan_run (plan, n, error);
+}
 
 /* A path that begins with "slow" is held up; one that ends with "bad" is an error. */
 NnModel *
@@ -375,6 +393,78 @@ test_engines (void)
   engine_client_free (slow[1].client);
 }
 
+static void
+wait_at_gate (EngineJob *job, gpointer user_data)
+{
+  gate_pass ();
+}
+
+static void
+fill (EngineJob *job, guint n, guint bad)
+{
+  job->n = n;
+  for (guint i = 0; i < 3 * n; i++)
+    job->input[i] = (float) (i % 7) / 8;
+  if (bad < n)
+    job->input[3 * bad] = BAD;
+}
+
+/* Jobs that share a run with one that fails, or come after it, do not. */
+static void
+test_failed_run (void)
+{
+  static const struct {
+    guint n, bad; /* samples; number of the bad one, if it is less */
+  } rows[] = { { 1, 9 }, { 1, 0 }, { 2, 9 }, { 11, 5 }, { 11, 0 }, { 11, 10 }, { 11, 99 } };
+  g_autoptr (EnginePool) pool = g_object_new (ENGINE_TYPE_POOL, NULL);
+  g_autoptr (NnModel) model = nn_model_new_from_json (network, -1, NULL, NULL);
+  const EngineOptions options
+      = { .kind = ENGINE_SHARED, .device = "cpu", .threads = 1, .batch = 4 };
+  const EngineOptions alone = { .kind = ENGINE_DIRECT, .device = "cpu", .threads = 1, .batch = 1 };
+  EngineClient *clients[G_N_ELEMENTS (rows)], *other;
+  EngineJob *jobs[G_N_ELEMENTS (rows)], *first, *expected;
+
+  g_assert_true (nn_model_init_params (model, 5, NULL));
+  other = engine_client_new (pool, model, &alone, NULL);
+  expected = engine_job_new (other, 11);
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    clients[i] = engine_client_new (pool, model, &options, NULL);
+    jobs[i] = engine_job_new (clients[i], 11);
+  }
+  first = engine_job_new (clients[0], 1);
+  first->done = wait_at_gate;
+  for (guint round = 0; round < 2; round++) { /* the second time they are all good */
+    gate_close ();
+    fill (first, 1, 9);
+    engine_job_submit (first);
+    gate_wait_for (1);
+    for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+      fill (jobs[i], rows[i].n, round == 0 ? rows[i].bad : 99);
+      engine_job_submit (jobs[i]);
+    }
+    gate_open ();
+    for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+      engine_client_wait (clients[i]);
+      if (round == 0 && rows[i].bad < rows[i].n) {
+        g_assert_error (jobs[i]->error, G_FILE_ERROR, G_FILE_ERROR_FAILED);
+        continue;
+      }
+      g_assert_no_error (jobs[i]->error);
+      fill (expected, rows[i].n, 99);
+      g_assert_true (engine_job_run (expected));
+      for (guint k = 0; k < 2 * rows[i].n; k++)
+        g_assert_cmpfloat_with_epsilon (jobs[i]->output[k], expected->output[k], 1e-6);
+    }
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    engine_client_free (clients[i]);
+  engine_client_free (other);
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+    engine_job_free (jobs[i]);
+  engine_job_free (first);
+  engine_job_free (expected);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -385,5 +475,6 @@ main (int argc, char **argv)
   g_test_add_func ("/loading/watch", test_watch);
   g_test_add_func ("/loading/cache", test_cache);
   g_test_add_func ("/loading/engines", test_engines);
+  g_test_add_func ("/loading/failed-run", test_failed_run);
   return g_test_run ();
 }
