@@ -19,15 +19,15 @@ set_interned (GstStructure *structure, const char *name, const char *string)
 }
 
 static void
-take_string_array (GstStructure *structure, const char *name, const char *const *labels,
-    const guint *order, guint n)
+take_labels (GstStructure *structure, const char *name, Runtime *runtime, const guint *order,
+    guint n)
 {
   GValue array = G_VALUE_INIT, item = G_VALUE_INIT;
 
   g_value_init (&array, GST_TYPE_ARRAY);
   for (guint i = 0; i < n; i++) {
     g_value_init (&item, G_TYPE_STRING);
-    g_value_set_interned_string (&item, labels[order[i]]); /* copies are free */
+    g_value_set_interned_string (&item, runtime_get_label (runtime, order[i])); /* free to copy */
     gst_value_array_append_and_take_value (&array, &item);
   }
   gst_structure_take_value (structure, name, &array);
@@ -73,7 +73,7 @@ set_region (GstStructure *structure, const Region *region)
 Result *
 result_new (const Task *task, const Region *region, const ResultValues *values)
 {
-  const Runtime *runtime = task->runtime;
+  Runtime *runtime = task->runtime;
   const guint n = runtime->n_classes, top_k = MIN (values->top_k, n);
   g_autofree guint *order = g_new (guint, n);
   Result *result = g_new0 (Result, 1);
@@ -94,20 +94,21 @@ result_new (const Task *task, const Region *region, const ResultValues *values)
   probability = values->probabilities[order[0]];
   is_known = probability >= values->threshold;
   set_interned (s, "label",
-      is_known ? runtime->labels[order[0]] : g_intern_static_string (GST_CLASSIFY_UNKNOWN_LABEL));
+      is_known ? runtime_get_label (runtime, order[0])
+               : g_intern_static_string (GST_CLASSIFY_UNKNOWN_LABEL));
   gst_structure_set (s, "index", G_TYPE_INT, is_known ? (int)order[0] : -1, "probability",
       G_TYPE_DOUBLE, probability, "age", G_TYPE_UINT, 0, "age-time", G_TYPE_UINT64, (guint64)0,
       "inference-time", G_TYPE_UINT64, values->inference_time, "views", G_TYPE_UINT, task->n_views,
       NULL);
   set_interned (s, "device", runtime->device_name);
   set_interned (s, "model", runtime->model_name);
-  take_string_array (s, "labels", runtime->labels, order, top_k);
+  take_labels (s, "labels", runtime, order, top_k);
   take_double_array (s, "probabilities", values->probabilities, order, top_k);
   if (values->raw) {
     guint best;
 
     nn_top_k (values->raw, n, 1, &best);
-    set_interned (s, "raw-label", runtime->labels[best]);
+    set_interned (s, "raw-label", runtime_get_label (runtime, best));
     gst_structure_set (s, "raw-probability", G_TYPE_DOUBLE, (double)values->raw[best], NULL);
   }
   set_region (s, region);
@@ -122,7 +123,7 @@ result_new (const Task *task, const Region *region, const ResultValues *values)
   result->quarks = g_new (GQuark, top_k);
   for (guint i = 0; i < top_k; i++) {
     result->confidences[i] = values->probabilities[order[i]];
-    result->quarks[i] = runtime->quarks[order[i]];
+    result->quarks[i] = runtime->quarks[order[i]]; /* their labels were told above */
   }
   return result;
 }

@@ -54,10 +54,8 @@ fill (Runtime *self, EnginePool *pool, const RuntimeOptions *options, GError **e
   self->out_size = nn_model_get_n_outputs (nn_views_get_network (self->views));
   self->labels = g_new0 (const char *, self->n_classes);
   self->quarks = g_new0 (GQuark, self->n_classes);
-  for (guint i = 0; i < self->n_classes; i++) {
-    self->labels[i] = g_intern_string (nn_model_get_label (self->model, i));
-    self->quarks[i] = g_quark_from_string (self->labels[i]);
-  }
+  for (guint i = 0; i < self->n_classes; i++)
+    self->labels[i] = nn_model_get_label (self->model, i);
   name = g_path_get_basename (options->weights ? options->weights : options->model);
   self->model_name = g_intern_string (name);
   self->device_name
@@ -121,6 +119,14 @@ runtime_free (Runtime *self)
   g_free (self->labels);
   g_free (self->quarks);
   g_free (self);
+}
+
+const char *
+runtime_get_label (Runtime *self, guint index)
+{
+  if (self->quarks[index] == 0)
+    self->quarks[index] = g_quark_from_string (self->labels[index]);
+  return g_quark_to_string (self->quarks[index]);
 }
 
 Task *

@@ -79,8 +79,8 @@ struct _Runtime {
   guint n_classes, max_views, max_regions;
   gsize in_size, out_size;              /* floats a sample of the views' network */
   const char *model_name, *device_name; /* interned */
-  const char **labels;                  /* n_classes, interned */
-  GQuark *quarks;
+  const char **labels;                  /* n_classes, the model's */
+  GQuark *quarks;                       /* of those that runtime_get_label() has told, else 0 */
   Sampler sampler; /* the streaming thread's, as the following */
   NnPacker *packer; /* for packer_rects and packer_views */
   NnRect *packer_rects;
@@ -95,6 +95,10 @@ Runtime *runtime_new (EnginePool *pool, const RuntimeOptions *options, gpointer 
     EngineDone done, ExplainerDone explained, GError **error);
 /* Drops what waits, waits for what runs. */
 void runtime_free (Runtime *runtime);
+
+/* Of a class, interned. It stays for as long as the process, so only what is told of a result is
+ * asked for here, not all the labels that a model may have. One thread at a time. */
+const char *runtime_get_label (Runtime *runtime, guint index);
 
 /* A task to fill: an idle one, else the one that waits, taken back; NULL: all run.
  * *@was_waiting tells which. */

@@ -636,8 +636,6 @@ test_publisher_generations (void)
   Result *result;
   News news;
 
-  quarks[0] = g_quark_from_static_string (labels[0]);
-  quarks[1] = g_quark_from_static_string (labels[1]);
   runtime.device_name = "d";
   publisher_prepare (publisher, 2);
   for (guint how = 0; how < 2; how++) {
