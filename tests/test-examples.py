@@ -154,7 +154,8 @@ gi.require_version('Gst', '1.0')
 gi.require_version('GstClassify', '1.0')
 from gi.repository import Gst, GstClassify
 Gst.init(None)
-pipeline = Gst.parse_launch('videotestsrc num-buffers=1 ! videoclassify model="%s" ! appsink name=s')
+pipeline = Gst.parse_launch('videotestsrc num-buffers=1 ! videoclassify model="%s" ! '
+                            'appsink name=s')
 pipeline.set_state(Gst.State.PLAYING)
 sample = pipeline.get_by_name('s').emit('pull-sample')
 assert sample

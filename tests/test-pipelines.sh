@@ -112,7 +112,8 @@ for script in "file.sh $dir/video.mp4" "test-pattern.sh ball" \
 done
 "$build/pipelines/embed" "$dir/model.h5" "$dir/video.mp4" "$dir/labelled.mp4" \
   >"$dir/out.txt" 2>&1 &&
-  grep -q '^00:00:00.000  smpte' "$dir/out.txt" && [ -s "$dir/labelled.mp4" ]
+  grep -q '^00:00:00.000  smpte' "$dir/out.txt" && grep -q '^15 frames, ' "$dir/out.txt" &&
+  [ -s "$dir/labelled.mp4" ]
 result $? "embed.c"
 if /usr/bin/python3 -c 'import gi' 2>/dev/null; then
   [ "$(/usr/bin/python3 "$source/pipelines/embed.py" "$dir/model.h5" "$dir/video.mp4" 2>&1 |
