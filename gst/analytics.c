@@ -21,30 +21,28 @@ gst_video_classify_add_analytics (
     gst_analytics_relation_meta_set_relation (meta, GST_ANALYTICS_REL_TYPE_CONTAIN, mtd, cls.id);
 }
 
-guint
-gst_video_classify_get_detections (GstBuffer *buffer, Region *regions, guint max)
+void
+gst_video_classify_get_detections (GstBuffer *buffer, GArray *regions)
 {
   GstAnalyticsRelationMeta *meta = gst_buffer_get_analytics_relation_meta (buffer);
   gpointer state = NULL;
   GstAnalyticsODMtd od;
-  guint n = 0;
 
-  if (!meta)
-    return 0;
-  while (n < max
+  while (meta
          && gst_analytics_relation_meta_iterate (
              meta, &state, gst_analytics_od_mtd_get_mtd_type (), (GstAnalyticsMtd *)&od)) {
     int x, y, width, height;
     float confidence;
 
-    if (!gst_analytics_od_mtd_get_location (&od, &x, &y, &width, &height, &confidence))
-      continue;
-    regions[n++] = (Region){ .id = -1,
-      .mtd = od.id,
-      .label = gst_analytics_od_mtd_get_obj_type (&od),
-      .rect = { x, y, width, height } };
+    if (gst_analytics_od_mtd_get_location (&od, &x, &y, &width, &height, &confidence)) {
+      const Region region = { .id = -1,
+        .mtd = od.id,
+        .label = gst_analytics_od_mtd_get_obj_type (&od),
+        .rect = { x, y, width, height } };
+
+      g_array_append_val (regions, region);
+    }
   }
-  return n;
 }
 #else
 void
@@ -53,9 +51,8 @@ gst_video_classify_add_analytics (
 {
 }
 
-guint
-gst_video_classify_get_detections (GstBuffer *buffer, Region *regions, guint max)
+void
+gst_video_classify_get_detections (GstBuffer *buffer, GArray *regions)
 {
-  return 0;
 }
 #endif

@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 void gst_video_classify_add_analytics (
     GstBuffer *buffer, guint mtd, guint n, const float *confidences, const GQuark *quarks);
 
-/* The object detections on @buffer, at most @max. Returns how many. */
-guint gst_video_classify_get_detections (GstBuffer *buffer, Region *regions, guint max);
+/* Appends the object detections on @buffer to @regions, of Region. */
+void gst_video_classify_get_detections (GstBuffer *buffer, GArray *regions);
 
 G_END_DECLS

@@ -104,7 +104,8 @@ forget_stream (GstVideoClassify *self)
   publisher_forget (self->publisher);
   captioner_reset (self->captioner, publisher_get_generation (self->publisher));
   self->until_next = 0;
-  self->last_classified = self->last_explained = GST_CLOCK_TIME_NONE;
+  pacer_reset (&self->pacer);
+  self->last_explained = GST_CLOCK_TIME_NONE;
   self->has_thumbnails = FALSE;
   GST_OBJECT_LOCK (self);
   self->earliest_time = GST_CLOCK_TIME_NONE;
@@ -230,7 +231,7 @@ gst_video_classify_start (GstBaseTransform *trans)
   self->inference_time = self->reported_latency = 0;
   self->label = NULL;
   self->probability = 0;
-  self->has_failed = FALSE;
+  self->has_failed = self->has_told_numbers = FALSE;
   GST_OBJECT_UNLOCK (self);
   self->frame = 0;
   self->outside.is_set = FALSE;
@@ -510,7 +511,7 @@ gst_video_classify_init (GstVideoClassify *self)
   video_classify_init_properties (self);
   self->publisher = publisher_new ();
   self->captioner = captioner_new ();
-  self->earliest_time = self->last_classified = self->last_explained = GST_CLOCK_TIME_NONE;
+  self->earliest_time = self->last_explained = GST_CLOCK_TIME_NONE;
   self->loader = video_classify_new_loader (self);
   gst_base_transform_set_in_place (trans, TRUE);
 }

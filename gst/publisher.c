@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gst/publisher.h"
 
+#include "gst/pacer.h"
+
 /* What was known of a region that has not been seen for this long is forgotten. */
 #define TRACK_TIMEOUT (5 * GST_SECOND)
 
@@ -20,7 +22,7 @@ struct _Publisher {
   GPtrArray *results; /* of the newest frame that was classified */
   GArray *tracks;
   HeatMap *heat_map; /* the newest, or NULL */
-  GstClockTime last_collected;
+  Pacer pacer; /* of "collect-rate" */
   float *smoothed; /* n_classes: of one region */
 };
 
@@ -39,7 +41,6 @@ publisher_new (void)
   self->results = g_ptr_array_new_with_free_func ((GDestroyNotify)result_unref);
   self->tracks = g_array_new (FALSE, FALSE, sizeof (Track));
   g_array_set_clear_func (self->tracks, clear_track);
-  self->last_collected = GST_CLOCK_TIME_NONE;
   return self;
 }
 
@@ -62,7 +63,7 @@ publisher_forget (Publisher *self)
   g_ptr_array_set_size (self->results, 0);
   g_array_set_size (self->tracks, 0);
   g_clear_pointer (&self->heat_map, heat_map_unref);
-  self->last_collected = GST_CLOCK_TIME_NONE;
+  pacer_reset (&self->pacer);
   g_mutex_unlock (&self->lock);
 }
 
@@ -135,7 +136,10 @@ make_news (Publisher *self, const Task *task, guint r, const Settings *settings,
   const char *label;
   News news;
 
-  if (smoothing->method != SMOOTHING_NONE || smoothing->hysteresis > 0 || smoothing->hold > 0) {
+  news.has_numbers = result_has_numbers (values.probabilities, task->runtime->n_classes);
+  if (news.has_numbers
+      && (smoothing->method != SMOOTHING_NONE || smoothing->hysteresis > 0
+          || smoothing->hold > 0)) {
     if (!track->smoother)
       track->smoother = smoother_new (task->runtime->n_classes);
     if (task->is_cut)
@@ -238,24 +242,13 @@ publisher_take_heat_map (Publisher *self, HeatMap *map)
 
 /* --- pictures -------------------------------------------------------------------------- */
 
-/* With the lock held. */
-static gboolean
-is_collection_due (const Publisher *self, GstClockTime pts, const Settings *settings)
-{
-  const GstClockTime last = self->last_collected;
-
-  return settings->collect_rate <= 0 || !GST_CLOCK_TIME_IS_VALID (pts)
-         || !GST_CLOCK_TIME_IS_VALID (last) || pts < last
-         || pts - last >= GST_SECOND / settings->collect_rate;
-}
-
 gboolean
 publisher_is_collection_due (Publisher *self, GstClockTime pts, const Settings *settings)
 {
   gboolean is_due;
 
   g_mutex_lock (&self->lock);
-  is_due = is_collection_due (self, pts, settings);
+  is_due = pacer_is_due (&self->pacer, pts, settings->collect_rate);
   g_mutex_unlock (&self->lock);
   return is_due;
 }
@@ -266,9 +259,10 @@ publisher_begin_collection (Publisher *self, const Task *task, const Settings *s
   gboolean is_due;
 
   g_mutex_lock (&self->lock);
-  is_due = task->generation == self->generation && is_collection_due (self, task->pts, settings);
+  is_due = task->generation == self->generation
+           && pacer_is_due (&self->pacer, task->pts, settings->collect_rate);
   if (is_due)
-    self->last_collected = task->pts;
+    pacer_take (&self->pacer, task->pts, settings->collect_rate);
   g_mutex_unlock (&self->lock);
   return is_due;
 }

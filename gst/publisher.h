@@ -26,9 +26,10 @@ guint64 publisher_get_generation (Publisher *publisher);
 /* --- results --- */
 
 typedef struct {
-  Result *result;      /* (transfer full) */
-  gboolean is_changed; /* another label than that of the region's last result */
-  gboolean is_due;     /* "message-interval" has passed */
+  Result *result;       /* (transfer full) */
+  gboolean is_changed;  /* another label than that of the region's last result */
+  gboolean is_due;      /* "message-interval" has passed */
+  gboolean has_numbers; /* FALSE: the network gave NaN or infinity */
 } News;
 
 /* The results of a task that was run, and averaged, are the newest from now on. One task at a

@@ -4,13 +4,12 @@
 
 #include <gst/video/gstvideometa.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gst/analytics.h"
 #include "nn/error.h"
 
-#define MAX_CANDIDATES 1024
+#define MAX_CANDIDATES 1024 /* that are compared with each other */
 
 gboolean
 crop_parse (const char *string, Crop *crop, GError **error)
@@ -125,49 +124,70 @@ is_wanted (GQuark label, const char *const *labels)
   return label != 0 && g_strv_contains (labels, g_quark_to_string (label));
 }
 
+/* Leaves of @found those that have a part in @area and one of @labels, the largest first, at
+ * most MAX_CANDIDATES. */
+static void
+keep_candidates (GArray *found, const NnRect *area, const char *const *labels)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < found->len; i++) {
+    Region region = g_array_index (found, Region, i);
+
+    if (rect_intersect (&region.rect, area, &region.rect) && is_wanted (region.label, labels))
+      g_array_index (found, Region, n++) = region;
+  }
+  g_array_set_size (found, n);
+  g_array_sort (found, compare_area);
+  g_array_set_size (found, MIN (n, MAX_CANDIDATES));
+}
+
+/* A detector that tells the same in both forms is heard once. */
+static void
+add_new (GArray *found, const GArray *detections)
+{
+  const guint n_rois = found->len;
+
+  for (guint i = 0; i < detections->len; i++) {
+    const Region *region = &g_array_index (detections, Region, i);
+    guint j = 0;
+
+    while (j < n_rois && overlap (&region->rect, &g_array_index (found, Region, j).rect) <= 0.95)
+      j++;
+    if (j < n_rois)
+      g_array_index (found, Region, j).mtd = region->mtd;
+    else
+      g_array_append_vals (found, region, 1);
+  }
+}
+
 guint
 regions_collect (
     GstBuffer *buffer, const NnRect *area, const char *const *labels, guint max, Region *regions)
 {
-  Region found[MAX_CANDIDATES];
+  g_autoptr (GArray) found = g_array_new (FALSE, FALSE, sizeof (Region));
+  g_autoptr (GArray) detections = g_array_new (FALSE, FALSE, sizeof (Region));
   gpointer state = NULL;
   GstMeta *meta;
-  guint n = 0, n_rois;
+  guint n;
 
-  while (n < MAX_CANDIDATES
-         && (meta = gst_buffer_iterate_meta_filtered (
-                 buffer, &state, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))) {
+  while ((meta = gst_buffer_iterate_meta_filtered (
+              buffer, &state, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))) {
     const GstVideoRegionOfInterestMeta *roi = (GstVideoRegionOfInterestMeta *)meta;
-    const NnRect rect = { roi->x, roi->y, roi->w, roi->h };
+    const Region region = { .id = roi->id,
+      .mtd = REGION_NO_MTD,
+      .label = roi->roi_type,
+      .rect = { roi->x, roi->y, roi->w, roi->h } };
 
-    found[n] = (Region){ .id = roi->id, .mtd = REGION_NO_MTD, .label = roi->roi_type };
-    if (rect_intersect (&rect, area, &found[n].rect))
-      n++;
+    g_array_append_val (found, region);
   }
-  /* a detector that tells the same in both forms is heard once */
-  n_rois = n;
-  n += gst_video_classify_get_detections (buffer, found + n, MAX_CANDIDATES - n);
-  for (guint i = n_rois; i < n;) {
-    gboolean is_new = rect_intersect (&found[i].rect, area, &found[i].rect);
-
-    for (guint j = 0; j < n_rois && is_new; j++)
-      if (overlap (&found[i].rect, &found[j].rect) > 0.95) {
-        found[j].mtd = found[i].mtd;
-        is_new = FALSE;
-      }
-    if (is_new)
-      i++;
-    else
-      found[i] = found[--n];
-  }
-  for (guint i = 0; i < n;) {
-    if (is_wanted (found[i].label, labels))
-      i++;
-    else
-      found[i] = found[--n];
-  }
-  qsort (found, n, sizeof *found, compare_area);
-  n = MIN (n, max);
-  memcpy (regions, found, n * sizeof *found);
+  gst_video_classify_get_detections (buffer, detections);
+  keep_candidates (found, area, labels);
+  keep_candidates (detections, area, labels);
+  add_new (found, detections);
+  g_array_sort (found, compare_area);
+  n = MIN (found->len, max);
+  if (n > 0)
+    memcpy (regions, found->data, n * sizeof *regions);
   return n;
 }

@@ -70,29 +70,49 @@ set_region (GstStructure *structure, const Region *region)
     set_interned (structure, "region-label", g_quark_to_string (region->label));
 }
 
+gboolean
+result_has_numbers (const float *probabilities, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    if (!isfinite (probabilities[i]))
+      return FALSE;
+  return TRUE;
+}
+
+/* The classes, best first; the one that @values names before all. */
+static void
+sort_classes (const ResultValues *values, guint n, guint *order)
+{
+  guint k = 0;
+
+  nn_top_k (values->probabilities, n, n, order);
+  if (values->index < 0)
+    return;
+  while (order[k] != (guint)values->index)
+    k++;
+  for (; k > 0; k--)
+    order[k] = order[k - 1];
+  order[0] = (guint)values->index;
+}
+
 Result *
 result_new (const Task *task, const Region *region, const ResultValues *values)
 {
   Runtime *runtime = task->runtime;
-  const guint n = runtime->n_classes, top_k = MIN (values->top_k, n);
+  const guint n = runtime->n_classes;
+  const gboolean has_numbers = result_has_numbers (values->probabilities, n);
+  const guint top_k = has_numbers ? MIN (values->top_k, n) : 0;
   g_autofree guint *order = g_new (guint, n);
   Result *result = g_new0 (Result, 1);
   GstStructure *s = gst_structure_new_empty (GST_CLASSIFY_META_NAME);
-  double probability;
-  gboolean is_known;
+  double probability = NAN;
+  gboolean is_known = FALSE;
 
-  nn_top_k (values->probabilities, n, n, order);
-  if (values->index >= 0 && (guint)values->index != order[0]) {
-    guint k = 0; /* the steady label is told first, the others as they come */
-
-    while (order[k] != (guint)values->index)
-      k++;
-    for (; k > 0; k--)
-      order[k] = order[k - 1];
-    order[0] = (guint)values->index;
+  if (has_numbers) {
+    sort_classes (values, n, order);
+    probability = values->probabilities[order[0]];
+    is_known = probability >= values->threshold;
   }
-  probability = values->probabilities[order[0]];
-  is_known = probability >= values->threshold;
   set_interned (s, "label",
       is_known ? runtime_get_label (runtime, order[0])
                : g_intern_static_string (GST_CLASSIFY_UNKNOWN_LABEL));
@@ -104,7 +124,7 @@ result_new (const Task *task, const Region *region, const ResultValues *values)
   set_interned (s, "model", runtime->model_name);
   take_labels (s, "labels", runtime, order, top_k);
   take_double_array (s, "probabilities", values->probabilities, order, top_k);
-  if (values->raw) {
+  if (values->raw && has_numbers) {
     guint best;
 
     nn_top_k (values->raw, n, 1, &best);
@@ -167,7 +187,7 @@ add_roi_param (const Result *result, GstBuffer *buffer, int id)
 {
   GstVideoRegionOfInterestMeta *roi = gst_buffer_get_video_region_of_interest_meta_id (buffer, id);
 
-  if (roi)
+  if (roi && isfinite (result_get_probability (result)))
     gst_video_region_of_interest_meta_add_param (
         roi, gst_structure_new ("classification", "label", G_TYPE_STRING, result_get_label (result),
                  "confidence", G_TYPE_DOUBLE, result_get_probability (result), NULL));
@@ -191,8 +211,9 @@ result_attach (
   }
   if (!region->is_whole)
     add_roi_param (result, buffer, region->id);
-  gst_video_classify_add_analytics (
-      buffer, region->mtd, result->n_top, result->confidences, result->quarks);
+  if (result->n_top > 0)
+    gst_video_classify_add_analytics (
+        buffer, region->mtd, result->n_top, result->confidences, result->quarks);
 }
 
 GstStructure *

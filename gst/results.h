@@ -28,12 +28,17 @@ typedef struct {
   const float *raw;           /* NULL, or before smoothing */
 } ResultValues;
 
+/* Where the probabilities are no numbers (result_has_numbers()) the label is "unknown" and the
+ * lists are empty. */
 Result *result_new (const Task *task, const Region *region, const ResultValues *values);
 Result *result_ref (Result *result);
 void result_unref (Result *result);
 
+/* Whether all of @n probabilities are finite. */
+gboolean result_has_numbers (const float *probabilities, guint n);
+
 const char *result_get_label (const Result *result); /* interned */
-double result_get_probability (const Result *result);
+double result_get_probability (const Result *result); /* NaN: no numbers */
 
 /* Adds the metas to @buffer, which is frame number @frame with time stamp @pts, for @region of it.
  */

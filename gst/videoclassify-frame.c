@@ -296,18 +296,6 @@ is_late (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
   return TRUE;
 }
 
-static gboolean
-is_too_soon (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
-{
-  const GstClockTime pts = GST_BUFFER_PTS (buffer), last = self->last_classified;
-
-  if (settings->max_rate <= 0 || !GST_CLOCK_TIME_IS_VALID (pts) || !GST_CLOCK_TIME_IS_VALID (last)
-      || pts < last)
-    return FALSE;
-  /* half a frame early is nearer than half a frame late */
-  return (double)(pts - last) + 1e-3 * GST_SECOND < GST_SECOND / settings->max_rate;
-}
-
 /* Whether the frame is to be classified; counts why not. */
 static gboolean
 is_due (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
@@ -318,7 +306,7 @@ is_due (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
     reason = &self->counts.gaps;
   else if (self->until_next > 0 && --self->until_next > 0)
     reason = &self->counts.interval;
-  else if (is_too_soon (self, buffer, settings))
+  else if (!pacer_is_due (&self->pacer, GST_BUFFER_PTS (buffer), settings->max_rate))
     reason = &self->counts.rate;
   if (reason) {
     GST_OBJECT_LOCK (self);
@@ -495,7 +483,7 @@ classify (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings,
     GST_OBJECT_UNLOCK (self);
     return TRUE;
   }
-  self->last_classified = task->pts;
+  pacer_take (&self->pacer, task->pts, settings->max_rate);
   if (self->dump_dir)
     dump (self, task);
   if (self->is_async) {

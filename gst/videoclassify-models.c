@@ -123,7 +123,8 @@ video_classify_exchange_runtime (GstVideoClassify *self)
   loader_retire (self->loader, old);
   self->has_thumbnails = FALSE;
   self->until_next = 0; /* the first frame that the new one sees is this */
-  self->last_classified = self->last_explained = GST_CLOCK_TIME_NONE;
+  pacer_reset (&self->pacer);
+  self->last_explained = GST_CLOCK_TIME_NONE;
   GST_INFO_OBJECT (self, "model %s is in use from frame %" G_GUINT64_FORMAT " on",
       self->runtime->model_name, self->frame);
 }

@@ -22,6 +22,7 @@
 #include "gst/collector.h"
 #include "gst/gstvideoclassify.h"
 #include "gst/loader.h"
+#include "gst/pacer.h"
 #include "gst/publisher.h"
 #include "gst/stats.h"
 #include "gst/thumbnail.h"
@@ -99,7 +100,7 @@ struct _GstVideoClassify {
   Runtime *runtime;         /* this and the next: changed under the lock by start(), stop() and the
                              * streaming thread, which read them without */
   Collector *collector;     /* or NULL; of start() to stop() */
-  gboolean has_failed;
+  gboolean has_failed, has_told_numbers;
 
   /* set by start(), then the loader's and the streaming thread's */
   EnginePool *pool;
@@ -124,7 +125,7 @@ struct _GstVideoClassify {
   char **roi_label_list;
   guint64 frame;                /* number of the last */
   guint until_next;             /* frames to pass before the next classification */
-  GstClockTime last_classified; /* time stamp */
+  Pacer pacer;                  /* of "max-rate" */
   GstClockTime last_explained;
   Thumbnail classified, before; /* the last frame that was classified, and that was sampled */
   gboolean has_thumbnails;

@@ -156,6 +156,8 @@ collect (
   const float *probabilities = task->probabilities + r * runtime->n_classes;
   guint best;
 
+  if (!result_has_numbers (probabilities, runtime->n_classes))
+    return;
   nn_top_k (probabilities, runtime->n_classes, 1, &best);
   if ((double)probabilities[best] >= settings->collect_min
       && (double)probabilities[best] <= settings->collect_max
@@ -181,6 +183,25 @@ update_latency (GstVideoClassify *self, GstClockTime delay)
   GST_OBJECT_UNLOCK (self);
   if (announce)
     gst_element_post_message (GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
+}
+
+/* Once in each run. */
+static void
+warn_of_no_numbers (GstVideoClassify *self, const Task *task)
+{
+  gboolean was_told;
+
+  GST_OBJECT_LOCK (self);
+  was_told = self->has_told_numbers;
+  self->has_told_numbers = TRUE;
+  GST_OBJECT_UNLOCK (self);
+  if (!was_told)
+    GST_ELEMENT_WARNING (self, STREAM, FAILED,
+        ("the network of %s gives no numbers (NaN or infinity): such results are \"unknown\" and "
+         "never collected; its weights or its pre-processing are broken, or precision= is too "
+         "narrow for it",
+            task->runtime->model_name),
+        (NULL));
 }
 
 /* FALSE: it has failed, which is told once, or is of a stream or a model that is over. */
@@ -222,7 +243,7 @@ update_properties (
     self->view_time = self->view_time > 0 ? 0.8 * self->view_time + 0.2 * view_time : view_time;
     has_label_changed = label != self->label;
     self->label = label;
-    self->probability = result_get_probability (news[0].result);
+    self->probability = news[0].has_numbers ? result_get_probability (news[0].result) : 0;
   }
   GST_OBJECT_UNLOCK (self);
   if (has_label_changed)
@@ -253,6 +274,8 @@ video_classify_finish_task (GstVideoClassify *self, Task *task)
   update_properties (self, task, news, inference_time);
   send_text (self, task, news, &settings);
   for (guint r = 0; r < task->n_regions; r++) {
+    if (!news[r].has_numbers)
+      warn_of_no_numbers (self, task);
     publish (self, task, &news[r], &settings);
     GST_LOG_OBJECT (self, "%" GST_PTR_FORMAT, news[r].result->structure);
     result_unref (news[r].result);

@@ -446,6 +446,29 @@ test_class_folders (void)
   g_assert_cmpuint (files->len, ==, 4);
 }
 
+/* Nothing is sure of what is no number. */
+static void
+test_no_numbers (void)
+{
+  static const char *const labels[] = { "red", "green", "blue", NULL };
+  g_autofree char *folder = make_folder ("numbers");
+  g_autofree char *path = g_build_filename (dir, "broken.h5", NULL);
+  g_autofree char *properties
+      = g_strdup_printf ("collect-rate=0 collect-min=0.9 model=\"%s\"", path);
+  g_autoptr (GPtrArray) files = NULL;
+  GstHarness *h;
+
+  write_broken_model (path, labels);
+  h = harness_new (folder, properties);
+  for (guint n = 0; n < 3; n++)
+    push (h, CYAN, CYAN, n);
+  push_wait (h, RED, RED, 3, 1);
+  gst_harness_teardown (h);
+  files = list (folder);
+  g_assert_cmpuint (files->len, ==, 1);
+  g_assert_nonnull (strstr (g_ptr_array_index (files, 0), "/red/"));
+}
+
 /* --- an encoder that hangs ------------------------------------------------------------- */
 
 static GMutex hang_lock;
@@ -546,6 +569,7 @@ main (int argc, char **argv)
   g_test_add_func ("/collect/bad-folder", test_bad_folder);
   g_test_add_func ("/collect/awkward-labels", test_awkward_labels);
   g_test_add_func ("/collect/class-folders", test_class_folders);
+  g_test_add_func ("/collect/no-numbers", test_no_numbers);
   g_test_add_func ("/collect/hanging-encoder", test_hanging_encoder);
   status = g_test_run ();
   remove_dir (dir);

@@ -555,6 +555,15 @@ test_regions (void)
   g_assert_cmpint (regions[0].id, ==, 8);
   gst_buffer_unref (buffer);
 
+  buffer = gst_buffer_new (); /* thousands, the largest at the end */
+  for (int i = 0; i < 5000; i++)
+    gst_buffer_add_video_region_of_interest_meta (
+        buffer, i % 2 ? "cat" : "dog", 0, 0, 1 + i / 100, 1 + i % 100)
+        ->id = i;
+  g_assert_cmpuint (regions_collect (buffer, &area, cats, 8, regions), ==, 8);
+  g_assert_cmpint (regions[0].id, ==, 4999);
+  gst_buffer_unref (buffer);
+
   regions[0] = (Region){ .id = 3, .rect = { 0, 0, 10, 10 } };
   regions[1] = (Region){ .id = 3, .rect = { 50, 50, 10, 10 } };
   regions[2] = (Region){ .id = -1, .rect = { 1, 1, 10, 10 } };

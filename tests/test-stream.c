@@ -422,6 +422,27 @@ test_max_rate (void)
   gst_harness_teardown (h);
 }
 
+/* On average so many a second, also where it is no part of the frame rate. */
+static void
+test_max_rate_of_another (void)
+{
+  static const guint rates[] = { 7, 10, 15, 20, 24, 29, 30, 60 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rates); i++) {
+    g_autofree char *properties = g_strdup_printf ("max-rate=%u", rates[i]);
+    GstHarness *h = harness_new (properties);
+    GstElement *element = element_of (h);
+
+    for (guint n = 0; n < 300; n++) /* ten seconds at 30/s, in milliseconds as from Matroska */
+      gst_buffer_unref (gst_harness_push_and_pull (
+          h, frame_of (RED, RED, (n * 1000 + 15) / 30 * GST_MSECOND)));
+    g_assert_cmpint (abs ((int)stat_of (element, "classified") - (int)MIN (10 * rates[i], 300)), <=,
+        1);
+    gst_object_unref (element);
+    gst_harness_teardown (h);
+  }
+}
+
 static void
 test_unchanged (void)
 {
@@ -653,6 +674,58 @@ test_text_unread (void)
   gst_object_unref (pad);
   gst_object_unref (element);
   gst_harness_teardown (h);
+}
+
+/* What is not a number is of no class, spoils nothing that is remembered, and is told of once. */
+static void
+test_no_numbers (void)
+{
+  static const char *const labels[] = { "red", "green", "blue", NULL };
+  static const char *const properties[] = { "", "smoothing=exponential hysteresis=0.1",
+    "smoothing=majority", "hold-time=1000000", "threshold=0.5 tta=flip" };
+  g_autofree char *path = g_build_filename (dir, "broken.h5", NULL);
+
+  write_broken_model (path, labels);
+  for (guint i = 0; i < G_N_ELEMENTS (properties); i++) {
+    g_autofree char *all = g_strdup_printf ("model=\"%s\" %s", path, properties[i]);
+    GstHarness *h = harness_new (all);
+    GstElement *element = element_of (h);
+    GstBus *bus = bus_of (element);
+    GstMessage *message;
+    guint n_warnings = 0;
+    double probability;
+
+    for (guint n = 0; n < 6; n++) {
+      const gboolean is_bad = n % 3 == 1;
+      const guint32 color = is_bad ? CYAN : RED;
+      GstBuffer *buffer = gst_harness_push_and_pull (h, frame_of (color, color, n * FRAME));
+      const GstStructure *result = result_of (buffer);
+      const GValue *list = gst_structure_get_value (result, "labels");
+      int index;
+
+      gst_structure_get_int (result, "index", &index);
+      g_assert_cmpint (index, ==, is_bad ? -1 : 0);
+      g_assert_cmpuint (gst_value_array_get_size (list), ==, is_bad ? 0 : 3);
+      gst_structure_get_double (result, "probability", &probability);
+      g_assert_true (is_bad ? isnan (probability) : probability > 0.5);
+      g_object_get (element, "probability", &probability, NULL);
+      g_assert_true (is_bad ? probability == 0 : probability > 0.5);
+      expect_label (buffer, is_bad ? "unknown" : "red");
+    }
+    while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING))) {
+      g_autoptr (GError) error = NULL;
+
+      gst_message_parse_warning (message, &error, NULL);
+      g_assert_nonnull (strstr (error->message, "broken.h5 gives no numbers"));
+      gst_message_unref (message);
+      n_warnings++;
+    }
+    g_assert_cmpuint (n_warnings, ==, 1);
+    gst_element_set_bus (element, NULL);
+    gst_object_unref (bus);
+    gst_object_unref (element);
+    gst_harness_teardown (h);
+  }
 }
 
 /* --- many streams
@@ -1165,10 +1238,12 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/crop-outside", test_crop_outside);
   g_test_add_func ("/stream/regions", test_regions);
   g_test_add_func ("/stream/max-rate", test_max_rate);
+  g_test_add_func ("/stream/max-rate-of-another", test_max_rate_of_another);
   g_test_add_func ("/stream/unchanged", test_unchanged);
   g_test_add_func ("/stream/smoothing", test_smoothing);
   g_test_add_func ("/stream/scene-cut", test_scene_cut);
   g_test_add_func ("/stream/message-interval", test_message_interval);
+  g_test_add_func ("/stream/no-numbers", test_no_numbers);
   g_test_add_func ("/stream/text-spans", test_text_spans);
   g_test_add_func ("/stream/text-frames", test_text_frames);
   g_test_add_func ("/stream/json-lines", test_json_lines);

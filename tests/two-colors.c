@@ -13,8 +13,8 @@ static const char network[]
       "{\"class_name\": \"Dense\", \"config\": {\"name\": \"d\", \"units\": 3,"
       " \"activation\": \"softmax\"}}]}}";
 
-void
-write_color_model (const char *path, const char *const *labels)
+static void
+write_model (const char *path, const char *const *labels, float too_much)
 {
   GError *error = NULL;
   NnModel *model = nn_model_new_from_json (network, -1, NULL, &error);
@@ -27,6 +27,8 @@ write_color_model (const char *path, const char *const *labels)
   memset (layer->params[1].data, 0, 3 * sizeof (float));
   for (guint i = 0; i < 3; i++)
     layer->params[0].data[4 * i] = 4;
+  if (too_much > 0)
+    layer->params[0].data[4] = layer->params[0].data[7] = too_much;
   nn_model_set_labels (model, labels, &error);
   nn_preprocess_init (&model->preprocess, 8, 4);
   model->preprocess.resize = NN_RESIZE_AREA;
@@ -34,6 +36,18 @@ write_color_model (const char *path, const char *const *labels)
   nn_model_save (model, path, NULL, NULL, &error);
   g_assert_no_error (error);
   nn_model_unref (model);
+}
+
+void
+write_color_model (const char *path, const char *const *labels)
+{
+  write_model (path, labels, 0);
+}
+
+void
+write_broken_model (const char *path, const char *const *labels)
+{
+  write_model (path, labels, 3e38f);
 }
 
 GstBuffer *

@@ -23,7 +23,8 @@ G_BEGIN_DECLS
  *
  * - `label`: string, the best label, #GST_CLASSIFY_UNKNOWN_LABEL below the threshold
  * - `index`: int, its class, -1 for the unknown
- * - `probability`: double, 0 to 1, of the best class
+ * - `probability`: double, 0 to 1, of the best class; NaN where the network gave no numbers:
+ *   the label is then "unknown"
  * - `labels`: array of strings, best first, top-k of them
  * - `probabilities`: array of doubles in the same order
  * - `age`: uint, frames since the classified one; 0: this frame itself
