@@ -24,8 +24,9 @@ struct _NnBackend
   NnContext foreign; /* handle NULL: the context is the back end's own */
 };
 
+static GMutex opening; /* one at a time: a driver may take seconds, who closes does not wait */
 static GMutex open_lock;
-static GList *open_backends; /* not owned */
+static GList *open_backends; /* not owned; under open_lock */
 
 struct _NnPlan
 {
@@ -147,15 +148,18 @@ out:
 
 /* --- devices -------------------------------------------------------------------- */
 
+/* (transfer full)(nullable) */
 static NnBackend *
 find_open (const NnBackendClass *klass, guint index, const NnContext *context)
 {
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&open_lock);
+
   for (GList *l = open_backends; l; l = l->next) {
     NnBackend *backend = l->data;
 
     if (backend->klass == klass && backend->index == index
         && (context ? backend->context == context->handle : !backend->foreign.handle))
-      return backend;
+      return nn_backend_ref (backend);
   }
   return NULL;
 }
@@ -164,12 +168,12 @@ static NnBackend *
 open_device (
     const NnBackendClass *klass, guint index, const NnContext *context, GError **error)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&open_lock);
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&opening);
   NnBackend *backend = find_open (klass, index, context);
   gpointer handle;
 
   if (backend)
-    return nn_backend_ref (backend);
+    return backend;
   handle = klass->open (index, context ? context->handle : NULL, error);
   if (!handle)
     return NULL;
@@ -183,11 +187,13 @@ open_device (
     backend->foreign = *context;
     backend->foreign.owner = context->owner_ref (context->owner);
   }
-  open_backends = g_list_prepend (open_backends, backend);
   backend->device = klass == &nn_backend_cpu_class
       ? g_strdup ("cpu")
       : g_strdup_printf ("%s:%u", klass->name, index);
   backend->description = klass->describe_device (index);
+  g_mutex_lock (&open_lock);
+  open_backends = g_list_prepend (open_backends, backend);
+  g_mutex_unlock (&open_lock);
   return backend;
 }
 

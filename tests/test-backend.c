@@ -253,6 +253,60 @@ test_auto_falls_back (void)
   g_assert_cmpuint (n_warnings, ==, 1); /* once in the life of a process */
 }
 
+static struct
+{
+  GMutex lock;
+  GCond cond;
+  gboolean is_opening, may_go;
+} slow;
+
+/* The mock tells that it is being opened, and waits. */
+static void
+hold_up (NnLogLevel level, const char *message, gpointer user_data)
+{
+  if (!strstr (message, "the mock was opened"))
+    return;
+  g_mutex_lock (&slow.lock);
+  slow.is_opening = TRUE;
+  g_cond_broadcast (&slow.cond);
+  while (!slow.may_go)
+    g_cond_wait (&slow.cond, &slow.lock);
+  g_mutex_unlock (&slow.lock);
+}
+
+static gpointer
+open_slowly (gpointer user_data)
+{
+  return nn_backend_open ("cuda", NULL);
+}
+
+/* Who gives a device back does not wait for a driver that is busy with another. */
+static void
+test_slow_device (void)
+{
+  NnBackend *backend = nn_backend_open ("cpu", NULL), *other;
+  GThread *thread;
+
+  use_module ("good");
+  nn_log_set_sink (hold_up, NULL);
+  thread = g_thread_new ("open", open_slowly, NULL);
+  g_mutex_lock (&slow.lock);
+  while (!slow.is_opening)
+    g_cond_wait (&slow.cond, &slow.lock);
+  g_mutex_unlock (&slow.lock);
+  nn_backend_unref (backend);
+  g_mutex_lock (&slow.lock);
+  slow.may_go = TRUE;
+  g_cond_broadcast (&slow.cond);
+  g_mutex_unlock (&slow.lock);
+  backend = g_thread_join (thread);
+  nn_log_set_sink (NULL, NULL);
+  other = nn_backend_open ("cuda", NULL); /* it is found */
+  g_assert_true (other == backend);
+  nn_backend_unref (other);
+  nn_backend_unref (backend);
+}
+
 static void
 test_list (void)
 {
@@ -457,6 +511,7 @@ main (int argc, char **argv)
   g_test_add_func ("/backend/refusals", test_refusals);
   g_test_add_func ("/backend/device-names", test_device_names);
   g_test_add_func ("/backend/auto-falls-back", test_auto_falls_back);
+  g_test_add_func ("/backend/slow-device", test_slow_device);
   g_test_add_func ("/backend/list", test_list);
   g_test_add_func ("/backend/real-module", test_real_module);
   g_test_add_func ("/backend/precisions", test_precisions);
