@@ -265,6 +265,14 @@ open_by_name (const char *device, const NnContext *context, GError **error)
   return NULL;
 }
 
+/* the kernel's, also under WSL */
+static gboolean
+has_nvidia_driver (void)
+{
+  return g_file_test ("/proc/driver/nvidia/version", G_FILE_TEST_EXISTS)
+      || g_file_test ("/dev/dxg", G_FILE_TEST_EXISTS);
+}
+
 NnBackend *
 nn_backend_open (const char *device, GError **error)
 {
@@ -287,8 +295,10 @@ nn_backend_open_in (const char *device, const NnContext *context, GError **error
       return backend;
     g_string_append_printf (reasons, "%s%s", reasons->len ? "; " : "", reason->message);
   }
+  /* where there is a GPU it should have been used; where there is none nothing is amiss */
   if (g_atomic_int_compare_and_exchange (&warned, 0, 1))
-    nn_warning ("using the CPU: %s", reasons->str);
+    nn_log (has_nvidia_driver () ? NN_LOG_WARNING : NN_LOG_INFO, "using the CPU: %s",
+        reasons->str);
   return open_by_name ("cpu", NULL, error);
 }
 

@@ -11,6 +11,24 @@
 #define MAX_LABEL 4096
 #define MAX_LABELS 1000000
 
+/* "0 Cat", "1 Dog", as Teachable Machine numbers them: without the numbers, where every line
+ * has its own, and something behind it. */
+static void
+strip_indices (GPtrArray *labels)
+{
+  for (guint pass = 0; pass < 2; pass++) {
+    for (guint i = 0; i < labels->len; i++) {
+      char *label = g_ptr_array_index (labels, i), *rest;
+      const guint64 index = g_ascii_strtoull (label, &rest, 10);
+
+      if (pass == 1)
+        g_strchug (memmove (label, rest, strlen (rest) + 1));
+      else if (!g_ascii_isdigit (label[0]) || index != i || *rest != ' ' || rest - label > 7)
+        return;
+    }
+  }
+}
+
 char **
 nn_labels_parse (const char *text, gsize size, const char *origin, GError **error)
 {
@@ -56,6 +74,7 @@ nn_labels_parse (const char *text, gsize size, const char *origin, GError **erro
         "%s: expected class names, one a line, found none", origin);
     return NULL;
   }
+  strip_indices (labels);
   g_ptr_array_add (labels, NULL);
   return (char **) g_ptr_array_free (g_steal_pointer (&labels), FALSE);
 }

@@ -22,6 +22,13 @@ test_good (void)
     { "\xef\xbb\xbf# the classes\n\n  tabby cat \t\n#x\nd\xc3\xb6g\n\n", "tabby cat|d\xc3\xb6g" },
     { "crane\ncrane\n", "crane|crane" }, /* ImageNet has two */
     { "a#b\n", "a#b" },
+    /* Teachable Machine's numbers, and names that only look like them */
+    { "0 Cat\n1 Dog\r\n2  Big bird\n", "Cat|Dog|Big bird" },
+    { "0 Cat\n1 Dog\n3 Bird\n", "0 Cat|1 Dog|3 Bird" },
+    { "1 Cat\n2 Dog\n", "1 Cat|2 Dog" },
+    { "0\n1\n", "0|1" },
+    { "0 Cat\nDog\n", "0 Cat|Dog" },
+    { "0cat\n1dog\n", "0cat|1dog" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {

@@ -316,7 +316,8 @@ test_names (void)
   g_autofree char *command = g_strdup_printf (TRAIN "-o %s.h5", name);
 
   g_assert_cmpint (g_rename (from, to), ==, 0);
-  expect_message (run_dir, 2, "train r.ini --data D/train --device cpu -o u.h5",
+  expect_message (run_dir, 2,
+      "train r.ini --data D/train --device cpu -o u.h5 --set training.keep=last",
       "is not UTF-8 text and cannot be stored in a model file: rename it");
   g_assert_cmpint (g_rename (to, from), ==, 0);
   g_assert_false (g_file_test (model, G_FILE_TEST_EXISTS));

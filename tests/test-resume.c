@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "nn/keras-file.h"
+#include "nn/log.h"
 #include "tests/command.h"
 #include "tests/pictures.h"
 #include "train/checkpoint.h"
@@ -474,10 +475,16 @@ test_folds (void)
   remove_dir (dir);
 }
 
+static void
+ignore_log (NnLogLevel level, const char *message, gpointer user_data)
+{
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  nn_log_set_sink (ignore_log, NULL); /* of how few pictures there are */
   g_test_add_func ("/resume/handlers", test_handlers);
   if (!g_getenv ("CLASSIFY_EXE"))
     return g_test_run ();

@@ -502,13 +502,13 @@ test_dataset_folders (void)
   g_assert_cmpint (symlink (dir, loop), ==, 0);
   data = load (dir, LAYOUT_FOLDERS, 0, 0, NULL, &error);
   g_assert_no_error (error);
-  /* code points: B before a; "10" before "2"; what is no picture is not looked at */
+  /* code points: B before a; "10" before "2"; a picture is one by its bytes */
   g_assert_cmpuint (data->n_classes, ==, 3);
   g_assert_cmpstr (data->classes[0], ==, "B");
   g_assert_cmpstr (data->classes[1], ==, "a");
   g_assert_cmpstr (data->classes[2], ==, "b");
   text = describe (data);
-  g_assert_cmpstr (text, ==, "0 x.jpg, 1 y.PNG, 1 z.png, 2 10.png, 2 2.png");
+  g_assert_cmpstr (text, ==, "0 x.jpg, 1 notes.txt, 1 y.PNG, 1 z.png, 2 10.png, 2 2.png");
   g_assert_cmpuint (data->sample_size, ==, 48);
   remove_dir (dir);
 }
@@ -520,7 +520,7 @@ test_dataset_prefix (void)
   g_autoptr (GError) error = NULL;
   g_autoptr (Dataset) data = NULL, four = NULL, one = NULL;
   const char *names[] = { "dog.0.png", "cat.0.png", "cat.10.png", "cat.2.png", "dog-7.png",
-    "dog_8.png", "Readme.txt" };
+    "dog_8.png" };
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
     char *path = make_picture (dir, names[i], 4, 4, 0x102030, i);
@@ -537,7 +537,7 @@ test_dataset_prefix (void)
   four = load (dir, LAYOUT_PREFIX, 4, 0, NULL, &error);
   g_assert_no_error (error);
   first = describe (four);
-  g_assert_cmpstr (first, ==, "0 cat.0.png, 0 cat.10.png, 0 cat.2.png, 1 dog-7.png");
+  g_assert_cmpstr (first, ==, "0 cat.0.png, 0 cat.10.png, 1 dog-7.png, 1 dog.0.png");
   one = load (dir, LAYOUT_PREFIX, 0, 1, NULL, &error);
   g_assert_no_error (error);
   limited = describe (one);
@@ -614,11 +614,14 @@ test_dataset_errors (void)
   bad = g_build_filename (dir, "a", "1.png", NULL);
   g_assert_true (g_file_set_contents (bad, "x", 1, NULL));
   g_free (make_picture (dir, "b/1.png", 4, 4, 0, 0));
+  g_assert_null (load (dir, LAYOUT_FOLDERS, 0, 0, NULL, &error));
+  g_assert_nonnull (strstr (error->message, "none of the pictures of class \"a\" can be read"));
+  g_clear_error (&error);
   g_ptr_array_set_size (warnings, 0);
-  {
-    g_autoptr (Dataset) data = load (dir, LAYOUT_FOLDERS, 0, 0, NULL, &error);
+  { /* of known classes one may be missing */
+    g_autoptr (Dataset) data = load (dir, LAYOUT_FOLDERS, 0, 0, known, &error);
 
-    g_assert_no_error (error); /* the class stays, with a warning that it is empty */
+    g_assert_no_error (error);
     g_assert_cmpuint (data->n_classes, ==, 2);
     g_assert_true (was_warned ("class \"a\""));
   }

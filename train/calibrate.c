@@ -52,7 +52,7 @@ calibrate_fit (const guint *labels, const float *probabilities, guint n, guint n
 
 gboolean
 calibrate_run (Classifier *classifier, const char *dir, const DatasetOptions *options,
-    const char *output, Evaluation **before, Evaluation **after, GError **error)
+    guint enough, const char *output, Evaluation **before, Evaluation **after, GError **error)
 {
   NnModel *model = classifier->model;
   double temperature;
@@ -61,6 +61,8 @@ calibrate_run (Classifier *classifier, const char *dir, const DatasetOptions *op
   *before = evaluation_new (classifier, dir, options, error);
   if (!*before)
     return FALSE;
+  if ((*before)->data->n < enough)
+    return TRUE;
   temperature = calibrate_fit ((*before)->data->labels, (*before)->probabilities,
       (*before)->data->n, classifier->n_classes);
   /* as it will be read */

@@ -16,8 +16,9 @@ G_BEGIN_DECLS
 double calibrate_fit (const guint *labels, const float *probabilities, guint n, guint n_classes);
 
 /* Fits on the pictures in @dir and writes the model with its temperature to
- * @output, atomically. @before, @after (out): what it does to them. */
+ * @output, atomically; with fewer than @enough pictures it writes nothing.
+ * @before, @after (out): what it does to them; after: NULL where nothing was written. */
 gboolean calibrate_run (Classifier *classifier, const char *dir, const DatasetOptions *options,
-    const char *output, Evaluation **before, Evaluation **after, GError **error);
+    guint enough, const char *output, Evaluation **before, Evaluation **after, GError **error);
 
 G_END_DECLS

@@ -8,24 +8,12 @@
 #include "nn/error.h"
 #include "nn/log.h"
 #include "nn/model.h"
+#include "train/dataset-split.h"
+#include "train/picture-kind.h"
 #include "train/picture-list.h"
 
 #define MAX_DEPTH 16 /* of folders in folders */
-/* --- listing ---------------------------------------------------------------------- */
-
-static gboolean
-is_picture_name (const char *name)
-{
-  /* what gdk-pixbuf's usual loaders read; hidden files are nobody's pictures */
-  static const char *const endings[] = { ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm",
-    ".tif", ".tiff", ".webp" };
-  g_autofree char *lower = g_ascii_strdown (name, -1);
-
-  for (guint i = 0; name[0] != '.' && i < G_N_ELEMENTS (endings); i++)
-    if (g_str_has_suffix (lower, endings[i]))
-      return TRUE;
-  return FALSE;
-}
+/* --- names --------------------------------------------------------------------------- */
 
 static int
 compare_strings (gconstpointer a, gconstpointer b)
@@ -33,90 +21,53 @@ compare_strings (gconstpointer a, gconstpointer b)
   return strcmp (*(const char *const *) a, *(const char *const *) b);
 }
 
-/* names in @dir, sorted by code points */
-static GPtrArray *
-list_names (const char *dir, GError **error)
+/* The beginning of a name that may tell a class: up to the first dot. */
+static char *
+get_stem (const char *name)
 {
-  g_autoptr (GError) local = NULL;
-  GDir *handle = g_dir_open (dir, 0, &local);
-  GPtrArray *names;
-  const char *name;
+  const gsize n = strcspn (name, ".");
 
-  if (!handle) {
-    g_set_error (error, NN_ERROR,
-        g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? NN_ERROR_NOT_FOUND
-                                                                  : NN_ERROR_READ,
-        "%s: cannot list this folder: %s", dir, local->message);
-    return NULL;
-  }
-  names = g_ptr_array_new_with_free_func (g_free);
-  while ((name = g_dir_read_name (handle)))
-    g_ptr_array_add (names, g_strdup (name));
-  g_dir_close (handle);
-  g_ptr_array_sort (names, compare_strings);
-  return names;
+  return n > 0 ? g_strndup (name, n) : NULL;
 }
 
-/* As Keras walks: a folder's own pictures, then those of its sub-folders, links
- * to folders not followed. Sub-folders that cannot be listed are warned of. */
+/* Takes numbers off the end of @stem, as cameras, scripts and Windows add them: "cat-17",
+ * "cat_17", "cat17", "cat 17", "cat (17)". A stem of nothing else stays. */
 static void
-list_recursively (const char *dir, const GPtrArray *names, guint depth, GPtrArray *paths)
+strip_number (char *stem)
 {
-  g_autoptr (GPtrArray) folders = g_ptr_array_new_with_free_func (g_free);
+  gsize n = strlen (stem), end = n;
 
-  for (guint i = 0; i < names->len; i++) {
-    const char *name = g_ptr_array_index (names, i);
-    g_autofree char *path = g_build_filename (dir, name, NULL);
-
-    if (g_file_test (path, G_FILE_TEST_IS_DIR)) {
-      if (!g_file_test (path, G_FILE_TEST_IS_SYMLINK))
-        g_ptr_array_add (folders, g_steal_pointer (&path));
-    } else if (is_picture_name (name)) {
-      g_ptr_array_add (paths, g_steal_pointer (&path));
-    }
+  if (n > 2 && stem[n - 1] == ')') {
+    for (end = n - 1; end > 0 && g_ascii_isdigit (stem[end - 1]); end--)
+      ;
+    if (end == n - 1 || end == 0 || stem[end - 1] != '(')
+      return;
+    end--;
+  } else {
+    while (end > 0 && g_ascii_isdigit (stem[end - 1]))
+      end--;
+    if (end == n)
+      return;
   }
-  for (guint i = 0; i < folders->len && depth < MAX_DEPTH; i++) {
-    const char *path = g_ptr_array_index (folders, i);
-    g_autoptr (GError) error = NULL;
-    g_autoptr (GPtrArray) inner = list_names (path, &error);
-
-    if (inner)
-      list_recursively (path, inner, depth + 1, paths);
-    else
-      nn_warning ("%s", error->message);
-  }
+  while (end > 0 && strchr (" -_", stem[end - 1]))
+    end--;
+  if (end == 0)
+    return;
+  stem[end] = '\0';
+  strip_number (stem);
 }
 
-GPtrArray *
-pictures_list (const char *dir, GError **error)
-{
-  g_autoptr (GPtrArray) names = list_names (dir, error);
-  GPtrArray *paths;
-
-  if (!names)
-    return NULL;
-  paths = g_ptr_array_new_with_free_func (g_free);
-  list_recursively (dir, names, 0, paths);
-  return paths;
-}
-
-/* "cat.17.jpg", "cat-17.jpg", "cat_17.jpg" -> "cat"; NULL: no such name */
+/* The class of a name in a flat folder. "cat.17.jpg" tells it by its first dot: there
+ * "type2.17.jpg" is of class "type2". NULL: no such name. */
 static char *
 prefix_class (const char *name)
 {
-  g_autofree char *prefix = NULL;
-  gsize n = strcspn (name, ".");
+  g_autofree char *stem = get_stem (name);
+  const char *dot = strchr (name, '.');
 
-  for (gsize i = 1; i + 1 < n; i++) {
-    if ((name[i] == '-' || name[i] == '_') && strspn (name + i + 1, "0123456789") == n - i - 1) {
-      n = i;
-      break;
-    }
-  }
-  if (n == 0)
-    return NULL;
-  prefix = g_strndup (name, n);
-  return nn_label_from_name (prefix);
+  if (stem && (!dot || !strchr (dot + 1, '.')))
+    strip_number (stem);
+  return stem ? nn_label_from_name (stem) : NULL;
 }
 
 static gboolean
@@ -137,10 +88,17 @@ picture_find_class (const char *path, const char *const *classes, guint *index)
   g_autofree char *full = g_canonicalize_filename (path, NULL);
   g_autofree char *dir = g_path_get_dirname (full), *parent = g_path_get_basename (dir);
   g_autofree char *folder = nn_label_from_name (parent);
-  g_autofree char *name = g_path_get_basename (full), *prefix = prefix_class (name);
+  g_autofree char *name = g_path_get_basename (full), *stem = get_stem (name);
+  g_autofree char *prefix = stem ? nn_label_from_name (stem) : NULL, *stripped = NULL;
   guint by_folder = 0, by_name = 0;
   gboolean has_folder = find_string (classes, folder, &by_folder);
   gboolean has_name = find_string (classes, prefix, &by_name);
+
+  if (!has_name && stem) {
+    strip_number (stem);
+    stripped = nn_label_from_name (stem);
+    has_name = find_string (classes, stripped, &by_name);
+  }
 
   if ((!has_folder && !has_name) || (has_folder && has_name && by_folder != by_name))
     return FALSE;
@@ -163,10 +121,54 @@ entry_clear (gpointer data)
   g_free (entry->class_name);
 }
 
-static gboolean
-list_entries (const char *dir, Layout layout, GArray *entries, GPtrArray *classes, GError **error)
+typedef struct
 {
-  g_autoptr (GPtrArray) names = list_names (dir, error);
+  GArray *entries;
+  GPtrArray *classes;
+  GHashTable *left_out;
+  gboolean may_be_empty; /* classes are known: one may have no picture here */
+} Listing;
+
+/* A folder that is called as parts of data sets are and has folders is no class (as
+ * DIR/Train/cat). */
+static gboolean
+check_is_class (const char *dir, const char *name, const char *path, GError **error)
+{
+  if (!folder_is_part_name (name) || folder_count_folders (path) == 0)
+    return TRUE;
+  g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+      "%s: its folder \"%s\" is no class, but has folders of classes in it: name %s", dir, name,
+      path);
+  return FALSE;
+}
+
+static gboolean
+list_class (Listing *l, const char *dir, const char *name, const char *path, GError **error)
+{
+  g_autoptr (GPtrArray) pictures = NULL;
+
+  if (!check_is_class (dir, name, path, error)
+      || !(pictures = pictures_list_with (path, l->left_out, error)))
+    return FALSE;
+  if (pictures->len == 0 && !l->may_be_empty) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s: the folder of this class holds no picture: fill or remove it", path);
+    return FALSE;
+  }
+  g_ptr_array_add (l->classes, nn_label_from_name (name));
+  for (guint p = 0; p < pictures->len; p++) {
+    Entry entry = { g_strdup (g_ptr_array_index (pictures, p)), nn_label_from_name (name) };
+
+    g_array_append_val (l->entries, entry);
+  }
+  return TRUE;
+}
+
+static gboolean
+list_entries (const char *dir, Layout layout, Listing *l, GError **error)
+{
+  g_autoptr (GPtrArray) names = folder_list_names (dir, error);
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
 
   if (!names)
     return FALSE;
@@ -174,31 +176,24 @@ list_entries (const char *dir, Layout layout, GArray *entries, GPtrArray *classe
     const char *name = g_ptr_array_index (names, i);
     g_autofree char *path = g_build_filename (dir, name, NULL);
 
-    if (layout == LAYOUT_FOLDERS && name[0] != '.' && g_file_test (path, G_FILE_TEST_IS_DIR)) {
-      g_autoptr (GPtrArray) pictures = pictures_list (path, error);
-
-      if (!pictures)
+    if (folder_skips (name))
+      continue;
+    if (g_file_test (path, G_FILE_TEST_IS_DIR)) {
+      if (layout == LAYOUT_FOLDERS && !list_class (l, dir, name, path, error))
         return FALSE;
-      if (pictures->len == 0) {
-        g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
-            "%s: the folder of this class holds no picture: fill or remove it", path);
-        return FALSE;
-      }
-      g_ptr_array_add (classes, nn_label_from_name (name));
-      for (guint p = 0; p < pictures->len; p++) {
-        Entry entry = { g_strdup (g_ptr_array_index (pictures, p)), nn_label_from_name (name) };
-
-        g_array_append_val (entries, entry);
-      }
-    } else if (layout == LAYOUT_PREFIX && is_picture_name (name)) {
+    } else if (layout == LAYOUT_PREFIX && picture_is_wanted (path, name)) {
       Entry entry = { g_strdup (path), prefix_class (name) };
 
-      if (!g_ptr_array_find_with_equal_func (classes, entry.class_name, g_str_equal, NULL))
-        g_ptr_array_add (classes, g_strdup (entry.class_name));
-      g_array_append_val (entries, entry);
+      if (!g_hash_table_contains (seen, entry.class_name)) {
+        g_ptr_array_add (l->classes, g_strdup (entry.class_name));
+        g_hash_table_add (seen, entry.class_name);
+      }
+      g_array_append_val (l->entries, entry);
+    } else {
+      left_out_add (l->left_out, name);
     }
   }
-  g_ptr_array_sort (classes, compare_strings);
+  g_ptr_array_sort (l->classes, compare_strings);
   return TRUE;
 }
 
@@ -238,26 +233,31 @@ drop_failures (Dataset *dataset, char **failures)
   dataset_keep (dataset, keep);
 }
 
-/* Takes the memory for dataset->paths and fills it; what cannot be read is left out. */
+/* Takes the room for dataset->paths and fills it; what cannot be read is left out. */
 static gboolean
 decode (const char *dir, Dataset *dataset, guint threads, const NnPreprocess *pre, GError **error)
 {
   const guint n = dataset->n;
+  g_autofree char *what = g_strdup_printf (
+      "%s: %u pictures of %ux%u pixels", dir, n, pre->width, pre->height);
   Decoding decoding;
   GThreadPool *pool;
   gsize size;
 
+  dataset->pre = *pre;
   dataset->height = pre->height;
   dataset->width = pre->width;
   dataset->sample_size
       = (gsize) pre->width * pre->height * nn_preprocess_get_n_channels (pre);
-  if (!g_size_checked_mul (&size, n, dataset->sample_size)
-      || !(dataset->bytes = g_try_malloc (size))) {
-    g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY,
-        "%s: not enough memory for %u pictures of %ux%u pixels", dir, n, pre->width, pre->height);
+  if (!g_size_checked_mul (&size, n, dataset->sample_size) || size > G_MAXSSIZE) {
+    g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY, "%s: more than there are addresses", what);
     return FALSE;
   }
-  dataset->digests = g_new (PictureDigest, n + 1);
+  if (!store_take (&dataset->store, size, what, error))
+    return FALSE;
+  dataset->bytes = dataset->store.bytes;
+  g_free (dataset->digests);
+  dataset->digests = g_new0 (PictureDigest, n + 1);
   decoding = (Decoding) { dataset, pre, g_new0 (char *, n + 1) };
   pool = g_thread_pool_new (decode_task, &decoding, (int) MAX (threads, 1), FALSE, NULL);
   for (guint i = 0; i < n; i++)
@@ -270,8 +270,11 @@ decode (const char *dir, Dataset *dataset, guint threads, const NnPreprocess *pr
   return TRUE;
 }
 
-static gboolean
-check_classes (const char *dir, Dataset *dataset, guint n_found, GError **error)
+/* A network cannot learn a class of which it sees nothing; to measure one, known classes may
+ * be missing. */
+gboolean
+dataset_check_classes (const char *dir, const Dataset *dataset, guint n_found, gboolean are_known,
+    GError **error)
 {
   g_autofree guint *counts = g_new0 (guint, dataset->n_classes);
 
@@ -283,14 +286,21 @@ check_classes (const char *dir, Dataset *dataset, guint n_found, GError **error)
   for (guint i = 0; i < dataset->n; i++)
     counts[dataset->labels[i]]++;
   for (guint c = 0; c < dataset->n_classes; c++) {
-    if (counts[c] == 0)
-      nn_warning ("%s: there is no readable picture of class \"%s\"", dir, dataset->classes[c]);
+    if (counts[c] > 0)
+      continue;
+    if (!are_known) {
+      g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+          "%s: none of the pictures of class \"%s\" can be read: mend or remove them", dir,
+          dataset->classes[c]);
+      return FALSE;
+    }
+    nn_warning ("%s: there is no readable picture of class \"%s\"", dir, dataset->classes[c]);
   }
   return TRUE;
 }
 
-static guint
-digest_hash (gconstpointer digest)
+guint
+picture_digest_hash (gconstpointer digest)
 {
   guint hash;
 
@@ -298,8 +308,8 @@ digest_hash (gconstpointer digest)
   return hash;
 }
 
-static gboolean
-digest_equal (gconstpointer a, gconstpointer b)
+gboolean
+picture_digest_equal (gconstpointer a, gconstpointer b)
 {
   return memcmp (a, b, sizeof (PictureDigest)) == 0;
 }
@@ -308,7 +318,7 @@ digest_equal (gconstpointer a, gconstpointer b)
 static GHashTable *
 index_digests (const Dataset *dataset)
 {
-  GHashTable *table = g_hash_table_new (digest_hash, digest_equal);
+  GHashTable *table = g_hash_table_new (picture_digest_hash, picture_digest_equal);
 
   for (guint i = dataset->n; i-- > 0;)
     g_hash_table_insert (table, &dataset->digests[i], GUINT_TO_POINTER (i + 1));
@@ -316,8 +326,8 @@ index_digests (const Dataset *dataset)
 }
 
 /* one picture cannot be two things: one of the labels is wrong */
-static void
-warn_of_contradictions (const char *dir, const Dataset *dataset)
+void
+dataset_warn_of_contradictions (const char *dir, const Dataset *dataset)
 {
   g_autoptr (GHashTable) table = index_digests (dataset);
   guint n = 0;
@@ -453,66 +463,156 @@ add_list (Dataset *dataset, const char *path, GError **error)
   return append_list (dataset, path, list, error);
 }
 
+static gboolean
+check_listing (const char *dir, const DatasetOptions *options, const Listing *l, GError **error)
+{
+  const char *first = l->classes->len ? g_ptr_array_index (l->classes, 0) : "";
+  g_autofree char *inner = g_build_filename (dir, first, NULL);
+
+  if (l->classes->len == 0) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        options->layout == LAYOUT_FOLDERS
+            ? "%s: no picture found: expected one sub-folder for each class with pictures in it"
+            : "%s: no picture found: expected names that begin with the class, as cat.1.jpg",
+        dir);
+    return FALSE;
+  }
+  if (!options->classes && l->classes->len < 2) {
+    const gboolean is_nested
+        = options->layout == LAYOUT_FOLDERS && folder_count_folders (inner) > 0;
+
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s: only one class found, \"%s\": at least two are needed%s%s", dir, first,
+        is_nested ? "; its folders may be the classes: then name " : "", is_nested ? inner : "");
+    return FALSE;
+  }
+  if (!options->classes && options->layout == LAYOUT_PREFIX
+      && l->classes->len == l->entries->len) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s: every picture is of a class of its own, as \"%s\": expected names that begin with "
+        "the class, as cat.1.jpg, or layout=folders",
+        dir, first);
+    return FALSE;
+  }
+  if (options->limit && options->limit < l->classes->len && !options->classes) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s: a limit of %u pictures leaves none of some of the %u classes", dir, options->limit,
+        l->classes->len);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* The classes of @dataset: those found, or those known, which have all that were found. */
+static gboolean
+set_classes (Dataset *dataset, const char *dir, const DatasetOptions *options, Listing *l,
+    GError **error)
+{
+  if (!options->classes) {
+    dataset->n_classes = l->classes->len;
+    g_ptr_array_add (l->classes, NULL);
+    dataset->classes = (char **) g_ptr_array_steal (l->classes, NULL);
+    return TRUE;
+  }
+  dataset->classes = g_strdupv ((char **) options->classes);
+  dataset->n_classes = g_strv_length (dataset->classes);
+  for (guint c = 0; c < l->classes->len; c++) {
+    const char *name = g_ptr_array_index (l->classes, c);
+    g_autofree char *known = NULL, *path = NULL;
+    gboolean is_nested;
+
+    if (g_strv_contains (options->classes, name))
+      continue;
+    known = g_strjoinv (", ", dataset->classes);
+    path = g_build_filename (dir, name, NULL);
+    is_nested = options->layout == LAYOUT_FOLDERS && folder_count_folders (path) > 0;
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s: class \"%s\" is not one of those known: %s%s%s", dir, name, known,
+        is_nested ? "; its folders may be: then name " : "", is_nested ? path : "");
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* How many pictures of each class are taken: at most @per_class, and of @limit as many of
+ * each as can be; 0: no limit. (transfer full) */
+static guint *
+make_quotas (const guint *counts, guint n_classes, guint limit, guint per_class)
+{
+  guint *quotas = g_memdup2 (counts, n_classes * sizeof (guint));
+  guint64 sum = 0;
+  guint level = 0, rest = limit;
+
+  for (guint c = 0; c < n_classes; c++) {
+    quotas[c] = per_class ? MIN (quotas[c], per_class) : quotas[c];
+    sum += quotas[c];
+  }
+  if (!limit || sum <= limit)
+    return quotas;
+  for (;;) { /* one of each that has so many, until the limit is used up */
+    guint n = 0;
+
+    for (guint c = 0; c < n_classes; c++)
+      n += quotas[c] > level;
+    if (n > rest)
+      break;
+    rest -= n;
+    level++;
+  }
+  for (guint c = 0; c < n_classes; c++) {
+    if (quotas[c] > level && rest > 0) {
+      quotas[c] = level + 1;
+      rest--;
+    } else {
+      quotas[c] = MIN (quotas[c], level);
+    }
+  }
+  return quotas;
+}
+
+static void
+take_entries (Dataset *dataset, const DatasetOptions *options, const GArray *entries)
+{
+  g_autoptr (GHashTable) indices = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autofree guint *labels = g_new (guint, entries->len + 1), *quotas = NULL;
+  g_autofree guint *counts = g_new0 (guint, dataset->n_classes);
+
+  for (guint c = 0; c < dataset->n_classes; c++)
+    g_hash_table_insert (indices, dataset->classes[c], GUINT_TO_POINTER (c));
+  for (guint i = 0; i < entries->len; i++) {
+    const Entry *entry = &g_array_index (entries, Entry, i);
+
+    labels[i] = GPOINTER_TO_UINT (g_hash_table_lookup (indices, entry->class_name));
+    counts[labels[i]]++;
+  }
+  quotas = make_quotas (counts, dataset->n_classes, options->limit, options->limit_per_class);
+  dataset->paths = g_new0 (char *, entries->len + 1);
+  dataset->labels = g_new0 (guint, entries->len + 1);
+  for (guint i = 0; i < entries->len; i++) {
+    if (quotas[labels[i]] == 0)
+      continue;
+    quotas[labels[i]]--;
+    dataset->paths[dataset->n] = g_strdup (g_array_index (entries, Entry, i).path);
+    dataset->labels[dataset->n++] = labels[i];
+  }
+}
+
 Dataset *
 dataset_list (const char *dir, const DatasetOptions *options, GError **error)
 {
   g_autoptr (Dataset) dataset = g_new0 (Dataset, 1);
   g_autoptr (GArray) entries = g_array_new (FALSE, FALSE, sizeof (Entry));
   g_autoptr (GPtrArray) classes = g_ptr_array_new_with_free_func (g_free);
-  g_autofree guint *taken = NULL;
+  g_autoptr (GHashTable) left_out = left_out_new ();
+  Listing listing = { entries, classes, left_out, options->classes != NULL };
 
   g_array_set_clear_func (entries, entry_clear);
-  if (!list_entries (dir, options->layout, entries, classes, error))
+  if (!list_entries (dir, options->layout, &listing, error)
+      || !check_listing (dir, options, &listing, error)
+      || !set_classes (dataset, dir, options, &listing, error))
     return NULL;
-  if (entries->len == 0) {
-    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
-        options->layout == LAYOUT_FOLDERS
-            ? "%s: no picture found: expected one sub-folder for each class with pictures in it"
-            : "%s: no picture found: expected names that begin with the class, as cat.1.jpg",
-        dir);
-    return NULL;
-  }
-  if (!options->classes && classes->len < 2) {
-    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
-        "%s: only one class found, \"%s\": at least two are needed", dir,
-        (char *) g_ptr_array_index (classes, 0));
-    return NULL;
-  }
-  if (options->classes) {
-    dataset->classes = g_strdupv ((char **) options->classes);
-    dataset->n_classes = g_strv_length (dataset->classes);
-    for (guint c = 0; c < classes->len; c++) {
-      if (!g_strv_contains (options->classes, g_ptr_array_index (classes, c))) {
-        g_autofree char *known = g_strjoinv (", ", dataset->classes);
-
-        g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
-            "%s: class \"%s\" is not one of those known: %s", dir,
-            (char *) g_ptr_array_index (classes, c), known);
-        return NULL;
-      }
-    }
-  } else {
-    dataset->n_classes = classes->len;
-    g_ptr_array_add (classes, NULL);
-    dataset->classes = (char **) g_ptr_array_steal (classes, NULL);
-  }
-
-  dataset->paths = g_new0 (char *, entries->len + 1);
-  dataset->labels = g_new0 (guint, entries->len);
-  taken = g_new0 (guint, dataset->n_classes);
-  for (guint i = 0; i < entries->len; i++) {
-    Entry *entry = &g_array_index (entries, Entry, i);
-    guint label = 0;
-
-    while (strcmp (dataset->classes[label], entry->class_name) != 0)
-      label++;
-    if ((options->limit && dataset->n >= options->limit)
-        || (options->limit_per_class && taken[label] >= options->limit_per_class))
-      continue;
-    taken[label]++;
-    dataset->paths[dataset->n] = g_strdup (entry->path);
-    dataset->labels[dataset->n++] = label;
-  }
+  take_entries (dataset, options, entries);
+  dataset->left_out = left_out_to_string (left_out);
   for (guint i = 0; options->lists && options->lists[i]; i++)
     if (!add_list (dataset, options->lists[i], error))
       return NULL;
@@ -523,16 +623,22 @@ Dataset *
 dataset_load (const char *dir, const DatasetOptions *options, const NnPreprocess *pre,
     GError **error)
 {
-  g_autoptr (Dataset) dataset = dataset_list (dir, options, error);
+  g_autoptr (Dataset) dataset = NULL;
   guint n;
+
+  if (options->held_fraction > 0)
+    return dataset_load_split (dir, options, NULL, pre, NULL, &dataset, error)
+        ? g_steal_pointer (&dataset)
+        : NULL;
+  dataset = dataset_list (dir, options, error);
 
   if (!dataset)
     return NULL;
   n = dataset->n;
   if (!decode (dir, dataset, options->threads, pre, error)
-      || !check_classes (dir, dataset, n, error))
+      || !dataset_check_classes (dir, dataset, n, options->classes != NULL, error))
     return NULL;
-  warn_of_contradictions (dir, dataset);
+  dataset_warn_of_contradictions (dir, dataset);
   return g_steal_pointer (&dataset);
 }
 
@@ -540,10 +646,12 @@ Dataset *
 dataset_load_unlabelled (const char *dir, guint threads, const NnPreprocess *pre, GError **error)
 {
   g_autoptr (Dataset) dataset = g_new0 (Dataset, 1);
-  g_autoptr (GPtrArray) paths = pictures_list (dir, error);
+  g_autoptr (GHashTable) left_out = left_out_new ();
+  g_autoptr (GPtrArray) paths = pictures_list_with (dir, left_out, error);
 
   if (!paths)
     return NULL;
+  dataset->left_out = left_out_to_string (left_out);
   dataset->n = paths->len;
   dataset->labels = g_new0 (guint, paths->len + 1);
   g_ptr_array_add (paths, NULL);
@@ -570,6 +678,55 @@ dataset_load_files (char **paths, guint n, guint threads, const NnPreprocess *pr
     dataset->paths[i] = g_strdup (paths[i]);
   return decode (n ? paths[0] : "", dataset, threads, pre, error) ? g_steal_pointer (&dataset)
                                                                   : NULL;
+}
+
+Dataset *
+dataset_load_part (const Dataset *data, const gboolean *keep, const char *dir, guint threads,
+    const NnPreprocess *pre, GError **error)
+{
+  g_autoptr (Dataset) part = g_new0 (Dataset, 1);
+  const guint first_listed = data->n - data->n_listed;
+  g_autofree guint *from = g_new (guint, data->n + 1);
+
+  part->n_classes = data->n_classes;
+  part->classes = g_strdupv (data->classes);
+  part->paths = g_new0 (char *, data->n + 1);
+  part->labels = g_new0 (guint, data->n + 1);
+  if (data->targets)
+    part->targets = g_new (float, (gsize) data->n * data->n_classes);
+  for (guint i = 0; i < data->n; i++) {
+    if (!keep[i])
+      continue;
+    from[part->n] = i;
+    part->paths[part->n] = g_strdup (data->paths[i]);
+    part->labels[part->n] = data->labels[i];
+    if (data->targets)
+      memcpy (part->targets + (gsize) part->n * data->n_classes,
+          data->targets + (gsize) i * data->n_classes, data->n_classes * sizeof (float));
+    part->n_listed += i >= first_listed;
+    part->n++;
+  }
+  if (data->bytes && nn_preprocess_equal (&data->pre, pre)) { /* no need to read them again */
+    g_autofree char *what = g_strdup_printf (
+        "%s: %u pictures of %ux%u pixels", dir, part->n, pre->width, pre->height);
+
+    if (!store_take (&part->store, part->n * data->sample_size, what, error))
+      return NULL;
+    part->pre = *pre;
+    part->height = data->height;
+    part->width = data->width;
+    part->sample_size = data->sample_size;
+    part->bytes = part->store.bytes;
+    part->digests = g_new (PictureDigest, part->n + 1);
+    for (guint i = 0; i < part->n; i++) {
+      part->digests[i] = data->digests[from[i]];
+      memcpy (part->bytes + i * data->sample_size, data->bytes + from[i] * data->sample_size,
+          data->sample_size);
+    }
+  } else if (!decode (dir, part, threads, pre, error)) {
+    return NULL;
+  }
+  return g_steal_pointer (&part);
 }
 
 void
@@ -611,7 +768,8 @@ dataset_free (Dataset *dataset)
   g_strfreev (dataset->classes);
   g_free (dataset->labels);
   g_free (dataset->targets);
-  g_free (dataset->bytes);
+  store_clear (&dataset->store);
   g_free (dataset->digests);
+  g_free (dataset->left_out);
   g_free (dataset);
 }

@@ -2,7 +2,9 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "train/folders.h"
 #include "train/picture.h"
+#include "train/store.h"
 
 G_BEGIN_DECLS
 
@@ -25,27 +27,38 @@ typedef struct
   guint n_unreadable; /* left out, each named in a warning */
   guint height, width;
   gsize sample_size; /* bytes: H * W * C */
-  guint8 *bytes;     /* (n, H, W, C); NULL after dataset_list() */
+  NnPreprocess pre;   /* that they were decoded by */
+  guint8 *bytes;     /* (n, H, W, C), in the store; NULL after dataset_list() */
+  Store store;
   PictureDigest *digests; /* n: of the files; NULL after dataset_list() */
+  char *left_out; /* files that are no pictures ("2 .txt"), or NULL */
 } Dataset;
 
 typedef struct
 {
   Layout layout;
-  guint limit, limit_per_class; /* the first so many by name; 0: all */
+  guint limit, limit_per_class; /* the first so many by name, as many of each class as can
+                                 * be; 0: all */
   const char *const *classes;   /* expected ones (a model's labels), or NULL: what the folder has */
   guint threads;
   char **lists; /* of more pictures of the folder's classes (picture-list.h), or NULL */
+  double held_fraction; /* > 0: only those that dataset_split() holds back */
+  guint64 seed;
 } DatasetOptions;
 
-/* Lists and decodes; warns of files with the same bytes in two classes.
+/* Lists and decodes; warns of files with the same bytes in two classes. Of known classes
+ * one may be without pictures (a warning); of those found none may.
  * NN_ERROR_NOT_FOUND, _READ, _FORMAT (no picture, an empty class, one class
- * only), _NO_MEMORY. */
+ * only, a folder that is a part of a data set), _NO_MEMORY. */
 Dataset *dataset_load (const char *dir, const DatasetOptions *options, const NnPreprocess *pre,
     GError **error);
 /* The same without decoding: paths, labels and classes of what the folder
  * holds, unreadable pictures too. */
 Dataset *dataset_list (const char *dir, const DatasetOptions *options, GError **error);
+/* Those of @data, decoded or not, whose @keep is TRUE, by @pre: copied where @data was
+ * decoded by the same, else decoded. @dir is for messages. */
+Dataset *dataset_load_part (const Dataset *data, const gboolean *keep, const char *dir,
+    guint threads, const NnPreprocess *pre, GError **error);
 /* Leaves out the pictures whose @keep is FALSE. */
 void dataset_keep (Dataset *dataset, const gboolean *keep);
 void dataset_free (Dataset *dataset);
@@ -63,9 +76,15 @@ Dataset *dataset_load_files (char **paths, guint n, guint threads, const NnPrepr
  * are trained with. Returns how many. */
 guint dataset_warn_of_shared (const Dataset *training, const Dataset *validation, const char *dir);
 
-/* Picture files of a folder, sorted, then those of its sub-folders (links to
- * folders are not followed); or NULL. (transfer full) */
-GPtrArray *pictures_list (const char *dir, GError **error);
+/* What dataset_load() checks and warns of: classes without pictures, of @n_found that there
+ * were; files with the same bytes in two classes. @dir is for messages. */
+gboolean dataset_check_classes (const char *dir, const Dataset *dataset, guint n_found,
+    gboolean are_known, GError **error);
+void dataset_warn_of_contradictions (const char *dir, const Dataset *dataset);
+
+/* For tables whose keys are digests. */
+guint picture_digest_hash (gconstpointer digest);
+gboolean picture_digest_equal (gconstpointer a, gconstpointer b);
 
 /* The class that a file's folder or the beginning of its name (cat.17.jpg)
  * tells, as an index of @classes; FALSE where neither does, or each another. */

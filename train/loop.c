@@ -17,6 +17,7 @@
 #include "nn/keras-file.h"
 #include "nn/log.h"
 #include "train/checkpoint.h"
+#include "train/dataset-split.h"
 #include "train/feeder.h"
 #include "train/folds.h"
 #include "train/output.h"
@@ -27,6 +28,7 @@
   "epoch,stage,learning_rate,loss,accuracy,val_loss,val_accuracy,unlabelled_used,seconds\n"
 
 #define VALIDATION_BATCH 32
+#define MAX_CLASSES_TOLD 20
 #define MAX_SKIPPED 100 /* steps in a row that may overflow in fp16 */
 #define WEAK_SHIFT 0.125 /* FixMatch's weak augmentation: flips and shifts by an eighth */
 
@@ -657,8 +659,6 @@ static gboolean
 split_folds (Run *run, guint threads, GError **error)
 {
   const Recipe *recipe = run->recipe;
-  const DatasetOptions options = { recipe->layout, recipe->limit, recipe->limit_per_class,
-    (const char *const *) run->data->classes, threads };
   const guint n = run->data->n - run->data->n_listed;
   g_autofree guint *folds = g_new (guint, n);
   g_autofree gboolean *is_held = g_new0 (gboolean, run->data->n);
@@ -672,17 +672,93 @@ split_folds (Run *run, guint threads, GError **error)
     is_held[i] = i < n && folds[i] == recipe->fold - 1;
     is_trained[i] = !is_held[i];
   }
-  run->validation = dataset_load (recipe->train_dir, &options, &run->pre, error);
+  run->validation
+      = dataset_load_part (run->data, is_held, recipe->train_dir, threads, &run->pre, error);
   if (!run->validation)
     return FALSE;
-  if (run->validation->n != n) {
-    g_set_error (error, NN_ERROR, NN_ERROR_READ, "%s: changes while it is read", recipe->train_dir);
-    return FALSE;
-  }
-  dataset_keep (run->validation, is_held);
   dataset_keep (run->data, is_trained);
   dataset_warn_of_shared (run->data, run->validation, recipe->train_dir);
   return TRUE;
+}
+
+/* What is done with the validation's result wants one. */
+static gboolean
+check_validation (const Recipe *recipe, GError **error)
+{
+  const char *key = recipe->keep == KEEP_BEST ? "[training] keep=best"
+      : recipe->patience                      ? "[training] early_stopping"
+      : recipe->calibrate == CALIBRATE_YES    ? "[training] calibrate"
+      : recipe->shape == SHAPE_PLATEAU        ? "[schedule] shape=plateau"
+                                              : NULL;
+
+  if (!key || recipe->validate_dir || recipe->n_folds || recipe->validation_split > 0)
+    return TRUE;
+  g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+      "%s: %s wants pictures to validate with, and there are none: make a folder \"validate\" "
+      "beside %s, or draw some with [data] validation_split=0.2",
+      recipe->path, key, recipe->train_dir);
+  return FALSE;
+}
+
+static void
+print_counts (const char *dir, const Dataset *data, const char *what)
+{
+  g_autofree char *counts = dataset_describe_counts (data);
+
+  printf ("  %s%s: %s\n", dir, what, counts);
+  if (data->left_out)
+    printf ("  left out: %s files of %s: no pictures\n", data->left_out, dir);
+}
+
+static void
+print_data (const Run *run, double seconds)
+{
+  const Recipe *recipe = run->recipe;
+  const Dataset *data = run->data, *validation = run->validation;
+  const gboolean is_drawn = validation && !recipe->validate_dir;
+  const guint bad = data->n_unreadable + (validation ? validation->n_unreadable : 0)
+      + (run->unlabelled ? run->unlabelled->n_unreadable : 0);
+  g_autofree char *classes = g_strjoinv (", ", data->classes);
+
+  printf ("Found %u images belonging to %u classes", data->n, data->n_classes);
+  if (data->n_classes <= MAX_CLASSES_TOLD)
+    printf (" (%s)", classes);
+  if (data->n_listed)
+    printf (", %u of them named by lists", data->n_listed);
+  if (validation)
+    printf (", %u to validate with", validation->n);
+  if (run->unlabelled)
+    printf (", %u without labels", run->unlabelled->n);
+  if (bad)
+    printf ("; %u unreadable left out", bad);
+  printf (", decoded in %.1f s\n", seconds);
+  print_counts (recipe->train_dir, data, is_drawn ? ", to train with" : "");
+  if (validation)
+    print_counts (is_drawn ? recipe->train_dir : recipe->validate_dir, validation,
+        is_drawn ? ", to validate with" : "");
+  fflush (stdout);
+}
+
+/* The training pictures, and those to validate with that are drawn from them. */
+static gboolean
+load_training (Run *run, guint threads, const NnPreprocess *stored, GError **error)
+{
+  const Recipe *recipe = run->recipe;
+  const DatasetOptions options = {
+    .layout = recipe->layout,
+    .limit = recipe->limit,
+    .limit_per_class = recipe->limit_per_class,
+    .threads = threads,
+    .lists = recipe->lists,
+    .held_fraction = recipe_get_held_fraction (recipe),
+    .seed = recipe->seed,
+  };
+
+  if (options.held_fraction > 0)
+    return dataset_load_split (recipe->train_dir, &options, stored, &run->pre, &run->data,
+        &run->validation, error);
+  run->data = dataset_load (recipe->train_dir, &options, stored, error);
+  return run->data && (!recipe->n_folds || split_folds (run, threads, error));
 }
 
 static gboolean
@@ -690,49 +766,32 @@ load_data (Run *run, GError **error)
 {
   const Recipe *recipe = run->recipe;
   guint threads = run->options->threads ? run->options->threads : g_get_num_processors ();
-  DatasetOptions options
-      = { recipe->layout, recipe->limit, recipe->limit_per_class, NULL, threads, recipe->lists };
   gint64 start = g_get_monotonic_time ();
   NnPreprocess stored;
 
   recipe_get_stored (recipe, &run->pre, &stored, NULL);
-  run->data = dataset_load (recipe->train_dir, &options, &stored, error);
-  if (!run->data)
+  /* what a resumed run began with and lacks now is told of by name */
+  if (!run->options->resume && !check_validation (recipe, error))
+    return FALSE;
+  if (!load_training (run, threads, &stored, error))
     return FALSE;
   if (recipe->unlabelled_dir
       && !(run->unlabelled
              = dataset_load_unlabelled (recipe->unlabelled_dir, threads, &stored, error)))
     return FALSE;
-  if (recipe->n_folds && !split_folds (run, threads, error))
-    return FALSE;
   if (recipe->validate_dir) {
-    options = (DatasetOptions) { recipe->layout, recipe->validate_limit, 0,
-      (const char *const *) run->data->classes, threads };
+    const DatasetOptions options = { recipe->layout, recipe->validate_limit,
+      recipe->validate_limit_per_class, (const char *const *) run->data->classes, threads };
+
     run->validation = dataset_load (recipe->validate_dir, &options, &run->pre, error);
     if (!run->validation)
       return FALSE;
     dataset_warn_of_shared (run->data, run->validation, recipe->validate_dir);
   }
-  if (!run->options->quiet) {
-    guint bad
-        = run->data->n_unreadable + (run->validation ? run->validation->n_unreadable : 0)
-        + (run->unlabelled ? run->unlabelled->n_unreadable : 0);
-    g_autofree char *classes = g_strjoinv (", ", run->data->classes);
-
-    printf ("Found %u images belonging to %u classes (%s)", run->data->n, run->data->n_classes,
-        classes);
-    if (run->data->n_listed)
-      printf (", %u of them named by lists", run->data->n_listed);
-    if (run->validation)
-      printf (", %u to validate with", run->validation->n);
-    if (run->unlabelled)
-      printf (", %u without labels", run->unlabelled->n);
-    if (bad)
-      printf ("; %u unreadable ones left out", bad);
-    printf (", decoded in %.1f s\n",
-        (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC);
-    fflush (stdout);
-  }
+  if (!run->options->quiet)
+    print_data (run, (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC);
+  dataset_warn_of_few (
+      run->data, recipe->train_dir, recipe->balance || recipe->class_weights);
   return TRUE;
 }
 

@@ -261,14 +261,25 @@ calibrate_output (const Recipe *recipe, const TrainOptions *options, GError **er
   g_autoptr (Classifier) classifier = classifier_new (&classifier_options, error);
   g_autoptr (Evaluation) before = NULL;
   g_autoptr (Evaluation) after = NULL;
-  DatasetOptions data = { .layout = recipe->layout, .limit = recipe->validate_limit };
+  DatasetOptions data = { .layout = recipe->layout, .limit = recipe->validate_limit,
+    .limit_per_class = recipe->validate_limit_per_class };
+  const char *dir = recipe->validate_dir;
 
   if (!classifier)
     return FALSE;
+  if (!dir) { /* the pictures that were drawn from those to train with */
+    dir = recipe->train_dir;
+    data = (DatasetOptions) { .layout = recipe->layout, .limit = recipe->limit,
+      .limit_per_class = recipe->limit_per_class, .lists = recipe->lists,
+      .held_fraction = recipe_get_held_fraction (recipe), .seed = recipe->seed };
+  }
   data.threads = nn_plan_get_threads (classifier->plan);
-  if (!calibrate_run (
-          classifier, recipe->validate_dir, &data, options->output, &before, &after, error))
+  if (!calibrate_run (classifier, dir, &data,
+          recipe->calibrate == CALIBRATE_AUTO ? CALIBRATE_ENOUGH : 0, options->output, &before,
+          &after, error))
     return FALSE;
+  if (!after)
+    return TRUE;
   if (!options->quiet)
     print_temperature (classifier, before, after);
   return TRUE;
@@ -282,7 +293,8 @@ train_once (const Recipe *recipe, const TrainOptions *options)
 
   switch (train_run (recipe, options, &error)) {
     case TRAIN_DONE:
-      if (recipe->calibrate && recipe->validate_dir && !calibrate_output (recipe, options, &error))
+      if (recipe->calibrate && (recipe->validate_dir || recipe_get_held_fraction (recipe) > 0)
+          && !calibrate_output (recipe, options, &error))
         return fail (error);
       return EXIT_OK;
     case TRAIN_INTERRUPTED:
@@ -700,7 +712,7 @@ command_calibrate (int argc, char **argv)
   if (!classifier)
     return status;
   options.threads = nn_plan_get_threads (classifier->plan);
-  if (!calibrate_run (classifier, argv[2], &options, target, &before, &after, &error))
+  if (!calibrate_run (classifier, argv[2], &options, 0, target, &before, &after, &error))
     return fail (error);
   print_temperature (classifier, before, after);
   return EXIT_OK;

@@ -131,6 +131,7 @@ static gboolean
 read_header (PictureList *list, const char *path, char **header, int *file, int *label,
     GArray *soft, GError **error)
 {
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
   GPtrArray *classes = g_ptr_array_new ();
 
   *file = find_column (header, "file");
@@ -151,7 +152,7 @@ read_header (PictureList *list, const char *path, char **header, int *file, int 
     return FALSE;
   }
   for (guint i = 0; i < soft->len; i++) {
-    if (g_strv_contains ((const char *const *) list->classes + i + 1, list->classes[i])) {
+    if (!g_hash_table_add (seen, list->classes[i])) {
       g_set_error (error, NN_ERROR, NN_ERROR_FORMAT, "%s:1: two columns \"" SOFT "%s\"", path,
           list->classes[i]);
       return FALSE;
@@ -190,6 +191,39 @@ read_probabilities (const CsvRow *row, const GArray *soft, const char *path, flo
   return TRUE;
 }
 
+/* Every row is as wide as the first and names a file: what the file says is told before
+ * memory is taken for rows times columns, which then are no more than its bytes. */
+static gboolean
+check_rows (const GPtrArray *rows, const char *path, int file, guint n_columns, GError **error)
+{
+  for (guint i = 1; i < rows->len; i++) {
+    const CsvRow *row = g_ptr_array_index (rows, i);
+
+    if (g_strv_length (row->fields) == n_columns && row->fields[file][0] != '\0')
+      continue;
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "%s:%u: expected %u fields as in the first line, and a file among them", path, row->line,
+        n_columns);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+take_memory (PictureList *list, const char *path, guint n_rows, guint n_soft, GError **error)
+{
+  list->paths = g_try_new0 (char *, n_rows);
+  if (n_soft)
+    list->probabilities = g_try_new (float, (gsize) n_rows * n_soft);
+  else
+    list->labels = g_try_new0 (char *, n_rows);
+  if (list->paths && (list->probabilities || list->labels))
+    return TRUE;
+  g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY, "%s: not enough memory for its %u pictures",
+      path, n_rows - 1);
+  return FALSE;
+}
+
 PictureList *
 picture_list_load (const char *path, GError **error)
 {
@@ -217,21 +251,13 @@ picture_list_load (const char *path, GError **error)
   if (!read_header (list, path, header->fields, &file, &label, soft, error))
     return NULL;
   n_columns = g_strv_length (header->fields);
+  if (!check_rows (rows, path, file, n_columns, error)
+      || !take_memory (list, path, rows->len, soft->len, error))
+    return NULL;
   list->n = rows->len - 1;
-  list->paths = g_new0 (char *, rows->len);
-  if (soft->len)
-    list->probabilities = g_new (float, (gsize) rows->len * soft->len);
-  else
-    list->labels = g_new0 (char *, rows->len);
   for (guint i = 0; i < list->n; i++) {
     const CsvRow *row = g_ptr_array_index (rows, i + 1);
 
-    if (g_strv_length (row->fields) != n_columns || row->fields[file][0] == '\0') {
-      g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
-          "%s:%u: expected %u fields as in the first line, and a file among them", path, row->line,
-          n_columns);
-      return NULL;
-    }
     list->paths[i] = g_path_is_absolute (row->fields[file])
         ? g_strdup (row->fields[file])
         : g_build_filename (dir, row->fields[file], NULL);

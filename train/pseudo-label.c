@@ -53,21 +53,6 @@ item_clear (gpointer data)
 
 /* --- what is labelled already ---------------------------------------------------------- */
 
-static guint
-digest_hash (gconstpointer digest)
-{
-  guint hash;
-
-  memcpy (&hash, digest, sizeof hash);
-  return hash;
-}
-
-static gboolean
-digest_equal (gconstpointer a, gconstpointer b)
-{
-  return memcmp (a, b, sizeof (PictureDigest)) == 0;
-}
-
 static gboolean
 is_below (const char *path, const char *dir)
 {
@@ -107,17 +92,15 @@ add_labelled (Labelling *l, const char *dir, const char *kind, GError **error)
 static gboolean
 find_labelled (Labelling *l, GError **error)
 {
-  const char *data = l->options->data;
-  g_autofree char *train = data ? g_build_filename (data, "train", NULL) : NULL;
-  g_autofree char *validate = data ? g_build_filename (data, "validate", NULL) : NULL;
+  g_auto (FolderParts) parts = { NULL };
 
-  if (!data)
+  if (!l->options->data)
     return TRUE;
-  if (!g_file_test (train, G_FILE_TEST_IS_DIR))
-    return add_labelled (l, data, "train", error);
-  return add_labelled (l, train, "train", error)
-      && (!g_file_test (validate, G_FILE_TEST_IS_DIR)
-          || add_labelled (l, validate, "validate", error));
+  folder_parts_find (l->options->data, FALSE, &parts);
+  if (!parts.train)
+    return add_labelled (l, parts.root, "train", error);
+  return add_labelled (l, parts.train, "train", error)
+      && (!parts.validate || add_labelled (l, parts.validate, "validate", error));
 }
 
 /* --- labels ---------------------------------------------------------------------------- */
@@ -620,7 +603,7 @@ pseudo_label_run (Classifier *classifier, const PseudoLabelOptions *options, GEr
   }
   l.items = g_array_new (FALSE, FALSE, sizeof (Item));
   g_array_set_clear_func (l.items, item_clear);
-  l.labelled = g_hash_table_new_full (digest_hash, digest_equal, g_free, NULL);
+  l.labelled = g_hash_table_new_full (picture_digest_hash, picture_digest_equal, g_free, NULL);
   ok = find_labelled (&l, error) && label_all (&l, error);
   progress_clear ();
   if (ok) {

@@ -252,6 +252,9 @@ read_data (Reader *r, Recipe *recipe, const char *data_dir)
   recipe->limit = (guint) get_uint (r, "data", "limit", 0, 1, G_MAXINT);
   recipe->limit_per_class = (guint) get_uint (r, "data", "limit_per_class", 0, 1, G_MAXINT);
   recipe->validate_limit = (guint) get_uint (r, "data", "validate_limit", 0, 1, G_MAXINT);
+  recipe->validate_limit_per_class
+      = (guint) get_uint (r, "data", "validate_limit_per_class", 0, 1, G_MAXINT);
+  recipe->validation_split = get_double (r, "data", "validation_split", 0, 0, 0.9);
   sizes = get_list (r, "data", "picture_size", 1, 65536, &n_sizes);
   if (sizes && n_sizes > 2)
     fail (r, "data", "picture_size", "pixels of a side, or \"height;width\"");
@@ -262,13 +265,11 @@ read_data (Reader *r, Recipe *recipe, const char *data_dir)
   if (lists)
     read_lists (recipe, lists);
   if (data_dir) {
-    g_autofree char *sub_train = g_build_filename (data_dir, "train", NULL);
-    g_autofree char *sub_validate = g_build_filename (data_dir, "validate", NULL);
-    gboolean has_sub = g_file_test (sub_train, G_FILE_TEST_IS_DIR);
+    g_auto (FolderParts) parts = { NULL };
 
-    recipe->train_dir = g_strdup (has_sub ? sub_train : data_dir);
-    if (has_sub && g_file_test (sub_validate, G_FILE_TEST_IS_DIR))
-      recipe->validate_dir = g_strdup (sub_validate);
+    folder_parts_find (data_dir, recipe->layout == LAYOUT_PREFIX, &parts);
+    recipe->train_dir = g_strdup (parts.train ? parts.train : parts.root);
+    recipe->validate_dir = g_strdup (parts.validate);
     return;
   }
   recipe->train_dir = resolve (recipe, train);
@@ -293,8 +294,10 @@ read_background (Reader *r, NnPreprocess *pre)
   g_auto (GStrv) items = NULL;
   guint n;
 
-  if (strcmp (text, "none") == 0 || r->error)
+  if (strcmp (text, "none") == 0 || r->error) {
+    note (r, "preprocess", "background", "none");
     return;
+  }
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
     if (strcmp (text, names[i].name) == 0) {
       g_free (text);
@@ -317,6 +320,8 @@ read_background (Reader *r, NnPreprocess *pre)
       fail (r, "preprocess", "background", expected);
   }
   pre->has_background = TRUE;
+  note (r, "preprocess", "background", "%u;%u;%u", pre->background[0], pre->background[1],
+      pre->background[2]);
 }
 
 static void
@@ -447,7 +452,10 @@ read_unlabelled (Reader *r, Recipe *recipe, const char *data_dir)
     return;
   }
   if (data_dir) {
-    recipe->unlabelled_dir = g_build_filename (data_dir, "unlabelled", NULL);
+    g_auto (FolderParts) parts = { NULL };
+
+    folder_parts_find (data_dir, recipe->layout == LAYOUT_PREFIX, &parts);
+    recipe->unlabelled_dir = g_build_filename (parts.root, "unlabelled", NULL);
   } else if (!(recipe->unlabelled_dir = resolve (recipe, dir)) && !r->error) {
     g_set_error (&r->error, NN_ERROR, NN_ERROR_FORMAT,
         "%s: [unlabelled] folder is missing: name the folder of pictures without labels there, or "
@@ -461,6 +469,7 @@ read_training (Reader *r, Recipe *recipe)
 {
   static const char *const variances[] = { "biased", "bessel", NULL };
   static const char *const keeps[] = { "last", "best", NULL };
+  static const char *const calibrates[] = { "false", "true", "auto", NULL };
   /* in NnPrecision's order */
   static const char *const precisions[] = { "auto", "fp32", "tf32", "fp16", "bf16", NULL };
   static const char *const group = "training";
@@ -477,7 +486,7 @@ read_training (Reader *r, Recipe *recipe)
   recipe->keep = (Keep) get_choice (r, group, "keep", KEEP_LAST, keeps);
   recipe->patience = (guint) get_uint (r, group, "early_stopping", 0, 1, G_MAXINT);
   n_noted = r->values->len;
-  recipe->calibrate = get_bool (r, group, "calibrate", FALSE);
+  recipe->calibrate = (Calibrate) get_choice (r, group, "calibrate", CALIBRATE_NO, calibrates);
   g_string_truncate (r->values, n_noted); /* comes after the run and changes nothing in it */
   weights = get_string (r, group, "class_weights", NULL);
   if (g_strcmp0 (weights, "balanced") == 0) {
@@ -720,6 +729,12 @@ recipe_load_with (const char *path, const char *data_dir, char **settings, GErro
   }
   recipe->fingerprint = fingerprint (recipe, error);
   return recipe->fingerprint ? g_steal_pointer (&recipe) : NULL;
+}
+
+double
+recipe_get_held_fraction (const Recipe *recipe)
+{
+  return recipe->validate_dir || recipe->n_folds ? 0 : recipe->validation_split;
 }
 
 gboolean

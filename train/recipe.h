@@ -33,6 +33,15 @@ typedef enum
   KEEP_BEST, /* the epoch with the highest validation accuracy, of these the lowest loss */
 } Keep;
 
+typedef enum
+{
+  CALIBRATE_NO,
+  CALIBRATE_YES,
+  CALIBRATE_AUTO, /* where there are enough pictures to validate with */
+} Calibrate;
+
+#define CALIBRATE_ENOUGH 100 /* pictures */
+
 /* Everything that a training run depends on, read from a key file; the keys
  * are described in train/recipes/README.md. Paths are absolute. */
 typedef struct
@@ -41,7 +50,9 @@ typedef struct
 
   char *train_dir, *validate_dir; /* validate_dir may be NULL */
   Layout layout;
-  guint limit, limit_per_class, validate_limit; /* 0: none */
+  guint limit, limit_per_class, validate_limit, validate_limit_per_class; /* 0: none */
+  double validation_split; /* part of the training pictures that is validated with where there
+                            * is no validate_dir */
   char **lists; /* of more training pictures (picture-list.h), or NULL */
 
   guint n_folds, fold; /* > 0: pictures of number @fold, from 1 on, of so many parts of the
@@ -76,7 +87,7 @@ typedef struct
   double label_smoothing, ema; /* ema: decay a step, 0: none */
   Keep keep;
   guint patience; /* of early stopping, epochs; 0: none */
-  gboolean calibrate; /* fit a temperature on the validation pictures at the end */
+  Calibrate calibrate; /* fit a temperature on the validation pictures at the end */
   gboolean balance; /* class weights n / (n_classes * n_class), scikit-learn's "balanced" */
   double *class_weights; /* of each class in order, or NULL */
   guint n_class_weights;
@@ -97,7 +108,8 @@ typedef struct
 
 /* Errors (NN_ERROR_FORMAT) name file, group and key; unknown groups and keys
  * are errors. @data_dir (nullable) replaces the folders: DIR/train and
- * DIR/validate where they exist, else DIR itself for training. */
+ * DIR/validate where they exist (by any of the names that folders.h has), else DIR itself
+ * for training; a folder that is alone in DIR stands for it. */
 Recipe *recipe_load (const char *path, const char *data_dir, GError **error);
 /* The same with @settings ("group.key=value", NULL-terminated, or NULL) in place of
  * what the file says; an empty value removes the key. */
@@ -118,6 +130,9 @@ gboolean recipe_get_preprocess (const Recipe *recipe, const NnModel *model, NnPr
  * @augment (nullable): its source is set to that, for inputs of @pre's size. */
 void recipe_get_stored (const Recipe *recipe, const NnPreprocess *pre, NnPreprocess *stored,
     NnAugment *augment);
+
+/* The part of the training pictures that is drawn to validate with, 0: none. */
+double recipe_get_held_fraction (const Recipe *recipe);
 
 void recipe_free (Recipe *recipe);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Recipe, recipe_free)
