@@ -662,6 +662,72 @@ test_split_resumed (void)
   remove_dir (dir);
 }
 
+/* Recipes are found by their names, networks beside them, a folder needs none. */
+static void
+test_recipes (void)
+{
+  g_autofree char *dir = make_run (), *list = NULL, *copied = NULL, *own = NULL;
+  g_autofree char *model = g_build_filename (dir, "D.h5", NULL), *program = NULL, *recipe = NULL;
+
+  list = run_command (dir, 0, "train --recipes");
+  g_assert_nonnull (strstr (list, "\nmy-classes "));
+  g_assert_nonnull (strstr (list, "dogs-vs-cats "));
+  g_assert_nonnull (strstr (list, "README.md there describes every key"));
+#define ONE " --device cpu --set schedule.epochs=1 --set schedule.learning_rate=1e-3"
+  expect_message (dir, 0, "train D" ONE, "saved D.h5\n");
+  g_assert_true (g_file_test (model, G_FILE_TEST_EXISTS));
+  expect_message (dir, 0, "train my-classes --data D/Train -o n.h5" ONE,
+      "  D/Train, to validate with: 2 of a, 1 of b\n");
+  expect_message (dir, 0, "train demo.ini --data D -o d.h5" ONE, "saved d.h5\n");
+  expect_message (dir, 0, "preview D/Train -o p.png", "saved p.png\n");
+  expect_message (dir, 1, "train D --data D", "two folders of pictures and no recipe");
+  expect_message (dir, 2, "train my-class --data D", "classify train --recipes lists those");
+
+  /* a copy of a recipe, whose network stays where it was */
+  program = g_path_get_dirname (g_getenv ("CLASSIFY_EXE"));
+  recipe = g_build_filename (program, "recipes", "demo.ini", NULL);
+  g_assert_true (g_file_get_contents (recipe, &copied, NULL, NULL));
+  write_text (dir, "mine.ini", copied);
+  expect_message (dir, 0, "train mine.ini --data D -o e.h5" ONE, "saved e.h5\n");
+  /* what is not known is told of without a path of the sources */
+  own = g_strconcat (copied, "\n[data]\nlayuot=folders\n", NULL);
+  write_text (dir, "mine.ini", own);
+  expect_message (dir, 2, "train mine.ini --data D -o f.h5", "there is no such key: the README.md "
+                                                             "that classify train --recipes names");
+#undef ONE
+  remove_dir (dir);
+}
+
+/* The recipe for everybody learns three easy classes of few pictures in few epochs. */
+static void
+test_default_learns (void)
+{
+  static const struct
+  {
+    const char *name;
+    guint32 color;
+  } classes[] = { { "red", 0xb02020 }, { "green", 0x20a030 }, { "blue", 0x2030b0 } };
+  g_autofree char *dir = make_dir (), *text = NULL;
+  const char *accuracy;
+
+  for (guint c = 0; c < G_N_ELEMENTS (classes); c++) {
+    for (guint i = 0; i < 30; i++) {
+      g_autofree char *file = g_strdup_printf ("D/%s/%s/%u.jpg", i < 24 ? "train" : "test",
+          classes[c].name, i);
+
+      g_free (make_picture (dir, file, 40 + (int) i, 70 - (int) i, classes[c].color, i));
+    }
+  }
+  text = run_command (dir, 0,
+      "train D/train -o m.h5 --device cpu --set schedule.epochs=6 --set training.batch_size=16");
+  g_free (text);
+  text = run_command (dir, 0, "evaluate m.h5 D/test --device cpu");
+  accuracy = strstr (text, "accuracy ");
+  g_assert_nonnull (accuracy);
+  g_assert_cmpfloat (g_ascii_strtod (accuracy + strlen ("accuracy "), NULL), >, 0.8);
+  remove_dir (dir);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -687,6 +753,8 @@ main (int argc, char **argv)
   if (g_getenv ("CLASSIFY_EXE")) {
     g_test_add_func ("/dataset/command", test_command);
     g_test_add_func ("/dataset/no-validation", test_no_validation);
+    g_test_add_func ("/dataset/recipes", test_recipes);
+    g_test_add_func ("/dataset/default-learns", test_default_learns);
     g_test_add_func ("/dataset/split-resumed", test_split_resumed);
   }
   status = g_test_run ();

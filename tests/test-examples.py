@@ -111,7 +111,7 @@ def run(line, folder):
 
 
 def make_pictures(folder):
-    """What the commands name: DIR, some.jpg, more/, PICTURE..., a log and a model."""
+    """What the commands name: DIR, PHOTOS, some.jpg, more/, PICTURE..., a log and a model."""
     for part in ('DIR/train', 'DIR/validate', 'DIR/unlabelled', 'more'):
         os.makedirs(os.path.join(folder, part))
         for name, pattern in (('cat', 'smpte'), ('dog', 'ball')):
@@ -120,6 +120,11 @@ def make_pictures(folder):
                  '!', 'video/x-raw,width=64,height=64', '!', 'jpegenc', '!', 'multifilesink',
                  f'location={folder}/{part}/{name}.%d.jpg'], check=True)
     shutil.copy(os.path.join(folder, 'more', 'cat.0.jpg'), os.path.join(folder, 'some.jpg'))
+    for name in ('cat', 'dog'):
+        os.makedirs(os.path.join(folder, 'PHOTOS', name))
+        for i in range(6):
+            shutil.copy(os.path.join(folder, 'more', f'{name}.{i}.jpg'),
+                        os.path.join(folder, 'PHOTOS', name))
 
 
 def run_commands(lines, source, classify, folder):

@@ -24,6 +24,7 @@
 #include "train/preview.h"
 #include "train/progress.h"
 #include "train/pseudo-label.h"
+#include "train/recipe-find.h"
 #include "train/report.h"
 #include "train/standard.h"
 
@@ -404,12 +405,31 @@ gather_settings (void)
   return all;
 }
 
+/* The recipe that @name says; where that is a folder of pictures, the one for such, and
+ * @data becomes it. */
+static gboolean
+find_recipe (const char *name, char **data, char **path)
+{
+  if (!g_file_test (name, G_FILE_TEST_IS_DIR)) {
+    *path = recipe_find (name);
+    return TRUE;
+  }
+  if (*data) {
+    usage_error ("%s and --data %s: two folders of pictures and no recipe", name, *data);
+    return FALSE;
+  }
+  *data = g_strdup (name);
+  *path = recipe_find (RECIPE_DEFAULT);
+  return TRUE;
+}
+
 static int
 command_train (int argc, char **argv)
 {
   g_autofree char *data = NULL, *output = NULL, *log = NULL, *init = NULL;
   g_auto (GStrv) lists = NULL;
-  gboolean resume = FALSE, overwrite = FALSE, quiet = FALSE, by_name = FALSE;
+  gboolean resume = FALSE, overwrite = FALSE, quiet = FALSE, by_name = FALSE, list_recipes = FALSE;
+  g_autofree char *path = NULL;
   int folds = 0, fold = 0;
   const GOptionEntry entries[] = {
     { "data", 'd', 0, G_OPTION_ARG_FILENAME, &data,
@@ -418,7 +438,8 @@ command_train (int argc, char **argv)
         "Train on the pictures of this list too (classify pseudo-label writes such); repeatable",
         "FILE.csv" },
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &output,
-        "Model file to write (default: the recipe's name with .h5, in this folder)", "FILE" },
+        "Model file to write (default: the recipe's or folder's name with .h5, in this folder)",
+        "FILE" },
     { "log", 'l', 0, G_OPTION_ARG_FILENAME, &log, "CSV of the epochs", "FILE" },
     { "folds", 0, 0, G_OPTION_ARG_INT, &folds,
         "Cross-validation: K trainings, each validated with another part of the training pictures; "
@@ -439,6 +460,8 @@ command_train (int argc, char **argv)
     { "overwrite", 0, 0, G_OPTION_ARG_NONE, &overwrite,
         "Start anew where a checkpoint, a model or a log of that name is there", NULL },
     { "quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "Print nothing but errors and warnings", NULL },
+    { "recipes", 0, 0, G_OPTION_ARG_NONE, &list_recipes,
+        "List the recipes that come with the program, do nothing else", NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   const GOptionEntry *const all[] = { entries, recipe_entries, device_entries, NULL };
@@ -448,16 +471,24 @@ command_train (int argc, char **argv)
   NnPrecision parsed;
   TrainOptions options;
 
-  if (!parse ("RECIPE",
+  if (!parse ("RECIPE|DIR",
           "Trains a network as a recipe says and writes a Keras model file (HDF5) with the class\n"
-          "names and the pre-processing in it.",
+          "names and the pre-processing in it. A folder of pictures in the recipe's place is\n"
+          "trained on by the recipe my-classes.",
           "A checkpoint is written after each epoch, and on SIGINT, SIGTERM or SIGHUP after the\n"
           "batch at hand; a second signal ends at once.\n"
           "Exit status: 0 done, 1 wrong use, 2 data, 3 device, 130 interrupted and saved.",
           all, &argc, &argv))
     return EXIT_USAGE;
+  if (list_recipes) {
+    g_autofree char *text = recipe_list ();
+
+    fputs (text, stdout);
+    return EXIT_OK;
+  }
   if (argc != 2)
-    return usage_error ("train wants one recipe; see classify train --help");
+    return usage_error ("train wants one recipe, or a folder of pictures; classify train --recipes "
+                        "lists recipes, --help the options");
   if (folds < 0 || folds == 1 || folds > 1000)
     return usage_error ("--folds %d: expected 2 to 1000", folds);
   if (fold < 0 || fold > folds)
@@ -467,14 +498,17 @@ command_train (int argc, char **argv)
   if (precision && !nn_precision_from_string (precision, &parsed))
     return usage_error ("--precision %s: expected auto, fp32, tf32, bf16 or fp16", precision);
   all_settings = gather_settings ();
-  recipe = recipe_load_with (argv[1], data, (char **) all_settings->pdata, &error);
+  if (!find_recipe (argv[1], &data, &path))
+    return EXIT_USAGE;
+  recipe = recipe_load_with (path, data, (char **) all_settings->pdata, &error);
   if (!recipe)
     return fail (error);
   for (guint i = 0; lists && lists[i]; i++)
     if (!recipe_add_list (recipe, lists[i], &error))
       return fail (error);
   if (!output) {
-    g_autofree char *name = g_path_get_basename (argv[1]);
+    g_autofree char *full = g_canonicalize_filename (argv[1], NULL);
+    g_autofree char *name = g_path_get_basename (full);
 
     if (g_str_has_suffix (name, ".ini"))
       name[strlen (name) - 4] = '\0';
@@ -500,7 +534,7 @@ command_train (int argc, char **argv)
 static int
 command_preview (int argc, char **argv)
 {
-  g_autofree char *data = NULL, *output = NULL, *class_name = NULL;
+  g_autofree char *data = NULL, *output = NULL, *class_name = NULL, *path = NULL;
   int pictures = 6, variants = 5;
   gint64 seed = -1;
   const GOptionEntry entries[] = {
@@ -523,7 +557,7 @@ command_preview (int argc, char **argv)
   g_autoptr (GError) error = NULL;
   PreviewOptions options;
 
-  if (!parse ("RECIPE",
+  if (!parse ("RECIPE|DIR",
           "Draws pictures of a recipe's training folder as its [augmentation] makes them: a sheet\n"
           "(PNG) to look at while tinkering with the values.",
           "Columns: the picture as the network gets it without augmentation, then as the first\n"
@@ -542,7 +576,9 @@ command_preview (int argc, char **argv)
     return EXIT_USAGE;
   if (seed < -1)
     return usage_error ("--seed %" G_GINT64_FORMAT ": expected 0 or more", seed);
-  recipe = recipe_load_with (argv[1], data, settings, &error);
+  if (!find_recipe (argv[1], &data, &path))
+    return EXIT_USAGE;
+  recipe = recipe_load_with (path, data, settings, &error);
   if (!recipe)
     return fail (error);
   options = (PreviewOptions) {

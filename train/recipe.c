@@ -7,6 +7,7 @@
 
 #include "nn/error.h"
 #include "nn/file.h"
+#include "train/recipe-find.h"
 
 /* A reader that remembers which keys were asked for, so that what is left over
  * can be reported, and what each came to, and stops at the first error. */
@@ -507,7 +508,8 @@ read_network (Reader *r, Recipe *recipe)
   g_autofree char *freeze = get_string (r, "network", "freeze", NULL);
   g_autofree char *noted = NULL;
 
-  recipe->network = resolve (recipe, network);
+  if (network && *network)
+    recipe->network = recipe_find_network (recipe->path, network);
   recipe->init = resolve (recipe, init);
   recipe->init_match
       = (NnWeightsMatch) get_choice (r, "network", "init_by", NN_WEIGHTS_BY_ORDER, matches);
@@ -596,14 +598,17 @@ check_unknown (Reader *r)
 
     if (!g_hash_table_contains (r->known, groups[g]))
       g_set_error (&r->error, NN_ERROR, NN_ERROR_FORMAT,
-          "%s: there is no group [%s] (train/recipes/README.md lists them)", r->path, groups[g]);
+          "%s: there is no group [%s]: the README.md that classify train --recipes names lists "
+          "them",
+          r->path, groups[g]);
     for (guint k = 0; keys && keys[k] && !r->error; k++) {
       g_autofree char *name = g_strdup_printf ("%s/%s", groups[g], keys[k]);
 
       if (!g_hash_table_contains (r->known, name))
         g_set_error (&r->error, NN_ERROR, NN_ERROR_FORMAT,
-            "%s: [%s] %s: there is no such key (train/recipes/README.md lists them)", r->path,
-            groups[g], keys[k]);
+            "%s: [%s] %s: there is no such key: the README.md that classify train --recipes names "
+            "lists them",
+            r->path, groups[g], keys[k]);
     }
   }
 }
@@ -702,7 +707,8 @@ recipe_load_with (const char *path, const char *data_dir, char **settings, GErro
     gboolean is_missing = g_error_matches (local, G_FILE_ERROR, G_FILE_ERROR_NOENT);
 
     g_set_error (error, NN_ERROR, is_missing ? NN_ERROR_NOT_FOUND : NN_ERROR_FORMAT,
-        "%s: not a recipe: %s", path, local->message);
+        "%s: not a recipe: %s%s", path, local->message,
+        is_missing ? "; classify train --recipes lists those that are there" : "");
     return NULL;
   }
   for (guint i = 0; settings && settings[i]; i++)
