@@ -213,7 +213,8 @@ get_tta (GstVideoClassify *self, GValue *value)
   GST_OBJECT_UNLOCK (self);
 }
 
-/* All of them since 0.1. */
+/* All of them since 0.1: what gst-inspect-1.0 tells of each is its documentation. A later one says
+ * so in a comment block of its own. */
 static const Property properties[] = {
   STRING ("model", "Model", model_path, NOW, NULL,
       "Keras model file (HDF5), or a network's JSON with its weights in \"weights\". Class labels "

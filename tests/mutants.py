@@ -66,21 +66,21 @@ MUTANTS = [
   g_mutex_lock (&self->lock);
   self->generation++;''', '''publisher_forget (Publisher *self)
 {
-  g_mutex_lock (&self->lock);''', 'stream stream-parts'),
+  g_mutex_lock (&self->lock);''', 'changes stream-parts'),
     ('exchange-keeps-results', 'gst/publisher.c',
      '''publisher_prepare (Publisher *self, guint n_classes)
 {
   g_mutex_lock (&self->lock);
   self->generation++;''', '''publisher_prepare (Publisher *self, guint n_classes)
 {
-  g_mutex_lock (&self->lock);''', 'stream stream-parts'),
+  g_mutex_lock (&self->lock);''', 'changes stream-parts'),
     ('old-results-taken', 'gst/publisher.c', 'if (task->generation != self->generation)',
-     'if (task->generation > self->generation)', 'stream stream-parts'),
+     'if (task->generation > self->generation)', 'changes stream-parts'),
     ('old-heat-map-taken', 'gst/publisher.c', 'if (map->generation == self->generation) {',
      'if (map->generation <= self->generation) {', 'stream stream-parts'),
     ('flush-keeps-heat-map', 'gst/publisher.c',
      '''  g_clear_pointer (&self->heat_map, heat_map_unref);
-  self->last_collected''', '  self->last_collected', 'stream stream-parts'),
+  pacer_reset''', '  pacer_reset', 'stream stream-parts'),
     ('eos-not-drained', 'gst/gstvideoclassify.c', '''    case GST_EVENT_EOS:
       drain (self);''', '    case GST_EVENT_EOS:', 'stream'),
     ('segment-not-forgotten', 'gst/gstvideoclassify.c', '''      forget_stream (self);
@@ -113,14 +113,14 @@ MUTANTS = [
      'stream stream-parts'),
     ('thumbnail-sign', 'gst/thumbnail.c', 'sum += fabs (', 'sum += (', 'stream stream-parts'),
     # --- time
-    ('no-latency-message', 'gst/videoclassify-results.c', '    announce = TRUE;\n', '', 'element'),
+    ('no-latency-message', 'gst/videoclassify-results.c', '    announce = TRUE;\n', '', 'changes'),
     ('latency-1-ns', 'gst/gstvideoclassify.c',
      'own = self->report_latency ? self->reported_latency',
-     'own = self->report_latency ? 1', 'element'),
+     'own = self->report_latency ? 1', 'changes'),
     ('latency-max', 'gst/gstvideoclassify.c', '      max += own;', '      max += 2 * own;',
      'element'),
-    ('max-rate-half', 'gst/videoclassify-frame.c', '< GST_SECOND / settings->max_rate;',
-     '< GST_SECOND / (2 * settings->max_rate);', 'stream element'),
+    ('max-rate-half', 'gst/pacer.c', 'interval = rate > 0 ? GST_SECOND / rate : 0;',
+     'interval = rate > 0 ? GST_SECOND / (2 * rate) : 0;', 'stream element stream-parts'),
     ('late-counted', 'gst/videoclassify-frame.c', 'dropped = ++self->counts.late;',
      'dropped = self->counts.late;', 'element stream'),
     ('interval', 'gst/videoclassify-frame.c',
@@ -131,7 +131,7 @@ MUTANTS = [
      'if (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_LAST))', 'element stream'),
     # --- models
     ('labels-file-not-in-key', 'gst/model-cache.c', '  append_file (key, labels_file);\n', '',
-     'element stream loading'),
+     'changes'),
     ('weights-not-in-key', 'gst/model-cache.c', '  append_file (key, weights);\n', '',
      'element stream loading'),
     ('watch-reads-half', 'gst/loader.c',
@@ -141,6 +141,29 @@ MUTANTS = [
      'self->requested = self->is_started && !self->is_starting;', 'loading stream'),
     ('exchange-keeps-interval', 'gst/videoclassify-models.c', '  self->until_next = 0;',
      '  self->until_next = MAX (self->until_next, 1) + 1;', 'stream loading'),
+    ('stop-waits-for-device', 'nn/backend.c',
+     'g_mutex_lock (&open_lock); /* nobody finds it on its way out */',
+     'g_mutex_lock (&opening); g_mutex_lock (&open_lock); g_mutex_unlock (&opening);', 'backend'),
+    ('old-model-not-told', 'gst/videoclassify-models.c', '  publisher_prepare (self->publisher',
+     '  if (0) publisher_prepare (self->publisher', 'changes'),
+    # --- engines
+    ('failed-run-fails-all', 'gst/engine.c', 'own = n_pieces == 1 ? g_error_copy (error) : NULL;',
+     'own = g_error_copy (error);', 'loading'),
+    ('failed-run-is-success', 'gst/engine.c', 'job->error = g_steal_pointer (&own);', '',
+     'loading'),
+    # --- properties
+    ('qos-settable', 'gst/videoclassify-properties.c', '  self->qos = FALSE;\n', '', 'changes'),
+    ('qos-drops', 'gst/gstvideoclassify.c',
+     'return gst_pad_push_event (GST_BASE_TRANSFORM_SINK_PAD (trans), event);', ';', 'changes'),
+    ('late-value-not-told', 'gst/videoclassify-properties.c',
+     'p->when == NEXT_START && self->is_running', 'FALSE && self->is_running', 'changes'),
+    ('late-value-told-again', 'gst/videoclassify-properties.c', '    self->told_late |= bit;',
+     '    self->told_late |= 0;', 'changes'),
+    ('wrong-value-starts', 'gst/videoclassify-properties.c', '  return error == NULL;',
+     '  return TRUE;', 'changes'),
+    ('wrong-value-taken', 'gst/videoclassify-properties.c',
+     'if (!nn_tta_parse (text, &tta, error))\n    return FALSE;',
+     'nn_tta_parse (text, &tta, error);', 'changes'),
     # --- collect, text
     ('label-slash', 'nn/label-name.c', "    case '/':\n", '', 'labels collect pseudo-label'),
     ('label-dot', 'nn/label-name.c', 'return !is_prefix && !is_first && !is_last;',
