@@ -21,11 +21,12 @@
  * inference-time (uint64, ns), views (uint), device and model (string).
  *
  * With `mode=sync`, the default, a frame leaves with its own result. When the
- * frames come faster than they can be classified downstream says so (QoS), and
- * the element skips the classification of late frames, never the frames: these
- * carry the last result with its age. With `mode=async` frames leave at once and
- * the newest one is classified beside; each carries the newest result with its
- * age (fields age, in frames, and age-time).
+ * frames of a live pipeline come faster than they can be classified the element
+ * finds that by the clock, elsewhere downstream says so (QoS; of GstBaseSink's
+ * elements those that show video do), and it skips the classification of late
+ * frames, never the frames: these carry the last result with its age. With
+ * `mode=async` frames leave at once and the newest one is classified beside; each
+ * carries the newest result with its age (fields age, in frames, and age-time).
  *
  * The whole frame is classified, or the part of it in #GstVideoClassify:crop, or
  * each region that a detector attached (#GstVideoClassify:inference-region): then
@@ -105,6 +106,7 @@ forget_stream (GstVideoClassify *self)
   captioner_reset (self->captioner, publisher_get_generation (self->publisher));
   self->until_next = 0;
   pacer_reset (&self->pacer);
+  lateness_reset (&self->lateness);
   self->last_explained = GST_CLOCK_TIME_NONE;
   self->has_thumbnails = FALSE;
   GST_OBJECT_LOCK (self);
@@ -231,7 +233,9 @@ gst_video_classify_start (GstBaseTransform *trans)
   self->inference_time = self->reported_latency = 0;
   self->label = NULL;
   self->probability = 0;
-  self->has_failed = self->has_told_numbers = FALSE;
+  self->has_failed = self->has_told_numbers = self->knows_latency = self->is_live = FALSE;
+  self->upstream_latency = 0;
+  self->n_behind = 0;
   GST_OBJECT_UNLOCK (self);
   self->frame = 0;
   self->outside.is_set = FALSE;
@@ -420,6 +424,7 @@ gst_video_classify_query (GstBaseTransform *trans, GstPadDirection direction, Gs
   ok = GST_BASE_TRANSFORM_CLASS (gst_video_classify_parent_class)->query (trans, direction, query);
   if (!ok || direction != GST_PAD_SRC || GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
     return ok;
+  video_classify_take_latency (self, query);
   GST_OBJECT_LOCK (self);
   own = self->report_latency ? self->reported_latency : 0;
   GST_OBJECT_UNLOCK (self);

@@ -7,6 +7,10 @@
 #include "nn/input-dump.h"
 #include "nn/label-name.h"
 
+/* Frames of a live stream that are passed on unclassified before that is told: a second's, more
+ * than the first classification, which is slow, makes late. */
+#define BEHIND_IS_TOLD 30
+
 /* --- what is looked at ---------------------------------------------------------------- */
 
 /* Whether frames are compared, by thumbnails of what the network sees. */
@@ -258,11 +262,11 @@ find_regions (GstVideoClassify *self, GstBuffer *buffer, const Settings *setting
 /* --- whether, when -------------------------------------------------------------------- */
 
 static void
-post_qos (GstVideoClassify *self, GstBuffer *buffer, GstClockTime running_time, guint64 processed,
-    guint64 dropped)
+post_qos (GstVideoClassify *self, GstBuffer *buffer, gboolean is_live, GstClockTime running_time,
+    guint64 processed, guint64 dropped)
 {
   const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
-  GstMessage *message = gst_message_new_qos (GST_OBJECT (self), FALSE, running_time,
+  GstMessage *message = gst_message_new_qos (GST_OBJECT (self), is_live, running_time,
       gst_segment_to_stream_time (segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer)),
       GST_BUFFER_PTS (buffer), GST_BUFFER_DURATION (buffer));
 
@@ -271,35 +275,136 @@ post_qos (GstVideoClassify *self, GstBuffer *buffer, GstClockTime running_time, 
   gst_element_post_message (GST_ELEMENT (self), message);
 }
 
-/* Whether the frame would come too late; counts and tells if so. */
+/* Downstream has said that frames up to a later one come too late (QoS). */
 static gboolean
-is_late (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
+is_late_downstream (GstVideoClassify *self, GstClockTime running_time)
 {
-  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
-  GstClockTime running_time, earliest;
-  guint64 processed, dropped;
+  GstClockTime earliest;
 
   GST_OBJECT_LOCK (self);
   earliest = self->earliest_time;
   GST_OBJECT_UNLOCK (self);
-  if (!settings->skip_late || !GST_CLOCK_TIME_IS_VALID (earliest)
-      || !GST_BUFFER_PTS_IS_VALID (buffer) || segment->format != GST_FORMAT_TIME)
+  return GST_CLOCK_TIME_IS_VALID (earliest) && running_time <= earliest;
+}
+
+void
+video_classify_take_latency (GstVideoClassify *self, GstQuery *query)
+{
+  gboolean is_live;
+  GstClockTime min;
+
+  gst_query_parse_latency (query, &is_live, &min, NULL);
+  GST_OBJECT_LOCK (self);
+  self->knows_latency = TRUE;
+  self->is_live = is_live;
+  self->upstream_latency = GST_CLOCK_TIME_IS_VALID (min) ? min : 0;
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* By how much the frame is later than the source need have sent it; FALSE where that is not
+ * known or the stream is not live. */
+static gboolean
+get_lateness (GstVideoClassify *self, GstClockTime running_time, GstClockTimeDiff *late_by)
+{
+  g_autoptr (GstClock) clock = gst_element_get_clock (GST_ELEMENT (self));
+  gboolean knows_latency, is_live;
+  GstClockTime base, latency;
+
+  if (!clock)
+    return FALSE;
+  GST_OBJECT_LOCK (self);
+  knows_latency = self->knows_latency;
+  GST_OBJECT_UNLOCK (self);
+  if (!knows_latency) { /* no pipeline has asked for it until now */
+    GstQuery *query = gst_query_new_latency ();
+
+    if (gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (self), query))
+      video_classify_take_latency (self, query);
+    gst_query_unref (query);
+  }
+  GST_OBJECT_LOCK (self);
+  self->knows_latency = TRUE; /* or unknown: it is not asked for with each frame */
+  is_live = self->is_live && GST_STATE (self) == GST_STATE_PLAYING;
+  base = GST_ELEMENT_CAST (self)->base_time;
+  latency = self->upstream_latency;
+  GST_OBJECT_UNLOCK (self);
+  *late_by = GST_CLOCK_DIFF (base + running_time + latency, gst_clock_get_time (clock));
+  return is_live;
+}
+
+/* Once in each run. */
+static void
+warn_of_lateness (GstVideoClassify *self)
+{
+  GstClockTime inference_time;
+
+  GST_OBJECT_LOCK (self);
+  inference_time = self->inference_time;
+  GST_OBJECT_UNLOCK (self);
+  GST_ELEMENT_WARNING (self, RESOURCE, BUSY,
+      ("live frames come late: one takes %.0f ms to classify. Some are passed on with the result "
+       "of an earlier one, so that the stream does not fall behind; mode=async, "
+       "inference-interval, max-rate, fewer views (tta) or another device make that regular, "
+       "skip-late=false classifies all",
+          (double)inference_time / GST_MSECOND),
+      (NULL));
+}
+
+/* The element's own clock says that a live stream has fallen behind. What leaves at once
+ * (mode=async) does not. */
+static gboolean
+is_behind (GstVideoClassify *self, GstClockTime running_time)
+{
+  GstClockTimeDiff late_by;
+
+  if (!self->is_async && get_lateness (self, running_time, &late_by)
+      && lateness_is_behind (&self->lateness, running_time, late_by))
+    self->behind_by = late_by;
+  return self->behind_by > 0;
+}
+
+/* Whether the frame comes too late to be classified; for each frame. */
+static gboolean
+is_late (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
+{
+  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
+  GstClockTime running_time;
+
+  self->behind_by = 0;
+  if (!settings->skip_late || !GST_BUFFER_PTS_IS_VALID (buffer)
+      || segment->format != GST_FORMAT_TIME)
     return FALSE;
   running_time = gst_segment_to_running_time (segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
-  if (!GST_CLOCK_TIME_IS_VALID (running_time) || running_time > earliest)
+  if (!GST_CLOCK_TIME_IS_VALID (running_time))
     return FALSE;
+  return is_behind (self, running_time) || is_late_downstream (self, running_time);
+}
+
+/* Counts a frame that is not classified because it is late. */
+static void
+skip_late (GstVideoClassify *self, GstBuffer *buffer)
+{
+  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
+  guint64 processed, dropped;
+  gboolean is_live;
+
   GST_OBJECT_LOCK (self);
   processed = self->counts.classified;
   dropped = ++self->counts.late;
+  is_live = self->is_live;
   GST_OBJECT_UNLOCK (self);
-  post_qos (self, buffer, running_time, processed, dropped);
-  return TRUE;
+  if (self->behind_by > 0 && ++self->n_behind == BEHIND_IS_TOLD)
+    warn_of_lateness (self);
+  post_qos (self, buffer, is_live,
+      gst_segment_to_running_time (segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer)), processed,
+      dropped);
 }
 
 /* Whether the frame is to be classified; counts why not. */
 static gboolean
 is_due (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
 {
+  const gboolean late = is_late (self, buffer, settings);
   guint64 *reason = NULL;
 
   if (GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP)) /* nothing to see: keep the last */
@@ -314,7 +419,8 @@ is_due (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
     GST_OBJECT_UNLOCK (self);
     return FALSE;
   }
-  if (publisher_has_results (self->publisher) && is_late (self, buffer, settings)) {
+  if (late && publisher_has_results (self->publisher)) {
+    skip_late (self, buffer);
     self->until_next = 1; /* the next frame that is in time */
     return FALSE;
   }

@@ -21,6 +21,7 @@
 #include "gst/captioner.h"
 #include "gst/collector.h"
 #include "gst/gstvideoclassify.h"
+#include "gst/lateness.h"
 #include "gst/loader.h"
 #include "gst/pacer.h"
 #include "gst/publisher.h"
@@ -101,6 +102,8 @@ struct _GstVideoClassify {
                              * streaming thread, which read them without */
   Collector *collector;     /* or NULL; of start() to stop() */
   gboolean has_failed, has_told_numbers;
+  gboolean knows_latency, is_live; /* of upstream */
+  GstClockTime upstream_latency;   /* its minimum */
 
   /* set by start(), then the loader's and the streaming thread's */
   EnginePool *pool;
@@ -126,6 +129,9 @@ struct _GstVideoClassify {
   guint64 frame;                /* number of the last */
   guint until_next;             /* frames to pass before the next classification */
   Pacer pacer;                  /* of "max-rate" */
+  Lateness lateness;
+  GstClockTimeDiff behind_by; /* of this frame of a live stream, 0 = it is in time */
+  guint64 n_behind;           /* frames that were not classified for that reason */
   GstClockTime last_explained;
   Thumbnail classified, before; /* the last frame that was classified, and that was sampled */
   gboolean has_thumbnails;
@@ -170,6 +176,8 @@ void video_classify_exchange_runtime (GstVideoClassify *self);
 
 /* --- videoclassify-frame.c ----------------------------------------------------------- */
 
+/* What upstream answered to a LATENCY query. */
+void video_classify_take_latency (GstVideoClassify *self, GstQuery *query);
 GstFlowReturn video_classify_transform_ip (GstBaseTransform *trans, GstBuffer *buffer);
 
 /* --- videoclassify-results.c --------------------------------------------------------- */

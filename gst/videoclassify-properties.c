@@ -351,8 +351,9 @@ static const Property properties[] = {
       "than this (0 = automatic: 10 s, and 0.25 s where the text goes into an element that has "
       "other inputs, which ordinary queues hold)"),
   BOOLEAN ("skip-late", "Skip late", settings.skip_late, NOW, TRUE,
-      "Do not classify frames that downstream reports as late (QoS); the frames themselves are "
-      "never dropped"),
+      "Do not classify frames that come late: in a live pipeline by the element's own clock "
+      "(mode=sync), elsewhere where downstream reports it (QoS). The frames themselves are never "
+      "dropped"),
   BOOLEAN ("qos", "QoS", qos, NOW, FALSE,
       "Always FALSE: late frames are not classified (skip-late), no frame is dropped",
       .changed = refuse_qos),

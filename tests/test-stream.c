@@ -535,6 +535,121 @@ test_message_interval (void)
   gst_harness_teardown (h);
 }
 
+/* --- live --------------------------------------------------------------------------- */
+
+static GstPadProbeReturn
+answer_not_live (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
+{
+  GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
+
+  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
+    return GST_PAD_PROBE_OK;
+  gst_query_set_latency (query, FALSE, 0, GST_CLOCK_TIME_NONE);
+  return GST_PAD_PROBE_HANDLED;
+}
+
+typedef struct {
+  const char *properties;
+  gboolean is_live;
+  guint cost, late_by, late_from; /* ms that a classification takes; that the source is late by,
+                                   * from this frame on */
+} LiveRow;
+
+/* A camera of 25 frames a second, of which each waits until the one before has left, by a clock
+ * of our own: how late they leave at most (ms), how many were classified. */
+static guint
+play_live (const LiveRow *row, GstHarness *h, guint *n_classified, guint *n_since)
+{
+  GstClockTime free_at = 0;
+  guint worst = 0;
+
+  *n_classified = *n_since = 0;
+  for (guint n = 0; n < 500; n++) {
+    const GstClockTime shown = n * FRAME + 30 * GST_MSECOND; /* the latency that it tells */
+    const GstClockTime sent = shown + (n >= row->late_from ? row->late_by * GST_MSECOND : 0);
+    const GstClockTime comes = MAX (sent, free_at);
+    GstBuffer *buffer;
+    guint age = 1;
+
+    gst_harness_set_time (h, comes);
+    buffer = gst_harness_push_and_pull (h, frame_of (RED, RED, n * FRAME));
+    g_assert_nonnull (buffer); /* no frame is lost */
+    if (result_of (buffer))
+      gst_structure_get_uint (result_of (buffer), "age", &age);
+    gst_buffer_unref (buffer);
+    free_at = comes;
+    if (age == 0) {
+      ++*n_classified;
+      *n_since += n >= row->late_from + 125;
+      free_at += row->cost * GST_MSECOND;
+    }
+    worst = MAX (worst, (guint)((free_at - shown) / GST_MSECOND));
+  }
+  return worst;
+}
+
+/* A live stream whose frames take longer than they last never falls behind by more than one of
+ * them, though nothing downstream tells; what is not live, or late for another reason, is
+ * classified. */
+static void
+test_live (void)
+{
+  static const LiveRow rows[] = {
+    { "", TRUE, 100, 0, 1000 },
+    { "inference-interval=2", TRUE, 100, 0, 1000 },
+    { "max-rate=20", TRUE, 100, 0, 1000 },
+    { "", TRUE, 700, 0, 1000 },
+    { "", TRUE, 41, 0, 1000 },
+    { "", TRUE, 39, 0, 1000 },
+    { "skip-late=false", TRUE, 50, 0, 1000 },
+    { "", FALSE, 50, 0, 1000 },
+    { "", TRUE, 10, 500, 0 },
+    { "", TRUE, 10, 500, 200 },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    const LiveRow *row = &rows[i];
+    GstHarness *h = harness_new (row->properties);
+    GstElement *element = element_of (h);
+    GstBus *bus = bus_of (element);
+    const gboolean skips = i < 5;
+    GstMessage *message;
+    guint worst, n_classified, n_since, n_warnings = 0;
+
+    gst_harness_use_testclock (h);
+    gst_harness_set_upstream_latency (h, 30 * GST_MSECOND);
+    if (!row->is_live)
+      gst_pad_add_probe (
+          h->srcpad, GST_PAD_PROBE_TYPE_QUERY_UPSTREAM, answer_not_live, NULL, NULL);
+    worst = play_live (row, h, &n_classified, &n_since);
+    g_test_message ("%u: at most %u ms late, %u classified", i, worst, n_classified);
+    while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING))) {
+      g_autoptr (GError) error = NULL;
+
+      gst_message_parse_warning (message, &error, NULL);
+      g_assert_nonnull (strstr (error->message, "mode=async"));
+      gst_message_unref (message);
+      n_warnings++;
+    }
+    if (skips) {
+      g_assert_cmpuint (worst, <=, row->cost + 20);
+      /* at least half of what there is time for */
+      g_assert_cmpuint (n_classified * MAX (2 * row->cost, 80), >=, 500 * 40 / 2);
+      g_assert_cmpuint (stat_of (element, "skipped-late"), >, 0);
+      g_assert_cmpuint (n_warnings, ==, stat_of (element, "skipped-late") >= 30);
+    } else if (row->late_from != 200) {
+      g_assert_cmpuint (n_classified, ==, 500);
+      g_assert_cmpuint (n_warnings, ==, 0);
+    } else { /* soon it is known that the source is to blame */
+      g_assert_cmpuint (n_since, ==, 500 - 325);
+    }
+    gst_element_set_bus (element, NULL);
+    gst_object_unref (bus);
+    gst_object_unref (element);
+    gst_harness_teardown (h);
+  }
+}
+
 /* --- text
  * -----------------------------------------------------------------------------------------------
  */
@@ -1243,6 +1358,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/smoothing", test_smoothing);
   g_test_add_func ("/stream/scene-cut", test_scene_cut);
   g_test_add_func ("/stream/message-interval", test_message_interval);
+  g_test_add_func ("/stream/live", test_live);
   g_test_add_func ("/stream/no-numbers", test_no_numbers);
   g_test_add_func ("/stream/text-spans", test_text_spans);
   g_test_add_func ("/stream/text-frames", test_text_frames);
