@@ -449,6 +449,29 @@ test_allocation (void)
     }
 }
 
+/* The element that draws has nothing to add. */
+static void
+test_allocation_of_overlay (void)
+{
+  static const Downstream cases[] = {
+    { .is_answered = FALSE },
+    { .is_answered = TRUE },
+    { TRUE, { gst_video_crop_meta_api_get_type, gst_video_meta_api_get_type }, TRUE, TRUE },
+  };
+  g_autoptr (GstElementFactory) factory = gst_element_factory_find ("classifyoverlay");
+
+  if (!factory) {
+    g_test_skip ("there is no classifyoverlay");
+    return;
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *expected = allocation_through ("identity", &cases[i], TRUE);
+    g_autofree char *got = allocation_through ("classifyoverlay", &cases[i], TRUE);
+
+    g_assert_cmpstr (got, ==, expected);
+  }
+}
+
 static void
 test_buffer_is_untouched (void)
 {
@@ -1031,6 +1054,7 @@ main (int argc, char **argv)
   g_test_add_func ("/element/every-format", test_every_format);
   g_test_add_func ("/element/padded-strides-and-crop", test_padded_strides_and_crop);
   g_test_add_func ("/element/allocation", test_allocation);
+  g_test_add_func ("/element/allocation-of-overlay", test_allocation_of_overlay);
   g_test_add_func ("/element/buffer-is-untouched", test_buffer_is_untouched);
   g_test_add_func ("/element/shared-buffer", test_shared_buffer);
   g_test_add_func ("/element/meta-survives", test_meta_survives);
