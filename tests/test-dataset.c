@@ -205,11 +205,13 @@ test_left_out (void)
   write_text (dir, "b/labels.csv", "x");
   write_text (dir, "b/noext", "x");
   write_text (dir, "README.md", "x");
+  g_free (make_picture (dir, "loose.png", 4, 4, 0, 0));
   write_text (dir, "a/Thumbs.db", "x");
   data = load (dir, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (data->left_out, ==, "2 .txt, 1 without a suffix, 1 .csv, 1 .md");
-  g_assert_cmpuint (warnings->len, ==, 0);
+  g_assert_cmpuint (warnings->len, ==, 1);
+  g_assert_true (was_warned (": left out: 1 picture in no folder of a class"));
   remove_dir (dir);
 }
 
@@ -654,6 +656,11 @@ test_split_resumed (void)
 
   text = stop_command (dir,
       TRAIN "--data D/Train -o m.h5 --set data.validation_split=0.3 --set schedule.epochs=100000",
+      NULL, stop, &status);
+  g_assert_true (WIFEXITED (status) && WEXITSTATUS (status) == 130);
+  again = stop_command (dir,
+      "train r.ini --device cpu --data D/Train -o m.h5 --set data.validation_split=0.3 --set "
+      "schedule.epochs=100000 --resume",
       NULL, stop, &status);
   g_assert_true (WIFEXITED (status) && WEXITSTATUS (status) == 130);
   write_text (dir, "r.ini", RECIPE "[data]\nvalidation_split=0.4\n");

@@ -127,6 +127,7 @@ typedef struct
   GPtrArray *classes;
   GHashTable *left_out;
   gboolean may_be_empty; /* classes are known: one may have no picture here */
+  guint n_loose;         /* pictures beside the folders of classes */
 } Listing;
 
 /* A folder that is called as parts of data sets are and has folders is no class (as
@@ -189,6 +190,8 @@ list_entries (const char *dir, Layout layout, Listing *l, GError **error)
         g_hash_table_add (seen, entry.class_name);
       }
       g_array_append_val (l->entries, entry);
+    } else if (picture_is_wanted (path, name)) {
+      l->n_loose++;
     } else {
       left_out_add (l->left_out, name);
     }
@@ -472,7 +475,8 @@ check_listing (const char *dir, const DatasetOptions *options, const Listing *l,
   if (l->classes->len == 0) {
     g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
         options->layout == LAYOUT_FOLDERS
-            ? "%s: no picture found: expected one sub-folder for each class with pictures in it"
+            ? "%s: no picture found: expected one sub-folder for each class with pictures in it "
+              "(or, with layout=prefix, names that begin with the class, as cat.1.jpg)"
             : "%s: no picture found: expected names that begin with the class, as cat.1.jpg",
         dir);
     return FALSE;
@@ -604,13 +608,16 @@ dataset_list (const char *dir, const DatasetOptions *options, GError **error)
   g_autoptr (GArray) entries = g_array_new (FALSE, FALSE, sizeof (Entry));
   g_autoptr (GPtrArray) classes = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GHashTable) left_out = left_out_new ();
-  Listing listing = { entries, classes, left_out, options->classes != NULL };
+  Listing listing = { entries, classes, left_out, options->classes != NULL, 0 };
 
   g_array_set_clear_func (entries, entry_clear);
   if (!list_entries (dir, options->layout, &listing, error)
       || !check_listing (dir, options, &listing, error)
       || !set_classes (dataset, dir, options, &listing, error))
     return NULL;
+  if (listing.n_loose)
+    nn_warning ("%s: left out: %u picture%s in no folder of a class", dir, listing.n_loose,
+        listing.n_loose == 1 ? "" : "s");
   take_entries (dataset, options, entries);
   dataset->left_out = left_out_to_string (left_out);
   for (guint i = 0; options->lists && options->lists[i]; i++)

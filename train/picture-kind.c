@@ -106,11 +106,10 @@ is_tga (const guint8 *data, gsize size)
   if (size < 18 || data[1] > 1 || (data[12] | data[13]) == 0 || (data[14] | data[15]) == 0
       || (data[17] & 0xc0) != 0 || (data[17] & 15) > 8)
     return FALSE;
-  if (type == 1 || type == 9)
-    return has_map && (bits == 8 || bits == 16)
-        && (data[7] == 15 || data[7] == 16 || data[7] == 24 || data[7] == 32);
-  if (has_map)
+  if (has_map && data[7] != 15 && data[7] != 16 && data[7] != 24 && data[7] != 32)
     return FALSE;
+  if (type == 1 || type == 9)
+    return has_map && (bits == 8 || bits == 16);
   if (type == 3 || type == 11)
     return bits == 8 || bits == 16;
   return (type == 2 || type == 10) && (bits == 15 || bits == 16 || bits == 24 || bits == 32);
@@ -157,7 +156,8 @@ picture_kind_guess (const guint8 *data, gsize size)
       return magics[i].kind;
   if (size >= 8 && memcmp (data + 4, "ftyp", 4) == 0)
     return guess_ftyp (data, size);
-  if (size >= 18 && memcmp (data, "BM", 2) == 0 && (data[14] == 12 || data[14] >= 40)
+  if (size >= 18 && memcmp (data, "BM", 2) == 0
+      && (data[14] == 12 || data[14] == 16 || data[14] >= 40)
       && data[15] == 0 && data[16] == 0 && data[17] == 0)
     return PICTURE_BMP;
   if (size >= 3 && data[0] == 'P' && data[1] >= '1' && data[1] <= '6'
