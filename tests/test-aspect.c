@@ -235,6 +235,16 @@ test_file (void)
     g_assert_true (nn_preprocess_equal (&loaded->preprocess, &model->preprocess));
     g_assert_cmpmem (loaded->preprocess.background, 3, model->preprocess.background, 3);
     g_assert_cmpint (nn_preprocess_equal (&loaded->preprocess, &old), ==, aspect == 0);
+    {
+      NnPreprocess other = loaded->preprocess;
+
+      other.has_background = !other.has_background;
+      g_assert_false (nn_preprocess_equal (&loaded->preprocess, &other));
+      other = loaded->preprocess;
+      other.background[2]++;
+      g_assert_cmpint (
+          nn_preprocess_equal (&loaded->preprocess, &other), ==, !other.has_background);
+    }
     text = nn_preprocess_to_string (&loaded->preprocess);
     g_assert_true ((strstr (text, "letterbox (pad 114)") != NULL) == (aspect == 1));
     g_assert_true ((strstr (text, "center-crop") != NULL) == (aspect == 2));

@@ -429,11 +429,20 @@ test_split_twins (void)
     if (i % 4 == 0)
       g_assert_true (g_file_set_contents (wrong, data, (gssize) size, NULL));
   }
+  for (guint i = 0; i < 3; i++) { /* a class of one picture, three times */
+    g_autofree char *name = g_strdup_printf ("c/%u.png", i);
+
+    g_free (make_picture (dir, name, 6, 5, 0x99aabb, 4711));
+  }
   for (guint64 seed = 0; seed < 20; seed++) {
     g_autoptr (Dataset) train = NULL, held = NULL;
+    guint n_alike = 0;
 
     load_split (dir, 0.4, seed, &train, &held);
     g_assert_cmpuint (held->n, >, 2);
+    for (guint i = 0; i < train->n; i++)
+      n_alike += train->labels[i] == 2;
+    g_assert_cmpuint (n_alike, ==, 3);
     for (guint i = 0; i < held->n; i++)
       for (guint k = 0; k < train->n; k++)
         g_assert_false (picture_digest_equal (&held->digests[i], &train->digests[k]));
@@ -628,7 +637,7 @@ test_no_validation (void)
 {
   static const char *const settings[] = { "training.keep=best", "training.early_stopping=1",
     "training.calibrate=true", "schedule.shape=plateau" };
-  g_autofree char *dir = make_run ();
+  g_autofree char *dir = make_run (), *text = NULL;
 
   for (guint i = 0; i < G_N_ELEMENTS (settings); i++) {
     g_autofree char *without
@@ -643,6 +652,9 @@ test_no_validation (void)
     g_assert_cmpint (g_remove (model), ==, 0);
   }
   expect_message (dir, 0, TRAIN "--data D/Train -o m.h5 --set training.calibrate=auto", "saved");
+  text = run_command (dir, 0,
+      TRAIN "--data D -o m.h5 --set training.calibrate=auto"); /* 6 are too few */
+  g_assert_null (strstr (text, "temperature"));
   remove_dir (dir);
 }
 
