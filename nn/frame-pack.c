@@ -26,6 +26,8 @@ struct _NnPacker
   guint64 id; /* no other of the process has it; not 0 */
   gboolean is_drawn;
   guint sample_size;
+  NnImageInfo info;
+  const NnSamplerFormat *turned; /* how a frame to be turned lies in memory; NULL: it is not */
   guint8 *tables;
   gsize n_tables, size;
   Plane planes[3];
@@ -317,6 +319,7 @@ build (NnPacker *packer, const NnViews *views, NnViewSampler *const *samplers, g
 
     use (packer, s);
     packer->sample_size = s->format->sample_size;
+    packer->turned = nn_sampler_is_turned (s) ? s->source_format : NULL;
   }
   for (guint p = 0; p < 3; p++) {
     Plane *plane = &packer->planes[p];
@@ -356,6 +359,12 @@ nn_packer_new (const NnViews *views, const NnImageInfo *info, const NnRect *rect
   NnPacker *packer = NULL;
   gboolean ok = TRUE;
 
+  if (info->orientation != NN_ORIENTATION_IDENTITY && layout == NN_PACK_SPANS) {
+    g_set_error_literal (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
+        "a frame in a device's memory is not turned there");
+    g_free (samplers);
+    return NULL;
+  }
   for (guint r = 0; r < n_rects && ok; r++) {
     samplers[r] = nn_view_sampler_new (views, info, &rects[r], error);
     ok = samplers[r] != NULL;
@@ -363,6 +372,7 @@ nn_packer_new (const NnViews *views, const NnImageInfo *info, const NnRect *rect
   if (ok) {
     packer = g_new0 (NnPacker, 1);
     packer->layout = layout;
+    packer->info = *info;
     packer->id = new_id ();
     build (packer, views, samplers, n_rects, n_views);
     if (packer->size > G_MAXINT32) {
@@ -410,6 +420,21 @@ nn_packer_get_tables_size (const NnPacker *packer)
   return packer->n_tables;
 }
 
+/* Runs of rows at once: turned by 90 degrees they lie together. */
+static void
+copy_turned (const NnPacker *packer, guint p, const NnImagePlanes *src, guint8 *dst)
+{
+  const NnTurnedPlane turned = nn_turned_component (packer->turned, &packer->info, p, src);
+  const Plane *plane = &packer->planes[p];
+
+  for (guint i = 0, n; i < plane->n_rows; i += n) {
+    for (n = 1; i + n < plane->n_rows && plane->rows[i + n] == plane->rows[i] + n;)
+      n++;
+    nn_turned_copy (&turned, packer->sample_size, plane->first, plane->end - plane->first,
+        plane->rows[i], n, dst + i * plane->stride, plane->stride);
+  }
+}
+
 void
 nn_packer_run (const NnPacker *packer, const NnImagePlanes *src, guint8 *dst)
 {
@@ -419,6 +444,10 @@ nn_packer_run (const NnPacker *packer, const NnImagePlanes *src, guint8 *dst)
     const gsize first = plane->first * packer->sample_size;
     guint8 *row = dst + plane->at;
 
+    if (packer->turned && plane->n_rows > 0) {
+      copy_turned (packer, p, src, row);
+      continue;
+    }
     for (guint i = 0; i < plane->n_rows; i++, row += plane->stride)
       memcpy (row, src->planes[p] + (gssize) plane->rows[i] * src->strides[p] + first,
           plane->n_bytes);

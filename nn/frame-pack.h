@@ -24,8 +24,8 @@ typedef enum
 } NnPackLayout;
 
 /* The first @n_views views of each of @n_rects rectangles, in this order: as many samples as
- * nn_view_sampler_run() makes for each of them. NN_ERROR_UNSUPPORTED for more than 2 GiB, and the
- * errors of nn_view_sampler_new(). */
+ * nn_view_sampler_run() makes for each of them. NN_ERROR_UNSUPPORTED for more than 2 GiB and for
+ * NN_PACK_SPANS of a frame that is to be turned, and the errors of nn_view_sampler_new(). */
 NnPacker *nn_packer_new (const NnViews *views, const NnImageInfo *info, const NnRect *rects,
     guint n_rects, guint n_views, NnPackLayout layout, GError **error);
 void nn_packer_free (NnPacker *packer);

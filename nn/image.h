@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <glib.h>
+#include "nn/orientation.h"
 
 G_BEGIN_DECLS
 
@@ -41,6 +41,8 @@ typedef enum
   NN_PIXEL_Y444_10LE,
   NN_PIXEL_NV16, /* Y, then UV pairs, 4:2:2 */
   NN_PIXEL_GBR,  /* planar G, B, R */
+  NN_PIXEL_AYUV, /* A Y U V, 4:4:4; alpha is ignored */
+  NN_PIXEL_AYUV64, /* likewise, of 16 bits, little endian, of which the upper 10 are read */
   NN_PIXEL_N_FORMATS,
 } NnPixelFormat;
 
@@ -49,16 +51,22 @@ typedef enum
   NN_MATRIX_BT601,
   NN_MATRIX_BT709,
   NN_MATRIX_BT2020,
+  NN_MATRIX_SMPTE240M,
+  NN_MATRIX_FCC,
+  NN_N_MATRICES,
 } NnColorMatrix;
 
-/* What an image looks like: everything that stays the same from frame to frame. */
+/* What an image looks like: everything that stays the same from frame to frame.
+ * Size, pixels' aspect and every NnRect are those of the image as shown, which is
+ * what lies in memory turned by @orientation. */
 typedef struct
 {
   NnPixelFormat format;
   guint width, height; /* pixels */
   NnColorMatrix matrix; /* YUV formats only */
   gboolean full_range;  /* YUV and grey: 0..255 instead of 16..235 / 240 */
-  double pixel_aspect;  /* width / height of a pixel as shown; 0: square */
+  double pixel_aspect;  /* width / height of a pixel; 0: square */
+  NnOrientation orientation;
 } NnImageInfo;
 
 /* Where the pixels of one image are. Not owned. Planes as the format says
@@ -68,12 +76,6 @@ typedef struct
   const guint8 *planes[3];
   gssize strides[3];
 } NnImagePlanes;
-
-/* A rectangle in source pixels; fractions allowed. */
-typedef struct
-{
-  double x, y, width, height;
-} NnRect;
 
 typedef enum
 {

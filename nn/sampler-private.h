@@ -61,7 +61,10 @@ struct _NnSampler
   NnPreprocess pre;
   NnPlace place;   /* of the picture in the output; the rows below are as wide as it */
   gboolean extend; /* around it its outermost pixels, else pre.pad */
-  const NnSamplerFormat *format;
+  const NnSamplerFormat *format; /* of the image as shown: &turned where that is another */
+  const NnSamplerFormat *source_format; /* of what lies in memory */
+  NnSamplerFormat turned;
+  guint8 *band; /* turned, area: the rows of a component that an output row covers */
   const NnSamplerKernels *kernels;
   NnYuvMatrix matrix;
   NnResize methods[3];      /* of each component; AREA is BILINEAR where both axes grow */
@@ -73,6 +76,24 @@ struct _NnSampler
   guint8 *bytes;            /* one output row, packed */
   float mean[NN_SCALE_PERIOD], scale[NN_SCALE_PERIOD];
 };
+
+/* --- sampler-turn.c: where info.orientation is not the identity --- */
+
+static inline gboolean
+nn_sampler_is_turned (const NnSampler *sampler)
+{
+  return sampler->format != sampler->source_format;
+}
+
+/* Of the image as shown: component c is plane c, of single samples. */
+void nn_turned_format (const NnSamplerFormat *format, NnOrientation orientation,
+    NnSamplerFormat *turned);
+/* Component @c of an image of @format, which is how it lies in memory. */
+NnTurnedPlane nn_turned_component (const NnSamplerFormat *format, const NnImageInfo *info, guint c,
+    const NnImagePlanes *src);
+/* Samples of @size bytes, @n from @x on of @n_rows rows from @y on, to rows of @stride bytes. */
+void nn_turned_copy (const NnTurnedPlane *plane, guint size, gsize x, gsize n, guint y,
+    guint n_rows, guint8 *dst, gsize stride);
 
 /* (transfer none): what makes view @i, and whether its mirror image is wanted; of draws: what
  * makes the picture, in bytes, that they are of. */

@@ -21,7 +21,8 @@
 #define PLANAR(sx, sy, u, v) { { 0, 0, 1, 0, 0 }, { u, 0, 1, sx, sy }, { v, 0, 1, sx, sy } }
 #define SEMI(u, v) { { 0, 0, 1, 0, 0 }, { 1, u, 2, 1, 1 }, { 1, v, 2, 1, 1 } }
 #define PACKED422(y, u, v) { { 0, y, 2, 0, 0 }, { 0, u, 4, 1, 0 }, { 0, v, 4, 1, 0 } }
-#define RGB(r, g, b, step) { { 0, r, step, 0, 0 }, { 0, g, step, 0, 0 }, { 0, b, step, 0, 0 } }
+#define PACKED(a, b, c, step) \
+  { { 0, a, step, 0, 0 }, { 0, b, step, 0, 0 }, { 0, c, step, 0, 0 } }
 
 static const NnSamplerFormat formats[NN_PIXEL_N_FORMATS] = {
   [NN_PIXEL_I420] = { 3, 1, 0, 8, FALSE, PLANAR (1, 1, 1, 2) },
@@ -36,17 +37,19 @@ static const NnSamplerFormat formats[NN_PIXEL_N_FORMATS] = {
   [NN_PIXEL_I420_10LE] = { 3, 2, 0, 10, FALSE, PLANAR (1, 1, 1, 2) },
   [NN_PIXEL_I422_10LE] = { 3, 2, 0, 10, FALSE, PLANAR (1, 0, 1, 2) },
   [NN_PIXEL_P010_10LE] = { 3, 2, 6, 10, FALSE, SEMI (0, 1) },
-  [NN_PIXEL_RGB] = { 3, 1, 0, 8, TRUE, RGB (0, 1, 2, 3) },
-  [NN_PIXEL_BGR] = { 3, 1, 0, 8, TRUE, RGB (2, 1, 0, 3) },
-  [NN_PIXEL_RGBX] = { 3, 1, 0, 8, TRUE, RGB (0, 1, 2, 4) },
-  [NN_PIXEL_BGRX] = { 3, 1, 0, 8, TRUE, RGB (2, 1, 0, 4) },
-  [NN_PIXEL_XRGB] = { 3, 1, 0, 8, TRUE, RGB (1, 2, 3, 4) },
-  [NN_PIXEL_XBGR] = { 3, 1, 0, 8, TRUE, RGB (3, 2, 1, 4) },
+  [NN_PIXEL_RGB] = { 3, 1, 0, 8, TRUE, PACKED (0, 1, 2, 3) },
+  [NN_PIXEL_BGR] = { 3, 1, 0, 8, TRUE, PACKED (2, 1, 0, 3) },
+  [NN_PIXEL_RGBX] = { 3, 1, 0, 8, TRUE, PACKED (0, 1, 2, 4) },
+  [NN_PIXEL_BGRX] = { 3, 1, 0, 8, TRUE, PACKED (2, 1, 0, 4) },
+  [NN_PIXEL_XRGB] = { 3, 1, 0, 8, TRUE, PACKED (1, 2, 3, 4) },
+  [NN_PIXEL_XBGR] = { 3, 1, 0, 8, TRUE, PACKED (3, 2, 1, 4) },
   [NN_PIXEL_Y444_10LE] = { 3, 2, 0, 10, FALSE, PLANAR (0, 0, 1, 2) },
   [NN_PIXEL_NV16] = { 3, 1, 0, 8, FALSE,
       { { 0, 0, 1, 0, 0 }, { 1, 0, 2, 1, 0 }, { 1, 1, 2, 1, 0 } } },
   [NN_PIXEL_GBR] = { 3, 1, 0, 8, TRUE,
       { { 2, 0, 1, 0, 0 }, { 0, 0, 1, 0, 0 }, { 1, 0, 1, 0, 0 } } },
+  [NN_PIXEL_AYUV] = { 3, 1, 0, 8, FALSE, PACKED (1, 2, 3, 4) },
+  [NN_PIXEL_AYUV64] = { 3, 2, 6, 10, FALSE, PACKED (1, 2, 3, 4) },
   [NN_PIXEL_GRAY8] = { 1, 1, 0, 8, FALSE, { { 0, 0, 1, 0, 0 } } },
 };
 
@@ -259,79 +262,86 @@ area_init (NnSampler *sampler, const Range *columns, const Range *rows)
   }
 }
 
-/* @place: NULL = where the aspect policy wants it */
-static NnSampler *
-new_sampler (const NnImageInfo *info, const NnRect *crop, const NnPreprocess *pre,
-    const NnPlace *place, GError **error)
+static gboolean
+check (const NnImageInfo *info, const NnRect *crop, const NnPreprocess *pre, const NnPlace *place,
+    GError **error)
 {
-  static const double k[][2] = { { .299, .114 }, { .2126, .0722 }, { .2627, .0593 } };
-  const NnRect whole = { 0, 0, info->width, info->height };
-  const NnSamplerFormat *format;
-  Range columns[3], rows[3];
-  NnPlace fitted;
-  NnRect source;
-  NnSampler *sampler;
-
   if (info->format <= NN_PIXEL_UNKNOWN || info->format >= NN_PIXEL_N_FORMATS) {
     g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED, "pixel format %d is not supported",
         (int) info->format);
-    return NULL;
+    return FALSE;
   }
   if (info->width < 1 || info->height < 1 || info->width > MAX_SIZE || info->height > MAX_SIZE) {
     g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
         "an image of %ux%u pixels cannot be resized: 1x1 to %dx%d are possible", info->width,
         info->height, MAX_SIZE, MAX_SIZE);
-    return NULL;
+    return FALSE;
   }
   if (pre->width < 1 || pre->height < 1 || pre->width > MAX_SIZE || pre->height > MAX_SIZE) {
     g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
         "an image cannot be resized to %ux%u pixels: 1x1 to %dx%d are possible", pre->width,
         pre->height, MAX_SIZE, MAX_SIZE);
-    return NULL;
+    return FALSE;
   }
-  if (!crop)
-    crop = &whole;
   if (!(crop->x >= 0 && crop->y >= 0 && crop->width >= 1 && crop->height >= 1
           && crop->x + crop->width <= info->width && crop->y + crop->height <= info->height)) {
     g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
         "crop %g,%g %gx%g is not inside the image of %ux%u pixels (at least 1x1 pixel is needed)",
         crop->x, crop->y, crop->width, crop->height, info->width, info->height);
-    return NULL;
+    return FALSE;
   }
-
-  if (place == NULL) {
-    nn_preprocess_fit (pre, info, crop, &source, &fitted);
-    crop = &source;
-  } else if (place->width < 1 || place->height < 1 || place->width > pre->width
-      || place->height > pre->height || place->x > pre->width - place->width
-      || place->y > pre->height - place->height) {
+  if (place
+      && (place->width < 1 || place->height < 1 || place->width > pre->width
+          || place->height > pre->height || place->x > pre->width - place->width
+          || place->y > pre->height - place->height)) {
     g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
         "%ux%u pixels at %u,%u are not inside an input of %ux%u", place->width, place->height,
         place->x, place->y, pre->width, pre->height);
-    return NULL;
+    return FALSE;
   }
-  format = &formats[info->format];
-  sampler = g_new0 (NnSampler, 1);
-  sampler->info = *info;
-  sampler->pre = *pre;
-  sampler->extend = place != NULL;
-  if (place == NULL)
-    place = &fitted;
-  sampler->place = *place;
-  sampler->format = format;
-  sampler->kernels = nn_sampler_kernels_get ();
-  sampler->matrix = nn_yuv_matrix (k[info->matrix][0], k[info->matrix][1], info->full_range);
-  for (guint i = 0; i < NN_SCALE_PERIOD; i++) {
-    sampler->mean[i] = pre->mean[i % nn_preprocess_get_n_channels (pre)];
-    sampler->scale[i] = pre->scale[i % nn_preprocess_get_n_channels (pre)];
+  return TRUE;
+}
+
+static NnYuvMatrix
+matrix_of (const NnImageInfo *info, const NnSamplerFormat *format)
+{
+  static const double k[NN_N_MATRICES][2] = {
+    [NN_MATRIX_BT601] = { .299, .114 },
+    [NN_MATRIX_BT709] = { .2126, .0722 },
+    [NN_MATRIX_BT2020] = { .2627, .0593 },
+    [NN_MATRIX_SMPTE240M] = { .212, .087 },
+    [NN_MATRIX_FCC] = { .30, .11 },
+  };
+  NnYuvMatrix m = nn_yuv_matrix (k[info->matrix][0], k[info->matrix][1], info->full_range);
+
+  if (info->full_range && format->depth > 8) { /* 1023, divided by 4, is no more than 255 */
+    const float factor = (float) (255. * (1 << (format->depth - 8)) / ((1 << format->depth) - 1));
+
+    m.y_scale *= factor;
+    m.rv *= factor;
+    m.gu *= factor;
+    m.gv *= factor;
+    m.bu *= factor;
   }
+  return m;
+}
+
+/* What is read for each output row and column. */
+static void
+init_axes (NnSampler *sampler, const NnRect *crop)
+{
+  const NnSamplerFormat *format = sampler->format;
+  const NnImageInfo *info = &sampler->info;
+  const NnPlace *place = &sampler->place;
+  Range columns[3], rows[3];
+
   for (guint c = 0; c < format->n_components; c++) {
     const NnSamplerComponent *component = &format->components[c];
 
     columns[c] = range_of (crop->x, crop->width, component->shift_x, info->width, place->width);
     rows[c] = range_of (crop->y, crop->height, component->shift_y, info->height, place->height);
-    sampler->methods[c] = pre->resize;
-    switch (pre->resize) {
+    sampler->methods[c] = sampler->pre.resize;
+    switch (sampler->pre.resize) {
       case NN_RESIZE_NEAREST:
         axis_init_nearest (&sampler->columns[c], &columns[0]);
         axis_init_nearest (&sampler->rows[c], &rows[0]);
@@ -353,11 +363,79 @@ new_sampler (const NnImageInfo *info, const NnRect *crop, const NnPreprocess *pr
     }
     sampler->values[c] = g_new0 (float, (gsize) place->width + NN_AREA_OUTPUTS);
   }
-  if (pre->resize == NN_RESIZE_AREA)
+  if (sampler->pre.resize == NN_RESIZE_AREA)
     area_init (sampler, columns, rows);
-  sampler->rgb = g_new0 (guint8, (gsize) place->width * 3);
+}
+
+static gsize
+band_stride (const NnSampler *sampler, const NnSamplerAreaPlane *plane)
+{
+  return (plane->n * sampler->format->sample_size + 63) / 64 * 64;
+}
+
+/* For the largest band. */
+static gboolean
+init_band (NnSampler *sampler, GError **error)
+{
+  gsize size = 0;
+
+  for (guint p = 0; p < 3; p++) {
+    const NnSamplerAreaPlane *plane = &sampler->area[p];
+
+    for (guint y = 0; plane->used && y < sampler->place.height; y++)
+      size = MAX (size, band_stride (sampler, plane)
+              * (plane->rows[y].last - plane->rows[y].first + 1));
+  }
+  sampler->band = g_try_malloc (size);
+  if (size > 0 && !sampler->band) {
+    g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY,
+        "no memory for %" G_GSIZE_FORMAT " bytes to turn an image of %ux%u pixels in", size,
+        sampler->info.width, sampler->info.height);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* @place: NULL = where the aspect policy wants it */
+static NnSampler *
+new_sampler (const NnImageInfo *info, const NnRect *crop, const NnPreprocess *pre,
+    const NnPlace *place, GError **error)
+{
+  const NnRect whole = { 0, 0, info->width, info->height };
+  g_autoptr (NnSampler) sampler = NULL;
+  NnRect source;
+
+  if (!crop)
+    crop = &whole;
+  if (!check (info, crop, pre, place, error))
+    return NULL;
+  sampler = g_new0 (NnSampler, 1);
+  sampler->info = *info;
+  sampler->pre = *pre;
+  sampler->extend = place != NULL;
+  if (place) {
+    sampler->place = *place;
+  } else {
+    nn_preprocess_fit (pre, info, crop, &source, &sampler->place);
+    crop = &source;
+  }
+  sampler->format = sampler->source_format = &formats[info->format];
+  if (info->orientation != NN_ORIENTATION_IDENTITY) {
+    nn_turned_format (sampler->source_format, info->orientation, &sampler->turned);
+    sampler->format = &sampler->turned;
+  }
+  sampler->kernels = nn_sampler_kernels_get ();
+  sampler->matrix = matrix_of (info, sampler->format);
+  for (guint i = 0; i < NN_SCALE_PERIOD; i++) {
+    sampler->mean[i] = pre->mean[i % nn_preprocess_get_n_channels (pre)];
+    sampler->scale[i] = pre->scale[i % nn_preprocess_get_n_channels (pre)];
+  }
+  init_axes (sampler, crop);
+  if (nn_sampler_is_turned (sampler) && !init_band (sampler, error))
+    return NULL;
+  sampler->rgb = g_new0 (guint8, (gsize) sampler->place.width * 3);
   sampler->bytes = g_new0 (guint8, (gsize) pre->width * 3);
-  return sampler;
+  return g_steal_pointer (&sampler);
 }
 
 NnSampler *
@@ -391,6 +469,7 @@ nn_sampler_free (NnSampler *sampler)
     g_free ((gpointer) sampler->area_columns[i].scale);
     g_free (sampler->values[i]);
   }
+  g_free (sampler->band);
   g_free (sampler->rgb);
   g_free (sampler->bytes);
   g_free (sampler);
@@ -451,6 +530,44 @@ bilinear_row (const NnSampler *s, const NnImagePlanes *src, guint c, guint y, fl
   }
 }
 
+static NnTurnedPlane
+turned_plane (const NnSampler *s, const NnImagePlanes *src, guint c)
+{
+  return nn_turned_component (s->source_format, &s->info, c, src);
+}
+
+static void
+turned_nearest_row (const NnSampler *s, const NnImagePlanes *src, guint c, guint y, float *dst)
+{
+  const NnTurnedPlane plane = turned_plane (s, src, c);
+  const guint8 *row = plane.first + (gssize) s->rows[c].index[y] * plane.pitch_y;
+  const guint *index = s->columns[c].index;
+
+  for (guint x = 0; x < s->place.width; x++)
+    dst[x] = sample (s->format, row + (gssize) index[x] * plane.pitch_x, 0);
+}
+
+static void
+turned_bilinear_row (const NnSampler *s, const NnImagePlanes *src, guint c, guint y, float *dst)
+{
+  const NnSamplerAxis *columns = &s->columns[c], *rows = &s->rows[c];
+  const NnTurnedPlane plane = turned_plane (s, src, c);
+  const guint8 *top = plane.first + (gssize) rows->index[y] * plane.pitch_y;
+  const guint8 *bottom = plane.first + (gssize) rows->index2[y] * plane.pitch_y;
+  const float fy = rows->fraction[y];
+
+  for (guint x = 0; x < s->place.width; x++) {
+    gssize i = (gssize) columns->index[x] * plane.pitch_x;
+    gssize j = (gssize) columns->index2[x] * plane.pitch_x;
+    float fx = columns->fraction[x];
+    float a = sample (s->format, top + i, 0), b = sample (s->format, top + j, 0);
+    float d = sample (s->format, bottom + i, 0), e = sample (s->format, bottom + j, 0);
+    float above = a + (b - a) * fx, below = d + (e - d) * fx;
+
+    dst[x] = above + (below - above) * fy;
+  }
+}
+
 /* more rows than 16 bits can add up: a picture of thousands of rows to a few */
 static void
 area_tall_row (const NnSampler *s, const NnSamplerAreaPlane *plane, const NnSamplerAreaRow *row,
@@ -489,12 +606,8 @@ area_rows (const NnSampler *s, const NnImagePlanes *src, guint p, guint y)
   const NnSamplerAreaPlane *plane = &s->area[p];
   const NnSamplerAreaRow *row = &plane->rows[y];
   const gsize at = plane->first * s->format->sample_size;
-  const NnAreaRows rows = {
-    .first = source_row (src, p, row->first) + at,
-    .last = source_row (src, p, row->last) + at,
-    .stride = src->strides[p],
+  NnAreaRows rows = {
     .n_whole = row->n_whole,
-    .n_ahead = y + 1 < s->place.height ? row[1].last - row->last : 0,
     .up = row->up,
     .whole_weight = row->whole_weight,
     .first_weight = row->first_weight,
@@ -503,6 +616,22 @@ area_rows (const NnSampler *s, const NnImagePlanes *src, guint p, guint y)
     .down = s->format->shift,
   };
 
+  if (nn_sampler_is_turned (s)) {
+    const NnTurnedPlane turned = turned_plane (s, src, p);
+    const guint n_rows = row->last - row->first + 1;
+    const gsize stride = band_stride (s, plane);
+
+    nn_turned_copy (&turned, s->format->sample_size, plane->first, plane->n, row->first, n_rows,
+        s->band, stride);
+    rows.first = s->band;
+    rows.last = s->band + (n_rows - 1) * stride;
+    rows.stride = (gssize) stride;
+  } else {
+    rows.first = source_row (src, p, row->first) + at;
+    rows.last = source_row (src, p, row->last) + at;
+    rows.stride = src->strides[p];
+    rows.n_ahead = y + 1 < s->place.height ? row[1].last - row->last : 0;
+  }
   if (row->n_whole > NN_AREA_MAX_WHOLE (s->format->depth))
     area_tall_row (s, plane, row, &rows);
   else if (s->format->sample_size == 1)
@@ -549,10 +678,16 @@ sample_row (const NnSampler *s, const NnImagePlanes *src, guint y, guint8 *dst)
 
     switch (s->methods[c]) {
       case NN_RESIZE_NEAREST:
-        nearest_row (s, src, c, y, s->values[c]);
+        if (nn_sampler_is_turned (s))
+          turned_nearest_row (s, src, c, y, s->values[c]);
+        else
+          nearest_row (s, src, c, y, s->values[c]);
         break;
       case NN_RESIZE_BILINEAR:
-        bilinear_row (s, src, c, y, s->values[c]);
+        if (nn_sampler_is_turned (s))
+          turned_bilinear_row (s, src, c, y, s->values[c]);
+        else
+          bilinear_row (s, src, c, y, s->values[c]);
         break;
       case NN_RESIZE_AREA:
         if (!(planes_done & 1u << plane))

@@ -12,9 +12,9 @@
 const char *const picture_format_names[NN_PIXEL_N_FORMATS] = {
   "UNKNOWN", "I420", "YV12", "NV12", "NV21", "YUY2", "UYVY", "YVYU", "Y42B", "Y444",
   "I420_10LE", "I422_10LE", "P010_10LE", "RGB", "BGR", "RGBx", "BGRx", "xRGB", "xBGR", "GRAY8",
-  "Y444_10LE", "NV16", "GBR"
+  "Y444_10LE", "NV16", "GBR", "AYUV", "AYUV64"
 };
-G_STATIC_ASSERT (NN_PIXEL_N_FORMATS == NN_PIXEL_GBR + 1); /* a new format needs rows below */
+G_STATIC_ASSERT (NN_PIXEL_N_FORMATS == NN_PIXEL_AYUV64 + 1); /* a new format needs rows below */
 
 static gboolean
 is_rgb (NnPixelFormat format)
@@ -29,6 +29,11 @@ picture_new (const NnImageInfo *info)
   guint sx = 0, sy = 0;
 
   p->info = *info;
+  if (nn_orientation_is_transposed (info->orientation)) {
+    p->info.width = info->height;
+    p->info.height = info->width;
+  }
+  info = &p->info;
   p->n_components = info->format == NN_PIXEL_GRAY8 ? 1 : 3;
   p->depth = 8;
   switch (info->format) {
@@ -55,6 +60,7 @@ picture_new (const NnImageInfo *info)
       sx = 1;
       break;
     case NN_PIXEL_Y444_10LE:
+    case NN_PIXEL_AYUV64:
       p->depth = 10;
       break;
     default:
@@ -68,6 +74,50 @@ picture_new (const NnImageInfo *info)
     p->components[c] = g_new0 (guint16, (gsize) p->widths[c] * p->heights[c]);
   }
   return p;
+}
+
+Picture *
+picture_turn (const Picture *p)
+{
+  const NnOrientation o = p->info.orientation;
+  Picture *turned = g_new0 (Picture, 1);
+
+  turned->info = p->info;
+  turned->info.orientation = NN_ORIENTATION_IDENTITY;
+  turned->n_components = p->n_components;
+  turned->depth = p->depth;
+  if (nn_orientation_is_transposed (o)) {
+    turned->info.width = p->info.height;
+    turned->info.height = p->info.width;
+  }
+  for (guint c = 0; c < p->n_components; c++) {
+    const guint width = p->widths[c], height = p->heights[c];
+
+    turned->components[c] = g_new (guint16, (gsize) width * height);
+    turned->widths[c] = width;
+    turned->shift_x[c] = p->shift_x[c];
+    turned->shift_y[c] = p->shift_y[c];
+    turned->heights[c] = height;
+    if (nn_orientation_is_transposed (o)) {
+      turned->widths[c] = height;
+      turned->heights[c] = width;
+      turned->shift_x[c] = p->shift_y[c];
+      turned->shift_y[c] = p->shift_x[c];
+    }
+    for (guint y = 0; y < height; y++)
+      for (guint x = 0; x < width; x++) {
+        const guint right = width - 1 - x, below = height - 1 - y;
+        const struct
+        {
+          guint x, y;
+        } to[NN_N_ORIENTATIONS] = { { x, y }, { below, x }, { right, below }, { y, right },
+          { right, y }, { x, below }, { y, x }, { below, right } };
+
+        turned->components[c][to[o].y * turned->widths[c] + to[o].x]
+            = p->components[c][y * width + x];
+      }
+  }
+  return turned;
 }
 
 static void
@@ -157,6 +207,10 @@ locate (NnPixelFormat format, guint c, guint x, guint *plane)
     case NN_PIXEL_GBR:
       *plane = (c + 2) % 3;
       return x;
+    case NN_PIXEL_AYUV:
+      return 4 * x + 1 + c;
+    case NN_PIXEL_AYUV64:
+      return 8 * x + 2 * (1 + c);
     case NN_PIXEL_P010_10LE:
       *plane = c > 0;
       return c == 0 ? 2 * x : 4 * x + 2 * (c - 1);
@@ -229,7 +283,7 @@ picture_lay_out (Picture *p, PictureLayout layout)
         guint8 *to = (guint8 *) p->planes.planes[plane] + (gssize) y * p->planes.strides[plane]
             + at;
 
-        if (p->info.format == NN_PIXEL_P010_10LE)
+        if (p->info.format == NN_PIXEL_P010_10LE || p->info.format == NN_PIXEL_AYUV64)
           value = value << 6 | 0x2a; /* the low bits mean nothing */
         to[0] = (guint8) value;
         if (bytes == 2)
@@ -323,7 +377,9 @@ resize_component (const Picture *p, guint c, const NnRect *crop, const NnPreproc
 void
 picture_reference (const Picture *p, const NnRect *crop, const NnPreprocess *pre, double *dst)
 {
-  static const double kr[] = { .299, .2126, .2627 }, kb[] = { .114, .0722, .0593 };
+  static const double kr[] = { .299, .2126, .2627, .212, .3 };
+  static const double kb[] = { .114, .0722, .0593, .087, .11 };
+  const double top = ((1 << p->depth) - 1.) / (1 << (p->depth - 8));
   const NnRect whole = { 0, 0, p->info.width, p->info.height };
   const double r = kr[p->info.matrix], b = kb[p->info.matrix], g = 1 - r - b;
   double *components[3] = { NULL };
@@ -336,9 +392,9 @@ picture_reference (const Picture *p, const NnRect *crop, const NnPreprocess *pre
     for (guint c = 0; c < 3; c++)
       v[c] = components[c < p->n_components ? c : 0][i];
     if (!is_rgb (p->info.format)) {
-      double y = p->info.full_range ? v[0] / 255 : (v[0] - 16) / 219;
-      double cb = (v[1] - 128) / (p->info.full_range ? 255 : 224);
-      double cr = (v[2] - 128) / (p->info.full_range ? 255 : 224);
+      double y = p->info.full_range ? v[0] / top : (v[0] - 16) / 219;
+      double cb = (v[1] - 128) / (p->info.full_range ? top : 224);
+      double cr = (v[2] - 128) / (p->info.full_range ? top : 224);
 
       if (p->n_components == 1)
         cb = cr = 0;

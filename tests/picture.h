@@ -19,7 +19,7 @@ typedef enum
 
 typedef struct
 {
-  NnImageInfo info;
+  NnImageInfo info; /* its size: in memory */
   guint n_components;          /* Y, U, V or R, G, B; 1 for grey */
   guint depth;                 /* bits */
   guint shift_x[3], shift_y[3]; /* log2 of the subsampling */
@@ -32,7 +32,11 @@ typedef struct
 
 extern const char *const picture_format_names[NN_PIXEL_N_FORMATS]; /* as GStreamer's */
 
+/* The components are those in memory: @info's size turned back. */
 Picture *picture_new (const NnImageInfo *info);
+/* As it is shown, of orientation identity. To be laid out only where its format can hold it: not
+ * 4:2:2 turned by 90 degrees. (transfer full) */
+Picture *picture_turn (const Picture *picture);
 void picture_free (Picture *picture);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Picture, picture_free)
 

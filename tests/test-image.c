@@ -98,7 +98,7 @@ test_formats (gconstpointer data)
 
     info.width = geometry->width;
     info.height = geometry->height;
-    for (guint m = 0; m < 6; m++) {
+    for (guint m = 0; m < 2 * NN_N_MATRICES; m++) {
       g_autoptr (Picture) picture = NULL;
 
       info.matrix = (NnColorMatrix) (m / 2);
@@ -298,6 +298,93 @@ test_random_crops (void)
     nn_preprocess_init (&pre, 1 + nn_rng_below (&rng, 40), 1 + nn_rng_below (&rng, 40));
     pre.resize = (NnResize) nn_rng_below (&rng, 3);
     check (picture, &crop, &pre, tolerance_of (&pre));
+  }
+}
+
+/* Every orientation: as the reference makes it of the picture turned, and where the format can hold
+ * that, the same bits as of it. Nothing is read outside (guard pages). */
+static void
+test_turned (gconstpointer data)
+{
+  NnRng rng;
+
+  nn_rng_init (&rng, 78, NN_STREAM_USER, 1);
+  for (guint i = 0; i < 480; i++) {
+    const NnImageInfo info = { .format = (NnPixelFormat) GPOINTER_TO_UINT (data),
+      .width = 1 + nn_rng_below (&rng, i % 20 ? 60 : 1500),
+      .height = 1 + nn_rng_below (&rng, i % 20 == 1 ? 1500 : 60),
+      .matrix = (NnColorMatrix) nn_rng_below (&rng, NN_N_MATRICES),
+      .full_range = i / 8 % 2,
+      .orientation = (NnOrientation) (i % NN_N_ORIENTATIONS) };
+    g_autoptr (Picture) picture = picture_new (&info), turned = NULL;
+    g_autoptr (NnSampler) s = NULL;
+    g_autofree double *expected = NULL;
+    g_autofree guint8 *out = NULL, *other = NULL;
+    NnPreprocess pre;
+    NnRect crop;
+    gsize n;
+
+    crop.width = nn_rng_uniform (&rng, 1, info.width);
+    crop.height = nn_rng_uniform (&rng, 1, info.height);
+    crop.x = nn_rng_uniform (&rng, 0, info.width - crop.width);
+    crop.y = nn_rng_uniform (&rng, 0, info.height - crop.height);
+    picture_fill_random (picture, i, FALSE);
+    picture_lay_out (picture, (PictureLayout) nn_rng_below (&rng, 8));
+    turned = picture_turn (picture);
+    nn_preprocess_init (&pre, 1 + nn_rng_below (&rng, 30), 1 + nn_rng_below (&rng, 30));
+    pre.resize = (NnResize) (i / 8 % 3);
+    pre.channels = (NnChannels) nn_rng_below (&rng, 3);
+    n = (gsize) pre.width * pre.height * nn_preprocess_get_n_channels (&pre);
+    expected = g_new (double, n);
+    out = g_new (guint8, n);
+    other = g_new (guint8, n);
+    s = sampler (&info, i % 3 ? &crop : NULL, &pre);
+    nn_sampler_run_bytes (s, &picture->planes, out);
+    picture_reference (turned, i % 3 ? &crop : NULL, &pre, expected);
+    for (gsize k = 0; k < n; k++)
+      g_assert_cmpfloat_with_epsilon (out[k], expected[k], tolerance_of (&pre));
+    if (picture->shift_x[1] != picture->shift_y[1]
+        && nn_orientation_is_transposed (info.orientation))
+      continue;
+    picture_lay_out (turned, (PictureLayout) nn_rng_below (&rng, 8));
+    g_clear_pointer (&s, nn_sampler_free);
+    s = sampler (&turned->info, i % 3 ? &crop : NULL, &pre);
+    nn_sampler_run_bytes (s, &turned->planes, other);
+    g_assert_cmpmem (out, n, other, n);
+  }
+}
+
+/* Places and pixels turn alike, and back. */
+static void
+test_turned_places (void)
+{
+  enum { WIDTH = 5, HEIGHT = 3 };
+  const NnRect pixel = { 3, 1, 1, 1 };
+  guint8 src[HEIGHT][8][2] = { 0 };
+
+  src[1][3][0] = 7;
+  src[1][3][1] = 9;
+  for (guint o = 0; o < NN_N_ORIENTATIONS; o++) {
+    const NnOrientation orientation = (NnOrientation) o, back = nn_orientation_invert (orientation);
+    const gboolean is_transposed = nn_orientation_is_transposed (orientation);
+    const guint width = is_transposed ? HEIGHT : WIDTH, height = is_transposed ? WIDTH : HEIGHT;
+    const NnRect to = nn_orientation_turn_rect (orientation, WIDTH, HEIGHT, &pixel);
+    const NnRect again = nn_orientation_turn_rect (back, width, height, &to);
+    guint8 turned[WIDTH * HEIGHT][2], restored[HEIGHT][WIDTH][2];
+
+    nn_orientation_turn_pixels (
+        orientation, &src[0][0][0], sizeof src[0], WIDTH, HEIGHT, 2, &turned[0][0]);
+    for (guint y = 0; y < height; y++)
+      for (guint x = 0; x < width; x++) {
+        const gboolean is_there = x == to.x && y == to.y;
+
+        g_assert_cmpuint (turned[y * width + x][0], ==, is_there ? 7 : 0);
+        g_assert_cmpuint (turned[y * width + x][1], ==, is_there ? 9 : 0);
+      }
+    g_assert_cmpmem (&again, sizeof again, &pixel, sizeof pixel);
+    nn_orientation_turn_pixels (
+        back, &turned[0][0], 2 * (gssize) width, width, height, 2, &restored[0][0][0]);
+    g_assert_cmpuint (restored[1][3][0], ==, 7);
   }
 }
 
@@ -613,10 +700,13 @@ main (int argc, char **argv)
   for (guint f = 1; f < NN_PIXEL_N_FORMATS; f++) {
     g_autofree char *noise = g_strconcat ("/image/noise/", picture_format_names[f], NULL);
     g_autofree char *solid = g_strconcat ("/image/solid/", picture_format_names[f], NULL);
+    g_autofree char *turned = g_strconcat ("/image/turned/", picture_format_names[f], NULL);
 
     g_test_add_data_func (noise, GUINT_TO_POINTER (f), test_formats);
     g_test_add_data_func (solid, GUINT_TO_POINTER (f), test_solid);
+    g_test_add_data_func (turned, GUINT_TO_POINTER (f), test_turned);
   }
+  g_test_add_func ("/image/turned-places", test_turned_places);
   g_test_add_data_func ("/image/4k/NV12", GUINT_TO_POINTER (NN_PIXEL_NV12), test_large);
   g_test_add_data_func ("/image/4k/BGRx", GUINT_TO_POINTER (NN_PIXEL_BGRX), test_large);
   g_test_add_data_func ("/image/white/GRAY8", GUINT_TO_POINTER (NN_PIXEL_GRAY8), test_white);
