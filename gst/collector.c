@@ -45,6 +45,7 @@ typedef struct {
   GstBuffer *buffer;
   GstVideoInfo info;
   NnRect rect;
+  NnOrientation orientation;
   char *label;
   guint64 limit;
 } Item;
@@ -148,6 +149,35 @@ cut_out (const Item *item, GError **error)
   return gst_sample_new (pixels, caps, NULL, NULL);
 }
 
+/* As the network saw it. */
+static GstSample *
+turn (GstSample *sample, NnOrientation orientation)
+{
+  const gboolean is_transposed = nn_orientation_is_transposed (orientation);
+  g_autoptr (GstBuffer) pixels = NULL;
+  g_autoptr (GstCaps) caps = NULL;
+  GstVideoInfo info, turned;
+  GstVideoFrame src, dst;
+
+  gst_video_info_from_caps (&info, gst_sample_get_caps (sample));
+  turned = info;
+  gst_video_info_set_format (&turned, GST_VIDEO_FORMAT_RGB,
+      (guint)(is_transposed ? info.height : info.width),
+      (guint)(is_transposed ? info.width : info.height));
+  turned.fps_n = info.fps_n;
+  turned.fps_d = info.fps_d;
+  pixels = gst_buffer_new_allocate (NULL, GST_VIDEO_INFO_SIZE (&turned), NULL);
+  gst_video_frame_map (&src, &info, gst_sample_get_buffer (sample), GST_MAP_READ);
+  gst_video_frame_map (&dst, &turned, pixels, GST_MAP_WRITE);
+  nn_orientation_turn_pixels (orientation, GST_VIDEO_FRAME_PLANE_DATA (&src, 0),
+      GST_VIDEO_FRAME_PLANE_STRIDE (&src, 0), (guint)info.width, (guint)info.height, 3,
+      GST_VIDEO_FRAME_PLANE_DATA (&dst, 0), GST_VIDEO_FRAME_PLANE_STRIDE (&dst, 0));
+  gst_video_frame_unmap (&dst);
+  gst_video_frame_unmap (&src);
+  caps = gst_video_info_to_caps (&turned);
+  return gst_sample_new (pixels, caps, NULL, NULL);
+}
+
 /* To a name that nothing has; FALSE with *@is_of_class: other classes may do better. */
 static gboolean
 write_new (Collector *self, const char *label, const GstMapInfo *map, gboolean *is_of_class,
@@ -184,8 +214,9 @@ static gboolean
 write_picture (Collector *self, const Item *item, gboolean *is_of_class, GError **error)
 {
   g_autoptr (GstSample) part = cut_out (item, error);
+  g_autoptr (GstSample) upright = part ? turn (part, item->orientation) : NULL;
   g_autoptr (GstSample) encoded
-      = part ? gst_video_convert_sample (part, self->format, ENCODE_TIMEOUT, error) : NULL;
+      = upright ? gst_video_convert_sample (upright, self->format, ENCODE_TIMEOUT, error) : NULL;
   GstBuffer *buffer;
   GstMapInfo map;
   gboolean ok;
@@ -355,13 +386,14 @@ collector_free (Collector *self)
 
 void
 collector_push (Collector *self, GstBuffer *buffer, const GstVideoInfo *info, const NnRect *rect,
-    const char *label, guint64 limit)
+    NnOrientation orientation, const char *label, guint64 limit)
 {
   Item *item = g_new0 (Item, 1);
 
   item->buffer = gst_buffer_ref (buffer);
   item->info = *info;
   item->rect = *rect;
+  item->orientation = orientation;
   item->label = g_strdup (label);
   item->limit = limit;
   g_mutex_lock (&self->lock);

@@ -28,10 +28,11 @@ Collector *collector_new (
 /* Writes what is waiting first, if that takes less than three seconds. */
 void collector_free (Collector *collector);
 
-/* @buffer: a frame of @info that nobody writes to; @rect: of it; @limit: bytes of
- * pictures that the directory may hold, 0 = no limit. Dropped where several wait. */
+/* @buffer: a frame of @info that nobody writes to; @rect: of it; the picture is turned by
+ * @orientation; @limit: bytes of pictures that the directory may hold, 0 = no limit. Dropped where
+ * several wait. */
 void collector_push (Collector *collector, GstBuffer *buffer, const GstVideoInfo *info,
-    const NnRect *rect, const char *label, guint64 limit);
+    const NnRect *rect, NnOrientation orientation, const char *label, guint64 limit);
 
 /* Any thread. */
 void collector_get_counts (Collector *collector, guint64 *written, guint64 *dropped);

@@ -18,40 +18,53 @@ struct _Explainer {
   ExplainerJob job;  /* while busy */
 };
 
-/* The part of the frame that the network's input covers: all of the region where it is
- * stretched; with a letterbox the bars reach beyond it. */
+/* The part of the frame that the network's input covers, in pixels of the frame as it is, not
+ * turned: all of the region where it is stretched; with a letterbox the bars reach beyond it. */
 static void
 set_place (GstStructure *s, const Explainer *self)
 {
   const NnPreprocess *pre = &self->model->preprocess;
   const Region *region = &self->job.region;
-  NnRect source;
+  const NnRect shown = nn_image_turn_rect (&self->job.image, &region->rect);
+  NnRect source, input;
   NnPlace place;
-  double x_scale, y_scale;
 
   if (region->id >= 0)
     gst_structure_set (s, "region", G_TYPE_INT, region->id, NULL);
-  nn_preprocess_fit (pre, &self->job.image, &region->rect, &source, &place);
-  x_scale = source.width / place.width;
-  y_scale = source.height / place.height;
-  gst_structure_set (s, "x", G_TYPE_INT, (int)round (source.x - place.x * x_scale), "y", G_TYPE_INT,
-      (int)round (source.y - place.y * y_scale), "width", G_TYPE_INT,
-      (int)round (pre->width * x_scale), "height", G_TYPE_INT, (int)round (pre->height * y_scale),
-      NULL);
+  nn_preprocess_fit (pre, &self->job.image, &shown, &source, &place);
+  input.width = pre->width * source.width / place.width;
+  input.height = pre->height * source.height / place.height;
+  input.x = source.x - place.x * source.width / place.width;
+  input.y = source.y - place.y * source.height / place.height;
+  input = nn_image_turn_rect_back (&self->job.image, &input);
+  gst_structure_set (s, "x", G_TYPE_INT, (int)round (input.x), "y", G_TYPE_INT,
+      (int)round (input.y), "width", G_TYPE_INT, (int)round (input.width), "height", G_TYPE_INT,
+      (int)round (input.height), NULL);
 }
 
 static HeatMap *
 make_map (const Explainer *self, const NnCamResult *result)
 {
   HeatMap *map = g_new0 (HeatMap, 1);
+  const NnOrientation back = nn_orientation_invert (self->job.image.orientation);
+  g_autofree guint8 *shown = NULL;
   guint rows, columns;
   guint8 *bytes;
   GBytes *data;
 
   nn_cam_get_size (self->cam, &rows, &columns);
+  shown = g_malloc ((gsize)rows * columns);
   bytes = g_malloc ((gsize)rows * columns);
   for (gsize i = 0; i < (gsize)rows * columns; i++)
-    bytes[i] = (guint8)lroundf (self->values[i] * 255);
+    shown[i] = (guint8)lroundf (self->values[i] * 255);
+  nn_orientation_turn_pixels (back, shown, (gssize)columns, columns, rows, 1, bytes,
+      nn_orientation_is_transposed (back) ? (gssize)rows : (gssize)columns);
+  if (nn_orientation_is_transposed (back)) {
+    const guint n = rows;
+
+    rows = columns;
+    columns = n;
+  }
   data = g_bytes_new_take (bytes, (gsize)rows * columns);
   map->ref_count = 1;
   map->region = self->job.region;
@@ -134,8 +147,9 @@ gboolean
 explainer_run (
     Explainer *self, const ExplainerJob *job, const NnImagePlanes *planes, GError **error)
 {
+  const NnRect shown = nn_image_turn_rect (&job->image, &job->region.rect);
   g_autoptr (NnSampler) sampler
-      = nn_sampler_new (&job->image, &job->region.rect, &self->model->preprocess, error);
+      = nn_sampler_new (&job->image, &shown, &self->model->preprocess, error);
 
   if (!sampler)
     return FALSE;

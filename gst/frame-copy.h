@@ -13,8 +13,9 @@ G_BEGIN_DECLS
  * (transfer full) */
 GstBuffer *frame_share (GstBuffer *buffer);
 
-/* The rows of a frame that some regions lie in, kept for another thread to sample: copying
- * them takes less time than several views do. Zeroed: empty. */
+/* The rows of a frame that some regions lie in: kept for another thread to sample, as copying
+ * them takes less time than several views do, or unpacked where gst_video_classify_is_direct()
+ * is FALSE (to what gst_video_classify_image_info() says). Zeroed: empty. */
 typedef struct {
   NnImagePlanes planes; /* as of the whole frame: only the rows of the regions may be read */
   guint8 *memory;

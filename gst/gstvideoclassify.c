@@ -34,6 +34,14 @@
  * (id of the GstVideoRegionOfInterestMeta) and region-label, and the region's meta
  * gets a structure `classification` with label and confidence.
  *
+ * Frames of any raw format are read: those of README's list where they lie, others unpacked.
+ * Phones film upright with the sensor on its side and say so in the tag `image-orientation`:
+ * the network sees the frames turned by it, or by #GstVideoClassify:video-direction, the frames
+ * stay as they are. #GstVideoClassify:crop, regions and the places in results and heat maps are in
+ * pixels of the frames as they are; collected pictures are turned. An element in front that turns
+ * the frames, as videoflip does, has obeyed the tag. jpegdec does not tell the orientation of a
+ * JPEG, jpegparse before it does.
+ *
  * The request pad `text` gives the results as timed text (`text/x-raw`: for
  * subtitles in a file, or with `text-cues=frames` for textoverlay) or as lines of
  * JSON (`application/x-json`), whichever is linked behind it. Sinks behind it want
@@ -134,6 +142,8 @@ gst_video_classify_stop (GstBaseTransform *trans)
   if (collector)
     collector_free (collector);
   forget_stream (self);
+  orientation_tags_clear (&self->orientation_tags);
+  self->told_orientation = NN_ORIENTATION_IDENTITY;
   g_clear_pointer (&self->dump_dir, g_free);
   g_clear_pointer (&self->dump_run, g_free);
   g_clear_pointer (&self->roi_label_list, g_strfreev);
@@ -287,12 +297,16 @@ gst_video_classify_set_caps (GstBaseTransform *trans, GstCaps *incaps, GstCaps *
 {
   GstVideoClassify *self = GST_VIDEO_CLASSIFY (trans);
 
-  if (!gst_video_info_from_caps (&self->info, incaps)
-      || !gst_video_classify_image_info (&self->info, &self->image)) {
-    GST_ERROR_OBJECT (self, "cannot work with caps %" GST_PTR_FORMAT, incaps);
+  g_autofree char *refusal = gst_video_classify_refuse_caps (incaps);
+
+  if (refusal) {
+    GST_ELEMENT_ERROR (
+        self, STREAM, FORMAT, ("%s", refusal), ("caps %" GST_PTR_FORMAT, incaps));
     return FALSE;
   }
   GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, incaps);
+  gst_video_info_from_caps (&self->info, incaps);
+  self->picture = (NnRect){ 0 }; /* of the first frame */
   self->is_cuda_memory = cuda_memory_is_in_caps (incaps);
   self->format++;
   return TRUE;
@@ -310,6 +324,21 @@ gst_video_classify_propose_allocation (GstBaseTransform *trans, GstQuery *decide
   return TRUE;
 }
 
+/* Without caps the base class returns an error that nobody tells about. */
+static GstFlowReturn
+gst_video_classify_submit_input_buffer (
+    GstBaseTransform *trans, gboolean is_discont, GstBuffer *buffer)
+{
+  if (!gst_pad_has_current_caps (GST_BASE_TRANSFORM_SINK_PAD (trans))) {
+    GST_ELEMENT_ERROR (trans, STREAM, FORMAT,
+        ("data without caps, as of a file that was not decoded: put decodebin in front"), (NULL));
+    gst_buffer_unref (buffer);
+    return GST_FLOW_NOT_NEGOTIATED;
+  }
+  return GST_BASE_TRANSFORM_CLASS (gst_video_classify_parent_class)
+      ->submit_input_buffer (trans, is_discont, buffer);
+}
+
 /* --- events and queries ------------------------------------------------------------- */
 
 /* Waits for what is on its way: its results come before what follows. */
@@ -318,6 +347,22 @@ drain (GstVideoClassify *self)
 {
   if (self->runtime && self->is_async)
     engine_client_wait (self->runtime->client);
+}
+
+static void
+take_orientation (GstVideoClassify *self, GstEvent *event)
+{
+  const GstEventType type = GST_EVENT_TYPE (event);
+
+  if (type != GST_EVENT_TAG && type != GST_EVENT_STREAM_START && type != GST_EVENT_CAPS)
+    return;
+  orientation_tags_take (&self->orientation_tags, event);
+  self->told_orientation = orientation_tags_get (&self->orientation_tags);
+  if (self->told_orientation != NN_ORIENTATION_IDENTITY
+      && orientation_is_done_before (GST_BASE_TRANSFORM_SINK_PAD (self))) {
+    GST_DEBUG_OBJECT (self, "an element in front turns the frames: the tag has been obeyed");
+    self->told_orientation = NN_ORIENTATION_IDENTITY;
+  }
 }
 
 static gboolean
@@ -329,6 +374,8 @@ gst_video_classify_sink_event (GstBaseTransform *trans, GstEvent *event)
   GstClockTime position;
   gboolean reset_time;
 
+  if (GST_EVENT_IS_SERIALIZED (event))
+    take_orientation (self, event);
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_START:
       if (pad)
@@ -412,6 +459,21 @@ gst_video_classify_src_event (GstBaseTransform *trans, GstEvent *event)
   return GST_BASE_TRANSFORM_CLASS (gst_video_classify_parent_class)->src_event (trans, event);
 }
 
+/* An upstream that says what it can make is asked for what is read best. */
+static void
+choose_caps (GstQuery *query)
+{
+  GstCaps *filter, *caps;
+
+  gst_query_parse_caps (query, &filter);
+  gst_query_parse_caps_result (query, &caps);
+  if (!filter || !caps || gst_caps_is_any (caps))
+    return;
+  caps = gst_video_classify_choose_caps (caps);
+  gst_query_set_caps_result (query, caps);
+  gst_caps_unref (caps);
+}
+
 static gboolean
 gst_video_classify_query (GstBaseTransform *trans, GstPadDirection direction, GstQuery *query)
 {
@@ -422,6 +484,8 @@ gst_video_classify_query (GstBaseTransform *trans, GstPadDirection direction, Gs
   if (GST_QUERY_TYPE (query) == GST_QUERY_CONTEXT && video_classify_answer_context (self, query))
     return TRUE;
   ok = GST_BASE_TRANSFORM_CLASS (gst_video_classify_parent_class)->query (trans, direction, query);
+  if (ok && direction == GST_PAD_SINK && GST_QUERY_TYPE (query) == GST_QUERY_CAPS)
+    choose_caps (query);
   if (!ok || direction != GST_PAD_SRC || GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
     return ok;
   video_classify_take_latency (self, query);
@@ -554,6 +618,7 @@ gst_video_classify_class_init (GstVideoClassifyClass *klass)
   element_class->release_pad = GST_DEBUG_FUNCPTR (gst_video_classify_release_pad);
   trans_class->start = GST_DEBUG_FUNCPTR (gst_video_classify_start);
   trans_class->stop = GST_DEBUG_FUNCPTR (gst_video_classify_stop);
+  trans_class->submit_input_buffer = GST_DEBUG_FUNCPTR (gst_video_classify_submit_input_buffer);
   trans_class->set_caps = GST_DEBUG_FUNCPTR (gst_video_classify_set_caps);
   trans_class->propose_allocation = GST_DEBUG_FUNCPTR (gst_video_classify_propose_allocation);
   trans_class->sink_event = GST_DEBUG_FUNCPTR (gst_video_classify_sink_event);

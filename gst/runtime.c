@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "gst/formats.h"
 #include "gst/model-cache.h"
 #include "nn/error.h"
 
@@ -153,11 +154,14 @@ static gboolean
 sampler_prepare (Sampler *self, const NnViews *views, const FrameFormat *format,
     const NnRect *rect, GError **error)
 {
+  NnRect shown;
+
   if (self->sampler && self->format == format->serial
       && memcmp (&self->rect, rect, sizeof *rect) == 0)
     return TRUE;
   g_clear_pointer (&self->sampler, nn_view_sampler_free);
-  self->sampler = nn_view_sampler_new (views, format->image, rect, error);
+  shown = nn_image_turn_rect (format->image, rect);
+  self->sampler = nn_view_sampler_new (views, format->image, &shown, error);
   self->rect = *rect;
   self->format = format->serial;
   return self->sampler != NULL;
@@ -198,7 +202,8 @@ task_sample_later (
     if (!sampler_prepare (&task->samplers[r], task->runtime->views, format, &task->regions[r].rect,
             error))
       return FALSE;
-  frame_copy_take (&task->copy, frame, task->regions, task->n_regions);
+  if (gst_video_classify_is_direct (GST_VIDEO_FRAME_FORMAT (frame)))
+    frame_copy_take (&task->copy, frame, task->regions, task->n_regions);
   task->job->prepare = sample_copy;
   return TRUE;
 }
@@ -219,6 +224,7 @@ const NnPacker *
 task_get_packer (const Task *task, const FrameFormat *format, NnPackLayout kind, GError **error)
 {
   Runtime *self = task->runtime;
+  NnRect *shown;
 
   if (self->packer_format != format->serial) {
     g_clear_pointer (&self->packer, nn_packer_free);
@@ -234,8 +240,11 @@ task_get_packer (const Task *task, const FrameFormat *format, NnPackLayout kind,
   self->packer_views = task->n_views;
   for (guint r = 0; r < task->n_regions; r++)
     self->packer_rects[r] = task->regions[r].rect;
-  self->packer = nn_packer_new (self->views, format->image, self->packer_rects, task->n_regions,
-      task->n_views, kind, error);
+  shown = g_newa (NnRect, task->n_regions);
+  for (guint r = 0; r < task->n_regions; r++)
+    shown[r] = nn_image_turn_rect (format->image, &self->packer_rects[r]);
+  self->packer = nn_packer_new (
+      self->views, format->image, shown, task->n_regions, task->n_views, kind, error);
   self->cannot_pack = self->packer == NULL;
   return self->packer;
 }

@@ -56,6 +56,7 @@ typedef struct {
   GstClockTime sample_time; /* that pre-processing took */
   guint n_views, n_regions;
   NnRect visible;     /* of the picture in the buffer */
+  NnOrientation orientation; /* in which the network sees it */
   gboolean is_cut;    /* the first frame of a scene */
   GstBuffer *picture; /* NULL, or the frame for the collector */
   GstVideoInfo info;  /* its */
@@ -107,8 +108,8 @@ Task *runtime_take_task (Runtime *runtime, gboolean *was_waiting);
 /* The job's input, made at once. Streaming thread; one task of a runtime at a time. */
 gboolean task_sample (
     Task *task, const FrameFormat *format, const NnImagePlanes *planes, GError **error);
-/* Copies what of @frame is needed and leaves the sampling to the thread that runs the job, where
- * no frame waits for it. */
+/* Copies what of @frame is needed, unless it was unpacked to task->copy, and leaves the sampling to
+ * the thread that runs the job, where no frame waits for it. */
 gboolean task_sample_later (
     Task *task, const FrameFormat *format, const GstVideoFrame *frame, GError **error);
 /* For the task's regions and views, of a client that takes packs. NULL: the host must make the

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "gst/cuda-memory.h"
+#include "gst/formats.h"
 #include "gst/videoclassify-private.h"
 #include "nn/input-dump.h"
 #include "nn/label-name.h"
@@ -33,6 +34,14 @@ can_compare (const NnPacker *packer, const Settings *settings)
   return !has_comparisons (settings) || !nn_packer_is_drawn (packer);
 }
 
+/* The device reads formats of the table in its memory, and does not turn what it reads. */
+static gboolean
+stays_on_device (const GstVideoClassify *self)
+{
+  return self->is_cuda_memory && self->image.orientation == NN_ORIENTATION_IDENTITY
+         && gst_video_classify_is_direct (GST_VIDEO_INFO_FORMAT (&self->info));
+}
+
 /* For the regions and views of @task. NULL: the host must make the input. */
 static const NnPacker *
 get_packer (GstVideoClassify *self, const Task *task, const Settings *settings)
@@ -44,7 +53,7 @@ get_packer (GstVideoClassify *self, const Task *task, const Settings *settings)
   if (self->dump_dir || !engine_client_takes_packs (task->runtime->client))
     return NULL;
   packer = task_get_packer (
-      task, &format, self->is_cuda_memory ? NN_PACK_SPANS : NN_PACK_ROWS, &error);
+      task, &format, stays_on_device (self) ? NN_PACK_SPANS : NN_PACK_ROWS, &error);
   if (error) /* if it is the frame's fault the sampler will say so */
     GST_INFO_OBJECT (self, "pre-processing on the CPU: %s", error->message);
   return packer && can_compare (packer, settings) ? packer : NULL;
@@ -85,7 +94,7 @@ fetch_regions (
   gpointer stream;
   guint8 *memory;
 
-  if (!self->is_cuda_memory || !(packer = get_packer (self, task, settings))
+  if (!stays_on_device (self) || !(packer = get_packer (self, task, settings))
       || !cuda_memory_map (&task->frame_on_device, &self->info, buffer, &stream))
     return FALSE;
   task->has_frame_on_device = TRUE;
@@ -152,6 +161,33 @@ explain (GstVideoClassify *self, Task *task, const NnImagePlanes *planes)
     video_classify_take_heat_map (NULL, error, self);
 }
 
+/* FALSE: an error was posted. */
+static gboolean
+map_frame (GstVideoClassify *self, GstBuffer *buffer, GstVideoFrame *frame)
+{
+  const GstMemory *memory
+      = gst_buffer_n_memory (buffer) > 0 ? gst_buffer_peek_memory (buffer, 0) : NULL;
+  const char *type = memory ? memory->allocator->mem_type : GST_ALLOCATOR_SYSMEM;
+
+  if (gst_video_frame_map (
+          frame, &self->info, buffer, GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF))
+    return TRUE;
+  if (g_str_equal (type, GST_ALLOCATOR_SYSMEM))
+    GST_ELEMENT_ERROR (self, RESOURCE, READ,
+        ("cannot read the frame: its memory does not hold a %s picture of %dx%d pixels",
+            GST_VIDEO_INFO_NAME (&self->info), GST_VIDEO_INFO_WIDTH (&self->info),
+            GST_VIDEO_INFO_HEIGHT (&self->info)),
+        ("%" GST_PTR_FORMAT, buffer));
+  else
+    GST_ELEMENT_ERROR (self, RESOURCE, READ,
+        ("cannot read the frame: its memory, of type \"%s\", does not map as a %s picture of %dx%d "
+         "pixels: put %s in front",
+            type, GST_VIDEO_INFO_NAME (&self->info), GST_VIDEO_INFO_WIDTH (&self->info),
+            GST_VIDEO_INFO_HEIGHT (&self->info), gst_video_classify_get_downloader (type)),
+        ("%" GST_PTR_FORMAT, buffer));
+  return FALSE;
+}
+
 static gboolean
 sample_frame (GstVideoClassify *self, Task *task, GstBuffer *buffer, const Settings *settings)
 {
@@ -171,16 +207,14 @@ sample_frame (GstVideoClassify *self, Task *task, GstBuffer *buffer, const Setti
   }
   if (is_on_device && !is_explained)
     return TRUE;
-  if (!gst_video_frame_map (
-          &frame, &self->info, buffer, GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF)) {
-    GST_ELEMENT_ERROR (self, RESOURCE, READ,
-        ("cannot read the frame: its memory does not hold a %s picture of %dx%d pixels",
-            GST_VIDEO_INFO_NAME (&self->info), GST_VIDEO_INFO_WIDTH (&self->info),
-            GST_VIDEO_INFO_HEIGHT (&self->info)),
-        ("%" GST_PTR_FORMAT, buffer));
+  if (!map_frame (self, buffer, &frame))
     return FALSE;
+  if (gst_video_classify_is_direct (GST_VIDEO_FRAME_FORMAT (&frame))) {
+    get_planes (&frame, &planes);
+  } else {
+    frame_copy_take (&task->copy, &frame, task->regions, task->n_regions);
+    planes = task->copy.planes;
   }
-  get_planes (&frame, &planes);
   ok = is_on_device || sample_regions (self, task, &frame, &planes, settings, &error);
   if (ok && is_explained)
     explain (self, task, &planes);
@@ -193,16 +227,24 @@ sample_frame (GstVideoClassify *self, Task *task, GstBuffer *buffer, const Setti
 /* A buffer may hold a larger picture than its caps tell: the GstVideoMeta has that one's
  * size, the GstVideoCropMeta the place of what is seen. */
 static void
-find_picture (GstVideoClassify *self, GstBuffer *buffer)
+find_picture (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings)
 {
   const GstVideoMeta *meta = gst_buffer_get_video_meta (buffer);
   const GstVideoCropMeta *crop = gst_buffer_get_video_crop_meta (buffer);
   const guint width = meta ? meta->width : (guint)GST_VIDEO_INFO_WIDTH (&self->info);
   const guint height = meta ? meta->height : (guint)GST_VIDEO_INFO_HEIGHT (&self->info);
+  const NnOrientation orientation = settings->direction == GST_VIDEO_ORIENTATION_AUTO
+                                        ? self->told_orientation
+                                        : (NnOrientation)settings->direction;
 
-  if (width != self->image.width || height != self->image.height) {
+  if (width != (guint)self->picture.width || height != (guint)self->picture.height
+      || orientation != self->image.orientation) {
+    GST_DEBUG_OBJECT (self, "pictures of %ux%u pixels, orientation %d", width, height, orientation);
+    self->picture = (NnRect){ 0, 0, width, height };
+    gst_video_classify_image_info (&self->info, &self->image);
     self->image.width = width;
     self->image.height = height;
+    nn_image_turn (&self->image, orientation);
     self->format++;
   }
   if (crop && crop->width > 0 && crop->height > 0)
@@ -240,10 +282,9 @@ tell_outside (GstVideoClassify *self, const Crop *crop)
 static guint
 find_regions (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings, Region *regions)
 {
-  const NnRect picture = { 0, 0, self->image.width, self->image.height };
   NnRect area, rect;
 
-  if (!rect_intersect (&self->visible, &picture, &area))
+  if (!rect_intersect (&self->visible, &self->picture, &area))
     return 0;
   if (!crop_apply (&settings->crop, &area, &rect)) {
     tell_outside (self, &settings->crop);
@@ -552,6 +593,7 @@ classify (GstVideoClassify *self, GstBuffer *buffer, const Settings *settings,
   task->started = gst_util_get_timestamp ();
   task->frame = self->frame;
   task->visible = self->visible;
+  task->orientation = self->image.orientation;
   task->generation = publisher_get_generation (self->publisher);
   task->pts = GST_BUFFER_PTS (buffer);
   task->duration = GST_BUFFER_DURATION (buffer);
@@ -630,7 +672,7 @@ video_classify_transform_ip (GstBaseTransform *trans, GstBuffer *buffer)
   video_classify_exchange_runtime (self);
   video_classify_begin_frame_text (self, buffer);
 
-  find_picture (self, buffer);
+  find_picture (self, buffer, &settings);
   regions = g_newa (Region, self->options.max_regions);
   n_regions = find_regions (self, buffer, &settings, regions);
   if (is_due (self, buffer, &settings)) {

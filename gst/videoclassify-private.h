@@ -23,6 +23,7 @@
 #include "gst/gstvideoclassify.h"
 #include "gst/lateness.h"
 #include "gst/loader.h"
+#include "gst/orientation-tags.h"
 #include "gst/pacer.h"
 #include "gst/publisher.h"
 #include "gst/stats.h"
@@ -119,10 +120,13 @@ struct _GstVideoClassify {
 
   /* streaming thread only */
   GstVideoInfo info;
-  NnImageInfo image; /* the picture in the buffers, of which the caps tell what is seen */
+  OrientationTags orientation_tags;
+  NnOrientation told_orientation; /* by them, unless an element in front has turned the frames */
+  NnRect picture;    /* in the buffers, of which the caps tell what is seen; at 0,0 */
   NnRect visible;    /* that, in pixels of the picture; of this frame */
   Crop outside;      /* is_set: nothing of frames of outside_width x outside_height is in it */
   double outside_width, outside_height;
+  NnImageInfo image; /* the picture, turned as the network sees it */
   gboolean is_cuda_memory; /* by the caps */
   guint format;            /* serial number of image */
   char **roi_label_list;

@@ -87,9 +87,9 @@ typedef struct {
 #define BOOLEAN(name, nick, field, when, initial_, blurb_, ...)                                    \
   ROW (name, nick, field, when, G_TYPE_BOOLEAN, .initial = initial_, .blurb = blurb_,              \
       ##__VA_ARGS__)
-#define ENUM(name, nick, field, when, get_type_, initial_, blurb_)                                 \
+#define ENUM(name, nick, field, when, get_type_, initial_, blurb_, ...)                            \
   ROW (name, nick, field, when, G_TYPE_ENUM, .get_type = get_type_, .initial = initial_,           \
-      .blurb = blurb_)
+      .blurb = blurb_, ##__VA_ARGS__)
 #define UINT(name, nick, field, when, min_, max_, initial_, blurb_)                                \
   ROW (name, nick, field, when, G_TYPE_UINT, .min = min_, .max = max_, .initial = initial_,        \
       .blurb = blurb_)
@@ -121,6 +121,21 @@ watch (GstVideoClassify *self)
   is_watching = self->watch;
   GST_OBJECT_UNLOCK (self);
   loader_set_watch (self->loader, is_watching);
+}
+
+static void
+refuse_custom (GstVideoClassify *self)
+{
+  gboolean was_set;
+
+  GST_OBJECT_LOCK (self);
+  was_set = self->settings.direction == GST_VIDEO_ORIENTATION_CUSTOM;
+  if (was_set)
+    self->settings.direction = GST_VIDEO_ORIENTATION_AUTO;
+  GST_OBJECT_UNLOCK (self);
+  if (was_set)
+    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
+        ("property \"video-direction\": custom does not tell a direction: auto is used"), (NULL));
 }
 
 /* GstBaseTransform's: it would drop whole frames. */
@@ -259,10 +274,15 @@ static const Property properties[] = {
   ENUM ("inference-region", "Inference region", region, NEXT_START, region_get_type,
       REGION_FULL_FRAME,
       "What of a frame is classified"),
+  ENUM ("video-direction", "Video direction", settings.direction, NOW,
+      gst_video_orientation_method_get_type, GST_VIDEO_ORIENTATION_AUTO,
+      "How the network sees the frames, which themselves are not turned: auto = as the tag "
+      "image-orientation says; the other values as videoflip has them",
+      .changed = refuse_custom),
   STRING ("crop", "Crop", crop, NOW, NULL,
       "Part of the frame to classify, or to look for regions in, as x,y,width,height in pixels "
-      "(100,0,720,720) or in fractions of the frame (0.25,0,0.5,1.0 or 25%,0%,50%,100%); "
-      "NULL = all of it",
+      "(100,0,720,720) or in fractions of the frame (0.25,0,0.5,1.0 or 25%,0%,50%,100%), whatever "
+      "its orientation; NULL = all of it",
       .parse = parse_crop, .error = FIELD (crop_error)),
   STRING ("roi-labels", "ROI labels", roi_labels, NEXT_START, NULL,
       "With inference-region=roi-list: classify only regions that the detector gave one of these "

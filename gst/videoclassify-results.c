@@ -163,7 +163,7 @@ collect (
       && (double)probabilities[best] <= settings->collect_max
       && publisher_begin_collection (self->publisher, task, settings))
     collector_push (self->collector, picture, &task->info, &task->regions[r].rect,
-        runtime->labels[best], settings->collect_limit);
+        task->orientation, runtime->labels[best], settings->collect_limit);
 }
 
 /* What is reported has 5 % head-room and follows when it is off by a quarter. */

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <gst/video/video.h>
+
 #include "gst/regions.h"
 #include "gst/smoother.h"
 
@@ -37,6 +39,7 @@ typedef struct {
   gboolean skip_late;
   Crop crop;
   GstVideoClassifyRegion region;
+  GstVideoOrientationMethod direction; /* never CUSTOM */
 } Settings;
 
 G_END_DECLS

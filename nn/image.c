@@ -93,6 +93,35 @@ nn_preprocess_fit (const NnPreprocess *pre, const NnImageInfo *info, const NnRec
   }
 }
 
+void
+nn_image_turn (NnImageInfo *info, NnOrientation orientation)
+{
+  const guint width = info->width;
+
+  info->orientation = orientation;
+  if (!nn_orientation_is_transposed (orientation))
+    return;
+  info->width = info->height;
+  info->height = width;
+  if (info->pixel_aspect > 0)
+    info->pixel_aspect = 1 / info->pixel_aspect;
+}
+
+NnRect
+nn_image_turn_rect (const NnImageInfo *info, const NnRect *rect)
+{
+  if (nn_orientation_is_transposed (info->orientation))
+    return nn_orientation_turn_rect (info->orientation, info->height, info->width, rect);
+  return nn_orientation_turn_rect (info->orientation, info->width, info->height, rect);
+}
+
+NnRect
+nn_image_turn_rect_back (const NnImageInfo *info, const NnRect *rect)
+{
+  return nn_orientation_turn_rect (
+      nn_orientation_invert (info->orientation), info->width, info->height, rect);
+}
+
 char *
 nn_preprocess_to_string (const NnPreprocess *pre)
 {

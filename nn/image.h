@@ -138,6 +138,12 @@ gboolean nn_preprocess_equal (const NnPreprocess *a, const NnPreprocess *b);
 void nn_preprocess_fit (const NnPreprocess *pre, const NnImageInfo *info, const NnRect *crop,
     NnRect *source, NnPlace *place);
 
+/* @info is of an upright image: from now on of the same in memory, to be turned by @orientation. */
+void nn_image_turn (NnImageInfo *info, NnOrientation orientation);
+/* @rect in pixels of what lies in memory, in those of the image as shown; and back. */
+NnRect nn_image_turn_rect (const NnImageInfo *info, const NnRect *rect);
+NnRect nn_image_turn_rect_back (const NnImageInfo *info, const NnRect *rect);
+
 /* One line in words and units for logs; (transfer full). */
 char *nn_preprocess_to_string (const NnPreprocess *pre);
 

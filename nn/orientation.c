@@ -77,18 +77,19 @@ nn_turn_plane (NnOrientation orientation, const guint8 *pixels, gssize stride, g
 }
 
 void
-nn_orientation_turn_pixels (NnOrientation orientation, const guint8 *src, gssize stride,
-    guint width, guint height, guint size, guint8 *dst)
+nn_orientation_turn_pixels (NnOrientation orientation, const guint8 *src, gssize src_stride,
+    guint width, guint height, guint size, guint8 *dst, gssize dst_stride)
 {
   const NnTurnedPlane plane
-      = nn_turn_plane (orientation, src, stride, (gssize) size, width, height);
+      = nn_turn_plane (orientation, src, src_stride, (gssize) size, width, height);
   const guint columns = turns[orientation].is_transposed ? height : width;
   const guint rows = turns[orientation].is_transposed ? width : height;
 
   for (guint y = 0; y < rows; y++) {
     const guint8 *from = plane.first + (gssize) y * plane.pitch_y;
+    guint8 *to = dst + (gssize) y * dst_stride;
 
-    for (guint x = 0; x < columns; x++, from += plane.pitch_x, dst += size)
-      memcpy (dst, from, size);
+    for (guint x = 0; x < columns; x++, from += plane.pitch_x, to += size)
+      memcpy (to, from, size);
   }
 }

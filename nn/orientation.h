@@ -46,9 +46,8 @@ NnOrientation nn_orientation_invert (NnOrientation orientation);
 /* @rect of an image of @width x @height, in pixels of the turned image. */
 NnRect nn_orientation_turn_rect (NnOrientation orientation, double width, double height,
     const NnRect *rect);
-/* @src: (height, width) pixels of @size bytes, rows of @stride bytes; @dst: the turned image,
- * contiguous. */
-void nn_orientation_turn_pixels (NnOrientation orientation, const guint8 *src, gssize stride,
-    guint width, guint height, guint size, guint8 *dst);
+/* @src: (height, width) pixels of @size bytes; @dst: the turned image. Strides in bytes. */
+void nn_orientation_turn_pixels (NnOrientation orientation, const guint8 *src, gssize src_stride,
+    guint width, guint height, guint size, guint8 *dst, gssize dst_stride);
 
 G_END_DECLS

@@ -7,6 +7,9 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 build=${CLASSIFY_BUILD:-$root/build}
 export CLASSIFY_BACKEND_PATH="$build/cuda"
 export GST_PLUGIN_PATH="$build/gst${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}"
+# jpegdec does not tell how a JPEG is turned, jpegparse does: with a rank decodebin puts it in front
+ranks=${GST_PLUGIN_FEATURE_RANK-}
+export GST_PLUGIN_FEATURE_RANK="jpegparse:primary${ranks:+,$ranks}"
 
 # MODEL from the environment, else the one named, else the cats and dogs that the
 # repository holds.

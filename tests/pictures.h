@@ -3,38 +3,10 @@
 #pragma once
 
 #include <gdk-pixbuf/gdk-pixbuf.h>
-#include <glib.h>
-#include <glib/gstdio.h>
 
-/* Temporary folders and pictures made on the spot, for the trainer's tests. */
+#include "tests/folders.h"
 
-/* (transfer full): a new folder under the system's temporary one */
-static inline char *
-make_dir (void)
-{
-  GError *error = NULL;
-  char *dir = g_dir_make_tmp ("classify-test-XXXXXX", &error);
-
-  g_assert_no_error (error);
-  return dir;
-}
-
-/* @path with all that is in it; a file too */
-static inline void
-remove_dir (const char *path)
-{
-  GDir *dir = g_file_test (path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open (path, 0, NULL);
-  const char *name;
-
-  while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree char *inner = g_build_filename (path, name, NULL);
-
-    remove_dir (inner);
-  }
-  if (dir)
-    g_dir_close (dir);
-  g_remove (path);
-}
+/* Pictures made on the spot, for the trainer's tests. */
 
 /* DIR/NAME (folders in NAME are made): width x height of one colour with a
  * little pattern that depends on @seed. The ending tells the format. */

@@ -115,6 +115,44 @@ test_by_label (void)
   g_assert_cmpuint (data->bytes[(3 * 512 + 31) * 3], ==, 0x80); /* the last of red, its right */
 }
 
+/* Pictures are upright, as the network saw the frames: of a phone held upright the left of the
+ * frame is its upper side. Of a crop, too. */
+static void
+test_turned (void)
+{
+  static const char *const properties[]
+      = { "collect-rate=0 collect-format=png", "collect-rate=0 collect-format=png crop=8,0,12,16" };
+  static const int sizes[][3] = { { 16, 32, 16 }, { 16, 12, 8 } }; /* the last: rows of red */
+
+  for (guint i = 0; i < G_N_ELEMENTS (properties); i++) {
+    g_autofree char *name = g_strdup_printf ("turned%u", i), *folder = make_folder (name);
+    GstHarness *h = harness_new (folder, properties[i]);
+    GstTagList *tags
+        = gst_tag_list_new (GST_TAG_IMAGE_ORIENTATION, "rotate-90", NULL);
+    g_autoptr (GdkPixbuf) picture = NULL;
+    g_autoptr (GPtrArray) files = NULL;
+    g_autoptr (GError) error = NULL;
+
+    gst_harness_push_event (h, gst_event_new_tag (tags));
+    push (h, RED, BLUE, 0);
+    gst_harness_teardown (h); /* writes what waits */
+    files = list (folder);
+    g_assert_cmpuint (files->len, ==, 1);
+    picture = gdk_pixbuf_new_from_file (files->pdata[0], &error);
+    g_assert_no_error (error);
+    g_assert_cmpint (gdk_pixbuf_get_width (picture), ==, sizes[i][0]);
+    g_assert_cmpint (gdk_pixbuf_get_height (picture), ==, sizes[i][1]);
+    for (int y = 0; y < sizes[i][1]; y++)
+      for (int x = 0; x < sizes[i][0]; x++) {
+        const guint8 *pixel = gdk_pixbuf_read_pixels (picture)
+            + y * gdk_pixbuf_get_rowstride (picture) + 3 * x;
+
+        g_assert_cmpuint (pixel[0], ==, y < sizes[i][2] ? 255 : 0);
+        g_assert_cmpuint (pixel[2], ==, y < sizes[i][2] ? 0 : 255);
+      }
+  }
+}
+
 /* Frames of a pool, as cameras and decoders have them: they go on with their results, though
  * their pictures are still to be written. */
 static void
@@ -560,6 +598,7 @@ main (int argc, char **argv)
   model_path = g_build_filename (dir, "color.h5", NULL);
   write_color_model (model_path, labels);
   g_test_add_func ("/collect/by-label", test_by_label);
+  g_test_add_func ("/collect/turned", test_turned);
   g_test_add_func ("/collect/pool", test_pool);
   g_test_add_func ("/collect/flat-crop", test_flat_crop);
   g_test_add_func ("/collect/range", test_range);

@@ -222,7 +222,8 @@ test_formats (gconstpointer data)
           pre.mean[c] = 10 + 20.5f * (float) c;
           pre.scale[c] = 1.f / (100 + 30 * (float) c);
         }
-        check (picture, &info, is_whole ? &whole : geometry->rects, is_whole ? 1 : 2, &pre, views[t]);
+        check (picture, &info, is_whole ? &whole : geometry->rects, is_whole ? 1 : 2, &pre,
+            views[t]);
       }
     }
   }

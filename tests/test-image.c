@@ -373,7 +373,8 @@ test_turned_places (void)
     guint8 turned[WIDTH * HEIGHT][2], restored[HEIGHT][WIDTH][2];
 
     nn_orientation_turn_pixels (
-        orientation, &src[0][0][0], sizeof src[0], WIDTH, HEIGHT, 2, &turned[0][0]);
+        orientation, &src[0][0][0], sizeof src[0], WIDTH, HEIGHT, 2, &turned[0][0],
+        2 * (gssize) width);
     for (guint y = 0; y < height; y++)
       for (guint x = 0; x < width; x++) {
         const gboolean is_there = x == to.x && y == to.y;
@@ -383,7 +384,8 @@ test_turned_places (void)
       }
     g_assert_cmpmem (&again, sizeof again, &pixel, sizeof pixel);
     nn_orientation_turn_pixels (
-        back, &turned[0][0], 2 * (gssize) width, width, height, 2, &restored[0][0][0]);
+        back, &turned[0][0], 2 * (gssize) width, width, height, 2, &restored[0][0][0],
+        2 * WIDTH);
     g_assert_cmpuint (restored[1][3][0], ==, 7);
   }
 }
