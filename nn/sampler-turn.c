@@ -1,5 +1,7 @@
 /* SPDX-FileCopyrightText: the classify authors
  * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
 #include "nn/sampler-private.h"
 
 /* Images that lie in memory otherwise than they are shown. The sampler's tables are those of the
@@ -39,6 +41,21 @@ nn_turned_component (const NnSamplerFormat *format, const NnImageInfo *info, gui
       (height + (1u << component->shift_y) - 1) >> component->shift_y);
 }
 
+/* @n samples at @pitch bytes from each other to @to. */
+static void
+copy_row (const guint8 *from, gssize pitch, guint size, gsize n, guint8 *to)
+{
+  if (pitch == (gssize) size) {
+    memcpy (to, from, n * size);
+  } else if (size == 1) {
+    for (gsize i = 0; i < n; i++, from += pitch)
+      to[i] = *from;
+  } else {
+    for (gsize i = 0; i < n; i++, from += pitch, to += 2)
+      memcpy (to, from, 2);
+  }
+}
+
 void
 nn_turned_copy (const NnTurnedPlane *plane, guint size, gsize x, gsize n, guint y, guint n_rows,
     guint8 *dst, gsize stride)
@@ -46,7 +63,12 @@ nn_turned_copy (const NnTurnedPlane *plane, guint size, gsize x, gsize n, guint 
   const guint8 *corner
       = plane->first + (gssize) x * plane->pitch_x + (gssize) y * plane->pitch_y;
 
-  /* column by column: where it is transposed, what lies together in memory */
+  if (ABS (plane->pitch_x) < ABS (plane->pitch_y)) {
+    for (guint k = 0; k < n_rows; k++, corner += plane->pitch_y, dst += stride)
+      copy_row (corner, plane->pitch_x, size, n, dst);
+    return;
+  }
+  /* transposed: what lies together in memory is a column */
   for (gsize i = 0; i < n; i++, corner += plane->pitch_x, dst += size) {
     const guint8 *from = corner;
     guint8 *to = dst;
