@@ -198,11 +198,17 @@ test_properties (void)
     "crop=5,3,20,17", "batch-size=4 batch-timeout=0", "batch-size=4 batch-timeout=0 tta=crops10",
     "explain=none inference-interval=1", "tta=random:4", "tta=random:5,3+logits crop=5,3,20,17",
     "batch-size=3 batch-timeout=0 tta=random:4", "change-threshold=0.001",
-    "smoothing=exponential scene-cut=0.32", "smoothing=exponential scene-cut=0.01 tta=crops5" };
+    "smoothing=exponential scene-cut=0.32", "smoothing=exponential scene-cut=0.01 tta=crops5",
+    "video-direction=90r crop=5,3,20,17", "video-direction=ur-ll tta=crops10:0.8",
+    "video-direction=horiz tta=random:4", "video-direction=180 change-threshold=0.001" };
 
   write_model (NN_RESIZE_AREA, NN_ASPECT_LETTERBOX);
   for (guint i = 0; i < G_N_ELEMENTS (properties); i++)
     compare (properties[i], GST_VIDEO_FORMAT_NV12, 64, 48, TRUE);
+  /* what has to be unpacked first */
+  compare ("", GST_VIDEO_FORMAT_A420, 53, 31, TRUE);
+  compare ("tta=flip video-direction=90l", GST_VIDEO_FORMAT_ARGB64, 64, 48, TRUE);
+  compare ("crop=5,3,20,17", GST_VIDEO_FORMAT_GRAY16_LE, 64, 48, TRUE);
   /* where the host looks at the input too */
   compare ("change-threshold=0.001 tta=random:2", GST_VIDEO_FORMAT_NV12, 64, 48, FALSE);
 }
@@ -521,6 +527,29 @@ test_memory_downloads (void)
     g_assert_cmpint (count_downloads (), >, n_downloads);
 }
 
+/* Frames that are turned are downloaded, and sent as those in the host's memory are. */
+static void
+test_memory_turned (void)
+{
+  static const char *const properties[]
+      = { "video-direction=90r", "video-direction=180 tta=crops10", "video-direction=ul-lr" };
+  const int n_downloads = count_downloads ();
+
+  write_model (NN_RESIZE_AREA, NN_ASPECT_LETTERBOX);
+  for (guint i = 0; i < G_N_ELEMENTS (properties); i++) {
+    double expected[N_FRAMES][4], got[N_FRAMES][4];
+
+    run ("cpu", properties[i], GST_VIDEO_FORMAT_NV12, 64, 48, expected);
+    g_assert_cmpuint (
+        run_behind (UPLOAD, gpu, properties[i], GST_VIDEO_FORMAT_NV12, 64, 48, got), ==, N_FRAMES);
+    for (guint f = 0; f < N_FRAMES; f++)
+      for (guint k = 0; k < 4; k++)
+        g_assert_cmpfloat_with_epsilon (got[f][k], expected[f][k], 2e-6);
+  }
+  if (n_downloads >= 0)
+    g_assert_cmpint (count_downloads (), >, n_downloads);
+}
+
 static void
 test_memory_unchanged (void)
 {
@@ -702,6 +731,7 @@ main (int argc, char **argv)
       g_test_add_func ("/frames/memory/formats", test_memory_formats);
       g_test_add_func ("/frames/memory/properties", test_memory_properties);
       g_test_add_func ("/frames/memory/downloads", test_memory_downloads);
+      g_test_add_func ("/frames/memory/turned", test_memory_turned);
       g_test_add_func ("/frames/memory/mixed", test_memory_mixed);
       g_test_add_func ("/frames/memory/unchanged", test_memory_unchanged);
       g_test_add_func ("/frames/memory/context", test_memory_context);
