@@ -5,7 +5,6 @@
 #include <glib/gstdio.h>
 
 #include "nn/keras-file.h"
-#include "nn/labels.h"
 
 typedef struct
 {
@@ -38,21 +37,8 @@ append_file (GString *key, const char *path)
 static NnModel *
 load (const char *path, const char *weights, const char *labels_file, GError **error)
 {
-  g_autoptr (NnModel) model = nn_model_open (path, weights, error);
-
-  if (!model)
-    return NULL;
-  if (labels_file) {
-    g_auto (GStrv) labels = nn_labels_load (labels_file, error);
-
-    if (!labels)
-      return NULL;
-    if (!nn_model_set_labels (model, (const char *const *) labels, error)) {
-      g_prefix_error (error, "%s: ", labels_file);
-      return NULL;
-    }
-  }
-  return g_steal_pointer (&model);
+  return labels_file ? nn_model_open_labelled (path, weights, labels_file, error)
+                     : nn_model_open (path, weights, error);
 }
 
 char *

@@ -23,6 +23,7 @@
 #include "nn/file.h"
 #include "nn/hdf5-read.h"
 #include "nn/keras-private.h"
+#include "nn/labels.h"
 #include "nn/layer.h"
 #include "nn/log.h"
 #include "nn/model-private.h"
@@ -503,8 +504,21 @@ additions_clear (Additions *additions)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Additions, additions_clear)
 
 static gboolean
-read_additions (NnH5 *h5, const char *file, const NnModel *model, Additions *additions,
-    GError **error)
+read_labels (NnH5 *h5, Additions *additions, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+
+  additions->labels = nn_h5_get_long_strings (h5, "/", NN_KERAS_LABELS, &local);
+  if (additions->labels == NULL)
+    g_set_error (error, local->domain, local->code,
+        "%s: a labels-file can name the classes instead", local->message);
+  return additions->labels != NULL;
+}
+
+/* @with_labels: FALSE where others are given. */
+static gboolean
+read_additions (NnH5 *h5, const char *file, const NnModel *model, gboolean with_labels,
+    Additions *additions, GError **error)
 {
   g_auto (GStrv) names = nn_h5_list_attributes (h5, NN_KERAS_PREFIX, error);
 
@@ -516,8 +530,7 @@ read_additions (NnH5 *h5, const char *file, const NnModel *model, Additions *add
     g_autofree char *text = NULL;
 
     if (nn_keras_is_labels (names[i])) {
-      if (additions->labels == NULL
-          && (additions->labels = nn_h5_get_long_strings (h5, "/", NN_KERAS_LABELS, error)) == NULL)
+      if (with_labels && additions->labels == NULL && !read_labels (h5, additions, error))
         return FALSE;
       continue;
     }
@@ -572,8 +585,8 @@ take_additions (NnModel *model, Additions *additions)
 /* --- loading ------------------------------------------------------------ */
 
 static gboolean
-load_weights (NnH5 *h5, const char *path, NnModel *model, NnWeightsMatch match, guint *n_matched,
-    GError **error)
+load_weights (NnH5 *h5, const char *path, NnModel *model, NnWeightsMatch match,
+    gboolean with_labels, guint *n_matched, GError **error)
 {
   g_auto (Additions) additions = { NULL };
   float *values = nn_model_new_values (model, error);
@@ -590,7 +603,7 @@ load_weights (NnH5 *h5, const char *path, NnModel *model, NnWeightsMatch match, 
       goto failed;
   }
   if (!read_weights (h5, path, model, match, values, &n, error)
-      || !read_additions (h5, path, model, &additions, error)
+      || !read_additions (h5, path, model, with_labels, &additions, error)
       || !nn_model_alloc_params (model, error))
     goto failed;
   /* Copied, not swapped: who has looked at a parameter keeps a valid pointer. */
@@ -630,7 +643,7 @@ load_architecture (NnH5 *h5, const char *path, GError **error)
 }
 
 static NnModel *
-load_model (const char *path, gboolean with_weights, GError **error)
+load_model (const char *path, gboolean with_weights, gboolean with_labels, GError **error)
 {
   g_autoptr (NnH5) h5 = nn_h5_open (path, error);
   g_autoptr (NnModel) model = NULL;
@@ -641,12 +654,12 @@ load_model (const char *path, gboolean with_weights, GError **error)
   if (model == NULL)
     return NULL;
   if (with_weights) {
-    if (!load_weights (h5, path, model, NN_WEIGHTS_BY_ORDER, NULL, error))
+    if (!load_weights (h5, path, model, NN_WEIGHTS_BY_ORDER, with_labels, NULL, error))
       return NULL;
   } else {
     g_auto (Additions) additions = { NULL };
 
-    if (!read_additions (h5, path, model, &additions, error))
+    if (!read_additions (h5, path, model, with_labels, &additions, error))
       return NULL;
     take_additions (model, &additions);
   }
@@ -656,11 +669,23 @@ load_model (const char *path, gboolean with_weights, GError **error)
 NnModel *
 nn_model_load (const char *path, GError **error)
 {
-  return nn_keras_check_is_hdf5 (path, error) ? load_model (path, TRUE, error) : NULL;
+  return nn_keras_check_is_hdf5 (path, error) ? load_model (path, TRUE, TRUE, error) : NULL;
 }
 
-NnModel *
-nn_model_open (const char *path, const char *weights_path, GError **error)
+static gboolean
+load_weights_file (NnModel *model, const char *path, NnWeightsMatch match, gboolean with_labels,
+    guint *n_matched, GError **error)
+{
+  g_autoptr (NnH5) h5 = NULL;
+
+  if (!nn_keras_check_is_hdf5 (path, error))
+    return FALSE;
+  h5 = nn_h5_open (path, error);
+  return h5 != NULL && load_weights (h5, path, model, match, with_labels, n_matched, error);
+}
+
+static NnModel *
+open_model (const char *path, const char *weights_path, gboolean with_labels, GError **error)
 {
   g_autoptr (NnModel) model = NULL;
   Kind kind;
@@ -670,12 +695,34 @@ nn_model_open (const char *path, const char *weights_path, GError **error)
   if (kind == KIND_JSON)
     model = nn_model_new_from_json_file (path, error);
   else if (nn_keras_check_is_hdf5 (path, error))
-    model = load_model (path, weights_path == NULL, error);
+    model = load_model (path, weights_path == NULL, with_labels, error);
   if (model == NULL)
     return NULL;
   if (weights_path != NULL
-      && !nn_model_load_weights (model, weights_path, NN_WEIGHTS_BY_ORDER, NULL, error))
+      && !load_weights_file (model, weights_path, NN_WEIGHTS_BY_ORDER, with_labels, NULL, error))
     return NULL;
+  return g_steal_pointer (&model);
+}
+
+NnModel *
+nn_model_open (const char *path, const char *weights_path, GError **error)
+{
+  return open_model (path, weights_path, TRUE, error);
+}
+
+NnModel *
+nn_model_open_labelled (const char *path, const char *weights_path, const char *labels_path,
+    GError **error)
+{
+  g_autoptr (NnModel) model = open_model (path, weights_path, FALSE, error);
+  g_auto (GStrv) labels = model ? nn_labels_load (labels_path, error) : NULL;
+
+  if (labels == NULL)
+    return NULL;
+  if (!nn_model_set_labels (model, (const char *const *) labels, error)) {
+    g_prefix_error (error, "%s: ", labels_path);
+    return NULL;
+  }
   return g_steal_pointer (&model);
 }
 
@@ -683,10 +730,7 @@ gboolean
 nn_model_load_weights (NnModel *model, const char *path, NnWeightsMatch match, guint *n_matched,
     GError **error)
 {
-  g_autoptr (NnH5) h5 = NULL;
-
-  if (!nn_keras_check_is_hdf5 (path, error))
-    return FALSE;
-  h5 = nn_h5_open (path, error);
-  return h5 != NULL && load_weights (h5, path, model, match, n_matched, error);
+  /* by name, the file may be of other classes */
+  return load_weights_file (
+      model, path, match, match == NN_WEIGHTS_BY_ORDER, n_matched, error);
 }

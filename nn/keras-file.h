@@ -34,6 +34,11 @@ NnModel *nn_model_load (const char *path, GError **error);
  * with has_weights FALSE. */
 NnModel *nn_model_open (const char *path, const char *weights_path, GError **error);
 
+/* The same with the class names of the file @labels_path (nn/labels.h); those that the model's
+ * file has are not read, so that broken ones do no harm. */
+NnModel *nn_model_open_labelled (const char *path, const char *weights_path,
+    const char *labels_path, GError **error);
+
 typedef enum
 {
   NN_WEIGHTS_BY_ORDER, /* Keras's load_weights(): k-th with k-th, names ignored */
@@ -41,7 +46,7 @@ typedef enum
 } NnWeightsMatch;
 
 /* Loads the weights of a weights file or a whole-model file into @model
- * (allocating its parameters); labels and pre-processing attributes, where the
+ * (allocating its parameters); pre-processing and, by order, labels, where the
  * file has them, too. On error the model's weights are unchanged.
  * @n_matched: (out)(optional): layers that got weights. */
 gboolean nn_model_load_weights (NnModel *model, const char *path, NnWeightsMatch match,

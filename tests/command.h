@@ -45,16 +45,6 @@ run_command (const char *dir, int expected, const char *arguments)
   return g_strconcat (out, err, NULL);
 }
 
-/* The same, and @message must be in what it printed. */
-static inline void
-expect_message (const char *dir, int expected, const char *arguments, const char *message)
-{
-  g_autofree char *text = run_command (dir, expected, arguments);
-
-  if (!strstr (text, message))
-    g_error ("classify %s: expected \"%s\", found: %s", arguments, message, text);
-}
-
 /* Starts a training with long to go, sends @signals (up to a 0) after one epoch each, and waits
  * for its end. *status: as of waitpid(). (transfer full): its standard output. */
 static inline char *
@@ -74,6 +64,7 @@ stop_command (const char *dir, const char *arguments, GSpawnChildSetupFunc setup
   g_assert_no_error (error);
   channel = g_io_channel_unix_new (fd);
   g_io_channel_set_close_on_unref (channel, TRUE);
+  g_io_channel_set_encoding (channel, NULL, NULL); /* names need not be UTF-8 */
   while (g_io_channel_read_line (channel, &line, NULL, NULL, NULL) == G_IO_STATUS_NORMAL) {
     if (g_str_has_prefix (line, "epoch ") && *signals)
       kill (pid, *signals++);
@@ -83,4 +74,25 @@ stop_command (const char *dir, const char *arguments, GSpawnChildSetupFunc setup
   while (waitpid (pid, status, 0) < 0)
     g_assert_cmpint (errno, ==, EINTR);
   return g_string_free (all, FALSE);
+}
+
+static inline void
+merge_errors (gpointer data)
+{
+  dup2 (STDOUT_FILENO, STDERR_FILENO);
+}
+
+/* It ends with exit status @expected, and @message is in what it printed; a training that was
+ * to be refused is not waited for. */
+static inline void
+expect_message (const char *dir, int expected, const char *arguments, const char *message)
+{
+  static const int kill_it[] = { SIGKILL, 0 }, leave_it[] = { 0 };
+  int status;
+  g_autofree char *text = stop_command (
+      dir, arguments, merge_errors, expected == 0 ? leave_it : kill_it, &status);
+
+  if (!WIFEXITED (status) || WEXITSTATUS (status) != expected || !strstr (text, message))
+    g_error ("classify %s: status %x, expected exit status %d and \"%s\", found: %s", arguments,
+        (guint) status, expected, message, text);
 }

@@ -679,14 +679,14 @@ test_replace (void)
   g_assert_no_error (error);
   g_assert_cmpint (stat (path, &st), ==, 0);
   g_assert_cmpuint (st.st_mode & 0777, ==, 0640);
-  g_assert_cmpint (g_chmod (path, 0604), ==, 0);
+  g_assert_cmpint (g_chmod (path, 0622), ==, 0); /* more than the umask leaves */
   g_assert_cmpint (symlink ("real.h5", link_path), ==, 0);
   nn_model_save_weights (model, link_path, &error);
   g_assert_no_error (error);
   g_assert_cmpint (lstat (link_path, &st), ==, 0);
   g_assert_true (S_ISLNK (st.st_mode));
   g_assert_cmpint (stat (path, &st), ==, 0);
-  g_assert_cmpuint (st.st_mode & 0777, ==, 0604);
+  g_assert_cmpuint (st.st_mode & 0777, ==, 0622);
   g_assert_null (nn_model_load (path, &error)); /* it is the weights file now */
   g_clear_error (&error);
   folder = g_dir_open (dir, 0, NULL);
@@ -711,6 +711,7 @@ test_planted (void)
 
   g_assert_cmpint (g_mkdir (dir, 0700), ==, 0);
   g_assert_true (g_file_set_contents (victim, "mine", -1, NULL));
+  g_assert_cmpint (g_chmod (victim, 0600), ==, 0);
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) { /* hard links, open and locked by another */
     g_autofree char *planted = g_build_filename (dir, names[i], NULL);
 
@@ -822,6 +823,48 @@ test_killed (void)
     n_new += first == 77;
   }
   g_test_message ("%u of 30 had the new file", n_new);
+}
+
+/* Labels that cannot be read do no harm where others are given. */
+static void
+test_other_labels (void)
+{
+  static const char *const broken[] = { "caf\xe9", "b", NULL };
+  g_autoptr (NnModel) model = make_model ();
+  g_autofree char *path = tmp_path ("broken-labels.h5"), *weights = tmp_path ("broken-w.h5");
+  g_autofree char *names = tmp_path ("names.txt"), *network = tmp_path ("names.json");
+  g_autoptr (NnModel) whole = NULL;
+  g_autoptr (NnModel) parts = NULL;
+  GError *error = NULL;
+  const guint n = nn_model_get_n_classes (model);
+  g_autoptr (GPtrArray) labels = g_ptr_array_new ();
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; i < n; i++) {
+    g_ptr_array_add (labels, (gpointer) broken[MIN (i, 1)]);
+    g_string_append_printf (text, "class %u\n", i);
+  }
+  g_ptr_array_add (labels, NULL);
+  g_assert_true (nn_model_set_labels (model, (const char *const *) labels->pdata, &error));
+  nn_model_save (model, path, NULL, NULL, &error);
+  nn_model_save_weights (model, weights, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_file_set_contents (names, text->str, -1, NULL));
+  g_assert_true (g_file_set_contents (network, model->json, -1, NULL));
+  g_assert_null (nn_model_open (path, NULL, &error));
+  g_assert_error (error, NN_ERROR, NN_ERROR_FORMAT);
+  g_assert_nonnull (strstr (error->message, "a labels-file can name the classes instead"));
+  g_clear_error (&error);
+  whole = nn_model_open_labelled (path, NULL, names, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (whole->labels[0], ==, "class 0");
+  parts = nn_model_open_labelled (network, weights, names, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (parts->labels[0], ==, "class 0");
+  g_assert_true (g_file_set_contents (names, "one\ntwo\nthree\nfour\nfive", -1, NULL));
+  g_assert_null (nn_model_open_labelled (path, NULL, names, &error));
+  g_assert_nonnull (strstr (error->message, "names.txt"));
+  g_clear_error (&error);
 }
 
 /* --- files to be refused ------------------------------------------------ */
@@ -1159,6 +1202,7 @@ main (int argc, char **argv)
   g_test_add_func ("/keras-file/planted", test_planted);
   g_test_add_func ("/keras-file/long-name", test_long_name);
   g_test_add_func ("/keras-file/lock", test_lock);
+  g_test_add_func ("/keras-file/other-labels", test_other_labels);
   g_test_add_func ("/keras-file/killed", test_killed);
   g_test_add_func ("/keras-file/refused", test_refused);
   g_test_add_func ("/keras-file/good", test_good);

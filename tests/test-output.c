@@ -299,7 +299,7 @@ static void
 test_usage (void)
 {
   expect_message (run_dir, 0, "train --help", "\n  classify train [OPTION");
-  expect_message (run_dir, 0, "train --help", "] RECIPE\n");
+  expect_message (run_dir, 0, "train --help", "] RECIPE");
   expect_message (run_dir, 0, "pseudo-label --help", "] MODEL\n");
   expect_message (run_dir, 1, "--data D train r.ini",
       "--data: options stand behind the command: classify COMMAND --data ...");

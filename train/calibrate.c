@@ -51,22 +51,32 @@ calibrate_fit (const guint *labels, const float *probabilities, guint n, guint n
 }
 
 gboolean
+calibrate_is_at_end (double temperature)
+{
+  return temperature < CALIBRATE_MIN * 1.001 || temperature > CALIBRATE_MAX * 0.999;
+}
+
+gboolean
 calibrate_run (Classifier *classifier, const char *dir, const DatasetOptions *options,
     guint enough, const char *output, Evaluation **before, Evaluation **after, GError **error)
 {
   NnModel *model = classifier->model;
-  double temperature;
+  g_autofree float *plain = NULL; /* at temperature 1 */
+  const Dataset *data;
 
-  model->temperature = 1;
   *before = evaluation_new (classifier, dir, options, error);
   if (!*before)
     return FALSE;
-  if ((*before)->data->n < enough)
+  data = (*before)->data;
+  if (data->n < enough)
     return TRUE;
-  temperature = calibrate_fit ((*before)->data->labels, (*before)->probabilities,
-      (*before)->data->n, classifier->n_classes);
+  model->temperature = 1;
+  plain = g_new (float, (gsize) data->n * classifier->n_classes);
+  if (!classifier_run_dataset (classifier, data, plain, error))
+    return FALSE;
   /* as it will be read */
-  model->temperature = (float) temperature;
+  model->temperature
+      = (float) calibrate_fit (data->labels, plain, data->n, classifier->n_classes);
   *after = evaluation_new (classifier, dir, options, error);
   return *after && nn_model_save (model, output, NULL, NULL, error);
 }

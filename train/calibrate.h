@@ -15,9 +15,14 @@ G_BEGIN_DECLS
  * (n, n_classes) at T = 1. */
 double calibrate_fit (const guint *labels, const float *probabilities, guint n, guint n_classes);
 
+/* Whether a temperature is one of the ends of what is looked for: then the pictures do not
+ * tell it, as where all of them are right. */
+gboolean calibrate_is_at_end (double temperature);
+
 /* Fits on the pictures in @dir and writes the model with its temperature to
  * @output, atomically; with fewer than @enough pictures it writes nothing.
- * @before, @after (out): what it does to them; after: NULL where nothing was written. */
+ * @before, @after (out): what the temperature that it had and the new one make of
+ * them; after: NULL where nothing was written. */
 gboolean calibrate_run (Classifier *classifier, const char *dir, const DatasetOptions *options,
     guint enough, const char *output, Evaluation **before, Evaluation **after, GError **error);
 

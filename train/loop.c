@@ -16,6 +16,7 @@
 #include "nn/file.h"
 #include "nn/keras-file.h"
 #include "nn/log.h"
+#include "nn/model-private.h"
 #include "train/checkpoint.h"
 #include "train/dataset-split.h"
 #include "train/feeder.h"
@@ -502,6 +503,13 @@ end_epoch (Run *run, double seconds, GError **error)
   swap_average (run);
   if (run->validation && !validate (run, &val_loss, &val_accuracy, error))
     return FALSE;
+  if (!isfinite (loss) || !isfinite (val_loss)) {
+    g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
+        "epoch %u: the loss is no number any more: train with a lower learning_rate (it was %g), "
+        "or look at the weights of --init",
+        epoch_number (run), rate);
+    return FALSE;
+  }
   seconds += (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
   g_ascii_formatd (numbers[0], sizeof numbers[0], "%g", rate);
   g_ascii_formatd (numbers[1], sizeof numbers[1], "%.5f", loss);
@@ -946,6 +954,25 @@ train_check_outputs (const Recipe *recipe, const TrainOptions *options, GError *
           options->resume, options->overwrite, error);
 }
 
+/* The loss is chosen by the number of outputs; it tells one class of several. */
+static gboolean
+check_end (const Run *run, GError **error)
+{
+  const NnLayer *last = nn_model_get_last_layer (run->model);
+  const NnActivation wanted
+      = run->n_outputs == 1 ? NN_ACTIVATION_SIGMOID : NN_ACTIVATION_SOFTMAX;
+
+  if (nn_layer_get_activation (last) == wanted)
+    return TRUE;
+  g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
+      "%s: layer \"%s\" with its %" G_GSIZE_FORMAT " units must end in %s, so that it tells one "
+      "class of %u: in a softmax, or for two classes in one sigmoid unit; several labels for one "
+      "picture are not offered",
+      run->recipe->network, last->name, run->n_outputs,
+      wanted == NN_ACTIVATION_SIGMOID ? "a sigmoid" : "a softmax", run->data->n_classes);
+  return FALSE;
+}
+
 /* No other process writes these files until the end. */
 static gboolean
 lock_outputs (Run *run, GError **error)
@@ -1012,6 +1039,8 @@ prepare (Run *run, GError **error)
   run->n_outputs = nn_model_get_n_outputs (run->model);
   run->loss = run->n_outputs == 1 ? NN_LOSS_BINARY_CROSSENTROPY : NN_LOSS_CATEGORICAL_CROSSENTROPY;
   run->loss_name = run->n_outputs == 1 ? "binary_crossentropy" : "categorical_crossentropy";
+  if (!check_end (run, error))
+    return FALSE;
   run->order = (Order) { run->data->n, recipe->batch_size, recipe->seed };
   for (guint i = 0; i < recipe->n_stages; i++)
     run->n_epochs += recipe->stages[i].epochs;
@@ -1126,6 +1155,53 @@ train_check_finished (const Recipe *recipe, const TrainOptions *options, GError 
   return ok;
 }
 
+/* Loss and accuracy of one who knows how many pictures each class has, and looks at none. */
+static void
+guess (const Dataset *data, const double *class_weights, double smoothing, double *loss,
+    double *accuracy)
+{
+  g_autofree double *shares = g_new0 (double, data->n_classes);
+  double sum = 0;
+
+  for (guint i = 0; i < data->n; i++) {
+    const double weight = class_weights ? class_weights[data->labels[i]] : 1;
+
+    shares[data->labels[i]] += weight;
+    sum += weight;
+  }
+  *loss = *accuracy = 0;
+  for (guint c = 0; c < data->n_classes && sum > 0; c++) {
+    const double share = shares[c] / sum;
+    const double p = share * (1 - smoothing) + smoothing / data->n_classes;
+
+    *loss -= p > 0 ? p * log (p) : 0;
+    *accuracy = MAX (*accuracy, share);
+  }
+}
+
+/* A training that got nowhere is told of: its model is as sure of what it says as any other. */
+static void
+warn_of_no_learning (const Run *run)
+{
+  const int kept = run->recipe->keep == KEEP_BEST ? schedule_find_best (run->results)
+                                                  : (int) run->results->len - 1;
+  double loss, accuracy, val_loss, val_accuracy, last;
+
+  if (run->data->targets || !schedule_get_last_loss (run->history->str, &last))
+    return;
+  guess (run->data, run->class_weights, run->recipe->label_smoothing, &loss, &accuracy);
+  if (last < loss)
+    return;
+  if (run->validation && kept >= 0) {
+    guess (run->validation, NULL, 0, &val_loss, &val_accuracy);
+    if (g_array_index (run->results, EpochResult, kept).val_accuracy > val_accuracy + 1e-4)
+      return;
+  }
+  nn_warning ("%s: has learnt nothing: its loss, %.4f, is not below that of guessing, %.4f: train "
+              "longer, with another learning_rate, or look at the pictures",
+      run->options->output, last, loss);
+}
+
 /* The model file, and nothing else stays. */
 static gboolean
 finish (Run *run, GError **error)
@@ -1144,6 +1220,7 @@ finish (Run *run, GError **error)
     g_unlink (run->best);
   if (!run->options->quiet)
     printf ("saved %s\n", run->options->output);
+  warn_of_no_learning (run);
   return TRUE;
 }
 

@@ -245,12 +245,22 @@ open_classifier (const char *model, int *status)
 /* --- commands ----------------------------------------------------------------------------- */
 
 static void
-print_temperature (const Classifier *classifier, const Evaluation *before, const Evaluation *after)
+print_temperature (const Classifier *classifier, double was, const Evaluation *before,
+    const Evaluation *after)
 {
-  printf ("temperature %.4f: loss %.4f to %.4f, expected calibration error %.4f to %.4f on %u "
-          "pictures\n",
-      classifier->model->temperature, before->metrics->nll, after->metrics->nll,
-      before->metrics->ece, after->metrics->ece, after->metrics->n);
+  const double temperature = classifier->model->temperature;
+
+  printf ("temperature %.4f to %.4f: loss %.4f to %.4f, expected calibration error %.4f to %.4f on "
+          "%u pictures\n",
+      was, temperature, before->metrics->nll, after->metrics->nll, before->metrics->ece,
+      after->metrics->ece, after->metrics->n);
+  if (after->metrics->n_right == after->metrics->n || calibrate_is_at_end (temperature))
+    nn_warning ("%s: these %u pictures do not tell the temperature, %s: take more, which the model "
+                "was not trained with",
+        before->dir, after->metrics->n,
+        after->metrics->n_right == after->metrics->n
+            ? "all of them are labelled right"
+            : "it is the end of what is looked for (0.05 to 20)");
 }
 
 /* The recipe's last step; the same classifier that evaluate makes of the file. */
@@ -265,6 +275,7 @@ calibrate_output (const Recipe *recipe, const TrainOptions *options, GError **er
   DatasetOptions data = { .layout = recipe->layout, .limit = recipe->validate_limit,
     .limit_per_class = recipe->validate_limit_per_class };
   const char *dir = recipe->validate_dir;
+  double was;
 
   if (!classifier)
     return FALSE;
@@ -275,6 +286,7 @@ calibrate_output (const Recipe *recipe, const TrainOptions *options, GError **er
       .held_fraction = recipe_get_held_fraction (recipe), .seed = recipe->seed };
   }
   data.threads = nn_plan_get_threads (classifier->plan);
+  was = classifier->model->temperature;
   if (!calibrate_run (classifier, dir, &data,
           recipe->calibrate == CALIBRATE_AUTO ? CALIBRATE_ENOUGH : 0, options->output, &before,
           &after, error))
@@ -282,7 +294,7 @@ calibrate_output (const Recipe *recipe, const TrainOptions *options, GError **er
   if (!after)
     return TRUE;
   if (!options->quiet)
-    print_temperature (classifier, before, after);
+    print_temperature (classifier, was, before, after);
   return TRUE;
 }
 
@@ -724,6 +736,7 @@ command_calibrate (int argc, char **argv)
   g_autoptr (GError) error = NULL;
   DatasetOptions options = { 0 };
   const char *target;
+  double was;
   int status;
 
   if (!parse ("MODEL DIR",
@@ -748,9 +761,10 @@ command_calibrate (int argc, char **argv)
   if (!classifier)
     return status;
   options.threads = nn_plan_get_threads (classifier->plan);
+  was = classifier->model->temperature;
   if (!calibrate_run (classifier, argv[2], &options, 0, target, &before, &after, &error))
     return fail (error);
-  print_temperature (classifier, before, after);
+  print_temperature (classifier, was, before, after);
   return EXIT_OK;
 }
 

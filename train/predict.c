@@ -11,7 +11,6 @@
 #include "nn/error.h"
 #include "nn/input-dump.h"
 #include "nn/keras-file.h"
-#include "nn/labels.h"
 #include "nn/log.h"
 
 #define RUN_SAMPLES 32
@@ -27,19 +26,11 @@ classifier_new (const ClassifierOptions *options, GError **error)
     .threads = options->threads,
   };
 
-  classifier->model = nn_model_open (options->model, options->weights, error);
+  classifier->model = options->labels_file
+      ? nn_model_open_labelled (options->model, options->weights, options->labels_file, error)
+      : nn_model_open (options->model, options->weights, error);
   if (!classifier->model)
     return NULL;
-  if (options->labels_file) {
-    g_auto (GStrv) labels = nn_labels_load (options->labels_file, error);
-
-    if (!labels)
-      return NULL;
-    if (!nn_model_set_labels (classifier->model, (const char *const *) labels, error)) {
-      g_prefix_error (error, "%s: ", options->labels_file);
-      return NULL;
-    }
-  }
   classifier->backend = nn_backend_open (options->device, error);
   if (!classifier->backend)
     return NULL;

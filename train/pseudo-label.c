@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,8 +19,11 @@
 #include "nn/log.h"
 #include "train/picture-list.h"
 #include "train/progress.h"
+#include "train/schedule.h"
 
 #define CHUNK 256 /* pictures in memory */
+#define MIN_CONSTANT 10 /* pictures of one label that a warning takes, all this sure: */
+#define CONSTANT 0.999f
 
 typedef struct
 {
@@ -577,6 +581,34 @@ print_report (const Labelling *l)
         all.n_known_taken ? (double) all.n_right_taken / all.n_known_taken : 0.);
 }
 
+/* A network that learnt nothing, or too much at once, is as sure as any other. */
+static void
+warn_of_constant (const Labelling *l)
+{
+  const NnModel *model = l->c->model;
+  const char *history = g_hash_table_lookup (model->extra, "classify_history");
+  const char *name = model->origin ? model->origin : "the model";
+  float least = 1;
+  double loss;
+
+  if (history && schedule_get_last_loss (history, &loss) && loss >= log (l->c->n_classes))
+    nn_warning ("%s: its loss in training, %.4f, was that of one who guesses: what it is sure of "
+                "tells nothing",
+        name, loss);
+  for (guint i = 0; i < l->items->len; i++) {
+    const Item *item = &g_array_index (l->items, Item, i);
+
+    if (item->label != g_array_index (l->items, Item, 0).label)
+      return;
+    least = MIN (least, item->confidence);
+  }
+  if (l->items->len >= MIN_CONSTANT && least >= CONSTANT)
+    nn_warning ("%s: takes all of %u pictures for \"%s\", each with a probability of at least "
+                "%.4f: it may have learnt nothing; classify evaluate tells by labelled pictures",
+        name, l->items->len,
+        nn_model_get_label (model, g_array_index (l->items, Item, 0).label), least);
+}
+
 /* --- all of it ------------------------------------------------------------------------- */
 
 static gboolean
@@ -607,6 +639,7 @@ pseudo_label_run (Classifier *classifier, const PseudoLabelOptions *options, GEr
   ok = find_labelled (&l, error) && label_all (&l, error);
   progress_clear ();
   if (ok) {
+    warn_of_constant (&l);
     choose (&l);
     ok = plan_targets (&l, error) && (options->dry_run || write_results (&l, error));
   }

@@ -4,7 +4,8 @@
 
 #include <math.h>
 
-#define VAL_LOSS 5 /* column of the log */
+#define LOSS 3 /* column of the log */
+#define VAL_LOSS 5
 #define VAL_ACCURACY 6
 
 #define ONE_CYCLE_RISE 0.3
@@ -33,6 +34,22 @@ schedule_parse_history (const char *history)
     g_array_append_val (results, result);
   }
   return results;
+}
+
+gboolean
+schedule_get_last_loss (const char *history, double *loss)
+{
+  g_auto (GStrv) lines = g_strsplit (history, "\n", -1);
+  guint n = g_strv_length (lines);
+  g_auto (GStrv) fields = NULL;
+
+  while (n > 0 && lines[n - 1][0] == '\0')
+    n--;
+  if (n == 0)
+    return FALSE;
+  fields = g_strsplit (lines[n - 1], ",", -1);
+  *loss = g_strv_length (fields) > LOSS ? parse_field (fields[LOSS]) : NAN;
+  return isfinite (*loss);
 }
 
 /* from @high at 0 to @low at 1 */

@@ -16,6 +16,9 @@ typedef struct
 /* The lines of a log without its header. (element-type EpochResult) (transfer full) */
 GArray *schedule_parse_history (const char *history);
 
+/* The training loss of the last line; FALSE: there is none. */
+gboolean schedule_get_last_loss (const char *history, double *loss);
+
 /* Learning rate of step @step (counted over the stage) of @stage, with @steps
  * steps an epoch; @results: of the epochs before, for the plateau. */
 double schedule_get_rate (const Recipe *recipe, guint stage, guint64 step, guint steps,
