@@ -204,18 +204,18 @@ MUTANTS = [
     ('validate-raw-weights', 'train/loop.c', '''    return FALSE;
   swap_average (run);
   if (run->validation && !validate''', '''    return FALSE;
-  if (run->validation && !validate''', 'regimen'),
+  if (run->validation && !validate''', 'by-hand regimen'),
     ('unlabelled-sureness', 'train/loop.c', 'sure = outputs[best];', 'sure = outputs[0];',
-     'regimen'),
+     'by-hand regimen'),
     ('unlabelled-ramp', 'train/loop.c', 'run->recipe->unlabelled_weight * ramp * n / more->n',
-     'run->recipe->unlabelled_weight * n / more->n', 'regimen'),
+     'run->recipe->unlabelled_weight * n / more->n', 'by-hand regimen'),
     ('unlabelled-one-output', 'train/loop.c', 'sure = MAX (outputs[0], 1 - outputs[0]);',
      'sure = outputs[0];', 'regimen'),
     ('unlabelled-start', 'train/loop.c', 'epoch_number (run) > run->recipe->unlabelled_start;',
-     'epoch_number (run) >= run->recipe->unlabelled_start;', 'regimen'),
+     'epoch_number (run) >= run->recipe->unlabelled_start;', 'by-hand regimen'),
     ('keep-best', 'train/loop.c',
      'schedule_find_best (run->results) != (int) run->results->len - 1)',
-     'schedule_find_best (run->results) < 0)', 'regimen'),
+     'schedule_find_best (run->results) < 0)', 'by-hand regimen'),
     ('best-of-epochs', 'train/schedule.c', 'r->val_accuracy > b->val_accuracy',
      'r->val_accuracy >= b->val_accuracy', 'regimen'),
     ('early-stopping', 'train/schedule.c', '(guint) best >= recipe->patience',
