@@ -415,6 +415,7 @@ test_bad_folder (void)
 static void
 test_awkward_labels (void)
 {
+  static const guint32 colors[] = { RED, GREEN, BLUE };
   g_autofree char *longer = g_strnfill (300, 'x');
   const char *const labels[] = { "a/b", "a_b", longer, NULL };
   g_autofree char *model = g_build_filename (dir, "awkward.h5", NULL), *cut = NULL;
@@ -432,13 +433,12 @@ test_awkward_labels (void)
     g_autoptr (Dataset) data = NULL;
     g_autoptr (GError) error = NULL;
 
-    push (h, RED, RED, 0);
-    push (h, GREEN, GREEN, 1);
-    push (h, BLUE, BLUE, 2);
+    for (guint n = 0; n < 6; n++)
+      push_wait (h, colors[n % 3], colors[n % 3], n, n + 1);
     gst_harness_teardown (h);
     data = dataset_load (folder, &options, &pre, &error);
     g_assert_no_error (error);
-    g_assert_cmpuint (data->n, ==, 3);
+    g_assert_cmpuint (data->n, ==, 6);
     g_assert_cmpuint (g_strv_length (data->classes), ==, 3);
     g_assert_cmpstr (data->classes[0], ==, "a/b");
     g_assert_cmpstr (data->classes[1], ==, "a_b");
