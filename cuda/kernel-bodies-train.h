@@ -400,7 +400,7 @@ nn_k_dropout_at (const NnDropoutArgs *a, uint32_t i)
   NnRng rng;
 
   nn_rng_init (
-      &rng, a->step->seed, NN_STREAM_DROPOUT, (uint64_t) a->step->iterations << 8 | a->layer);
+      &rng, a->step->seed, NN_STREAM_DROPOUT, (uint64_t) a->step->iterations << 16 | a->layer);
   rng.counter[0] = i;
   nn_philox (rng.counter, rng.key, rng.block);
   nn_load_four (a->src, a->type, first, a->values, x);

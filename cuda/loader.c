@@ -1,8 +1,12 @@
 /* SPDX-FileCopyrightText: the classify authors
  * SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* secure_getenv() */
+#endif
 #include "cuda/loader.h"
 
 #include <dlfcn.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "nn/error.h"
@@ -51,7 +55,7 @@ fail (const NnHost *host, GError **error, const char *format, ...)
 static void *
 open_library (const char *name)
 {
-  const char *path = g_getenv ("CLASSIFY_CUDA_PATH");
+  const char *path = secure_getenv ("CLASSIFY_CUDA_PATH");
   g_auto (GStrv) folders = g_strsplit (path ? path : "", ":", -1);
 
   for (guint i = 0; folders[i]; i++) {
@@ -74,6 +78,22 @@ open_any (const char *const *names)
   return library;
 }
 
+/* Nothing is loaded from where the process happens to be. */
+static gboolean
+check_path (const NnHost *host, GError **error)
+{
+  const char *path = secure_getenv ("CLASSIFY_CUDA_PATH");
+  g_auto (GStrv) folders = g_strsplit (path ? path : "", ":", -1);
+
+  for (guint i = 0; folders[i]; i++) {
+    if (!*folders[i] || strcmp (folders[i], "-") == 0 || g_path_is_absolute (folders[i]))
+      continue;
+    fail (host, error, "CLASSIFY_CUDA_PATH should have absolute paths, one is \"%s\"", folders[i]);
+    return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean
 open_driver (NnCudaLibraries *libraries, const NnHost *host, GError **error)
 {
@@ -82,6 +102,8 @@ open_driver (NnCudaLibraries *libraries, const NnHost *host, GError **error)
   CuDeviceGetCount get_count;
   int status, n = 0;
 
+  if (!check_path (host, error))
+    return FALSE;
   libraries->driver = open_library ("libcuda.so.1");
   if (!libraries->driver) {
     fail (host, error, "no NVIDIA driver: libcuda.so.1 is not installed");

@@ -1,13 +1,18 @@
 /* SPDX-FileCopyrightText: the classify authors
  * SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* secure_getenv() */
+#endif
 #include "nn/backend.h"
 
 #include <gmodule.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "nn/backend-module.h"
 #include "nn/cpu/backend-cpu.h"
 #include "nn/error.h"
+#include "nn/text.h"
 
 /* back ends that come as modules, in the order in which "auto" tries them */
 static const char *const module_names[] = { "cuda" };
@@ -94,13 +99,19 @@ open_module (const char *name, GError **error)
   static GMutex lock;
   static GHashTable *opened; /* path -> class */
   static NnHost host;
-  const char *dir = g_getenv ("CLASSIFY_BACKEND_PATH");
+  const char *dir = secure_getenv ("CLASSIFY_BACKEND_PATH");
   g_autofree char *file = g_strdup_printf ("nn-backend-%s.so", name);
   g_autofree char *path = g_build_filename (dir && *dir ? dir : NN_MODULE_DIR, file, NULL);
   const NnBackendClass *klass = NULL;
   GModule *module;
   gpointer symbol = NULL;
 
+  if (dir && *dir && !g_path_is_absolute (dir)) {
+    g_set_error (error, NN_ERROR, NN_ERROR_BACKEND,
+        "CLASSIFY_BACKEND_PATH should be an absolute path, it is \"%s\"", dir);
+    nn_text_make_printable (error);
+    return NULL;
+  }
   g_mutex_lock (&lock);
   if (!opened) {
     opened = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
@@ -427,6 +438,21 @@ nn_backend_list_devices (void)
 
 /* --- plans ---------------------------------------------------------------------- */
 
+/* Back ends follow the first input of each layer, from the output to the input. */
+static gboolean
+check_inputs (const NnModel *model, GError **error)
+{
+  for (guint i = 0; i < model->n_layers; i++) {
+    if (model->layers[i].n_inputs <= 1)
+      continue;
+    g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
+        "layer \"%s\" has %u inputs: back ends run layers of one", model->layers[i].name,
+        model->layers[i].n_inputs);
+    return FALSE;
+  }
+  return TRUE;
+}
+
 NnPlan *
 nn_plan_new (NnBackend *backend, NnModel *model, const NnPlanOptions *options, GError **error)
 {
@@ -441,9 +467,13 @@ nn_plan_new (NnBackend *backend, NnModel *model, const NnPlanOptions *options, G
         backend->device);
     return NULL;
   }
-  handle = backend->klass->plan_new (backend->handle, model, &complete, error);
-  if (!handle)
+  handle = check_inputs (model, error)
+      ? backend->klass->plan_new (backend->handle, model, &complete, error)
+      : NULL;
+  if (!handle) {
+    nn_text_make_printable (error); /* it names layers */
     return NULL;
+  }
   plan = g_new0 (NnPlan, 1);
   plan->backend = nn_backend_ref (backend);
   plan->model = nn_model_ref (model);

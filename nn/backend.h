@@ -185,7 +185,7 @@ void nn_staging_wait (NnStaging *staging);
  * optimizer->iterations is incremented and optimizer->ema, where there is one,
  * updated. The model's parameters and @optimizer's state are up to date on the host
  * only after nn_plan_sync() (at once on the CPU).
- * Dropout draws from (step->seed, NN_STREAM_DROPOUT, (iterations << 8) | layer).
+ * Dropout draws from (step->seed, NN_STREAM_DROPOUT, (iterations << 16) | layer).
  * Bitwise reproducible on the CPU for any number of threads. */
 gboolean nn_plan_train_step (NnPlan *plan, const NnStep *step, NnOptimizer *optimizer,
     NnStepResult *result, GError **error);

@@ -65,6 +65,7 @@ nn_cam_new (NnModel *model, NnBackend *backend, guint threads, GError **error)
   g_autoptr (NnCam) cam = g_new0 (NnCam, 1);
   g_autoptr (NnModel) trunk = NULL, tail = NULL;
   const NnShape *maps;
+  gboolean has_memory = TRUE;
   gsize largest = 0;
 
   cam->model = nn_model_ref (model);
@@ -94,14 +95,21 @@ nn_cam_new (NnModel *model, NnBackend *backend, guint threads, GError **error)
     const gsize n = nn_shape_count (i < model->n_layers ? &model->layers[i].in_shape
                                                         : &model->layers[i - 1].out_shape);
 
-    cam->values[i] = g_new0 (float, n);
+    cam->values[i] = g_try_new0 (float, n);
+    has_memory = has_memory && cam->values[i];
     largest = MAX (largest, n);
   }
-  cam->a = g_new (float, largest);
-  cam->b = g_new (float, largest);
-  cam->weights = g_new (float, cam->channels);
-  cam->outputs = g_new (float, nn_model_get_n_outputs (model));
-  cam->probabilities = g_new (float, nn_model_get_n_classes (model));
+  cam->a = g_try_new (float, largest);
+  cam->b = g_try_new (float, largest);
+  cam->weights = g_try_new (float, cam->channels);
+  cam->outputs = g_try_new (float, nn_model_get_n_outputs (model));
+  cam->probabilities = g_try_new (float, nn_model_get_n_classes (model));
+  if (!has_memory || !cam->a || !cam->b || !cam->weights || !cam->outputs
+      || !cam->probabilities) {
+    g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY, "no memory for a heat map of %" G_GSIZE_FORMAT
+        " values", largest);
+    return NULL;
+  }
   return g_steal_pointer (&cam);
 }
 

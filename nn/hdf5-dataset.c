@@ -202,8 +202,15 @@ open_dataset (NnH5 *h5, const char *path, Dataset *dataset, NnShape *shape, GErr
   for (guint i = 0; i < shape->n_dims; i++)
     shape->dims[i] = dataset->space.dims[i];
   filters = nn_h5_find_message (dataset->object, MESSAGE_FILTERS);
-  return (filters == NULL || parse_filters (h5, filters, path, dataset, error))
-      && parse_layout (h5, layout, path, dataset, error);
+  if ((filters != NULL && !parse_filters (h5, filters, path, dataset, error))
+      || !parse_layout (h5, layout, path, dataset, error))
+    return FALSE;
+  /* said before memory is taken for it */
+  if (dataset->storage == STORED_CONTIGUOUS && dataset->n_bytes > h5->size)
+    return nn_h5_fail (h5, error, NN_ERROR_FORMAT,
+        "'%s' declares %" G_GUINT64_FORMAT " bytes, in a file of %" G_GUINT64_FORMAT, path,
+        dataset->n_bytes, h5->size);
+  return TRUE;
 }
 
 /* --- chunks ------------------------------------------------------------- */

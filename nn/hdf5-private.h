@@ -40,6 +40,7 @@ struct _NnH5
   guint o, l;        /* bytes of an address, of a length */
   guint64 root;      /* address of the root's header */
   guint64 budget;    /* bytes of metadata that may still be read */
+  guint64 text_budget; /* ... and of texts that may still be copied */
   GHashTable *links; /* address of a group's header -> (name -> Link) */
   GHashTable *heaps; /* address of a global heap -> Block */
   GError *damage;    /* the first found while only asking */

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "nn/hdf5-private.h"
+#include "nn/text.h"
 
 #define MAX_STRINGS 1000000
 #define MAX_HEADER ((guint64) 64 << 20)
@@ -40,6 +41,7 @@ nn_h5_fail (const NnH5 *h5, GError **error, NnErrorCode code, const char *format
   message = g_strdup_vprintf (format, args);
   va_end (args);
   g_set_error (error, NN_ERROR, code, "%s: %s", h5->path, message);
+  nn_text_make_printable (error);
   return FALSE;
 }
 
@@ -204,6 +206,7 @@ nn_h5_open (const char *path, GError **error)
   h5->size = st.st_size;
   /* Files as Keras writes them need about three times their metadata. */
   h5->budget = h5->size * 64 + (16 << 20);
+  h5->text_budget = h5->size + (1 << 20);
   return read_superblock (h5, error) ? g_steal_pointer (&h5) : NULL;
 }
 
@@ -767,6 +770,29 @@ nn_h5_has_attribute (NnH5 *h5, const char *path, const char *name)
 
 /* "GCOL", version (1), reserved (3), size (L), objects: index (2), references
  * (2), reserved (4), size (L), data padded to 8. */
+/* Several items may be one text of the file: all copies together are bounded by its size. */
+static char *
+copy_text (NnH5 *h5, const guint8 *data, guint64 length, GError **error)
+{
+  char *text;
+
+  if (length > h5->text_budget) {
+    nn_h5_fail (h5, error, NN_ERROR_FORMAT,
+        "damaged HDF5 file: its texts name the same bytes over and over");
+    return NULL;
+  }
+  h5->text_budget -= length;
+  text = g_try_malloc (length + 1);
+  if (text == NULL) {
+    nn_h5_fail (h5, error, NN_ERROR_NO_MEMORY,
+        "no memory for a text of %" G_GUINT64_FORMAT " bytes", length);
+    return NULL;
+  }
+  memcpy (text, data, length);
+  text[length] = '\0';
+  return text;
+}
+
 static char *
 read_heap_text (NnH5 *h5, guint64 address, guint index, guint64 length, GError **error)
 {
@@ -806,7 +832,7 @@ read_heap_text (NnH5 *h5, guint64 address, guint index, guint64 length, GError *
     if (data != NULL && found == index) {
       if (length > size)
         break;
-      return pay (h5, length, error) ? g_strndup ((const char *) data, length) : NULL;
+      return copy_text (h5, data, length, error);
     }
     /* the walk is paid: each text of a list walks from the start */
     if (!pay (h5, 16, error))
@@ -819,13 +845,13 @@ read_heap_text (NnH5 *h5, guint64 address, guint index, guint64 length, GError *
 
 /* One item of fixed length, up to its padding. */
 static char *
-unpad (const guint8 *text, gsize size, gboolean is_space_padded)
+unpad (NnH5 *h5, const guint8 *text, gsize size, gboolean is_space_padded, GError **error)
 {
   gsize n = strnlen ((const char *) text, size);
 
   while (is_space_padded && n > 0 && text[n - 1] == ' ')
     n--;
-  return g_strndup ((const char *) text, n);
+  return copy_text (h5, text, n, error);
 }
 
 static char **
@@ -854,18 +880,23 @@ get_texts (NnH5 *h5, const Attribute *attribute, const char *what, GError **erro
     nn_h5_fail (h5, error, NN_ERROR_FORMAT, "damaged HDF5 file: %s is too short", what);
     return NULL;
   }
-  texts = g_new0 (char *, n + 1);
+  texts = g_try_new0 (char *, n + 1);
+  if (texts == NULL) {
+    nn_h5_fail (h5, error, NN_ERROR_NO_MEMORY, "no memory for %s", what);
+    return NULL;
+  }
   for (gsize i = 0; i < n; i++) {
     if (is_variable) {
       guint64 length = take (&cursor, 4), address = take_address (h5, &cursor);
       guint index = (guint) take (&cursor, 4);
 
       texts[i] = length == 0 ? g_strdup ("") : read_heap_text (h5, address, index, length, error);
-      if (texts[i] == NULL)
-        return NULL;
     } else {
-      texts[i] = unpad (skip (&cursor, item_size), item_size, type->is_space_padded);
+      texts[i]
+          = unpad (h5, skip (&cursor, item_size), item_size, type->is_space_padded, error);
     }
+    if (texts[i] == NULL)
+      return NULL;
     if (!g_utf8_validate (texts[i], -1, NULL)) {
       nn_h5_fail (h5, error, NN_ERROR_FORMAT, "%s holds bytes that are not UTF-8 text", what);
       return NULL;

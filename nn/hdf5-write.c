@@ -8,9 +8,11 @@
 #include "nn/error.h"
 #include "nn/file.h"
 #include "nn/model-private.h"
+#include "nn/text.h"
 
 /* Keras's limit for one attribute: HDF5's is 64 KiB with its header. */
 #define MAX_ATTRIBUTE 64512
+
 struct _NnH5Writer
 {
   hid_t file;
@@ -146,6 +148,20 @@ nn_h5_writer_create (NnH5Writer *writer, const char *path, GError **error)
 
 /* --- content ------------------------------------------------------------ */
 
+/* What could not be read again. */
+static gboolean
+check_text (const char *text, GError **error)
+{
+  g_autofree char *shown = NULL;
+
+  if (g_utf8_validate (text, -1, NULL))
+    return TRUE;
+  shown = nn_text_printable (text, -1);
+  g_set_error (error, NN_ERROR, NN_ERROR_WRITE,
+      "\"%s\" cannot be stored: it is not UTF-8 text", shown);
+  return FALSE;
+}
+
 static Id
 link_plist (void)
 {
@@ -159,8 +175,11 @@ gboolean
 nn_h5_writer_add_group (NnH5Writer *writer, const char *path, GError **error)
 {
   g_auto (Id) links = link_plist ();
-  g_auto (Id) group = H5Gcreate2 (writer->file, path, links, H5P_DEFAULT, H5P_DEFAULT);
+  g_auto (Id) group = H5I_INVALID_HID;
 
+  if (!check_text (path, error))
+    return FALSE;
+  group = H5Gcreate2 (writer->file, path, links, H5P_DEFAULT, H5P_DEFAULT);
   return group >= 0 || fail (error, NN_ERROR_WRITE, "cannot make the group '%s'", path);
 }
 
@@ -190,6 +209,9 @@ set_fixed (NnH5Writer *writer, const char *path, const char *name, const char *c
 
   if (text == NULL)
     return fail (error, NN_ERROR_NO_MEMORY, "no memory for the attribute '%s'", name);
+  for (gsize i = 0; i < n; i++)
+    if (!check_text (strings[i], error))
+      return FALSE;
   for (gsize i = 0; i < n; i++)
     memcpy (text + i * size, strings[i], strlen (strings[i]));
   H5Tset_size (type, size);
@@ -240,6 +262,8 @@ nn_h5_writer_set_string (NnH5Writer *writer, const char *path, const char *name,
     g_auto (Id) type = H5Tcopy (H5T_C_S1);
     g_auto (Id) space = H5Screate (H5S_SCALAR);
 
+    if (!check_text (string, error))
+      return FALSE;
     H5Tset_size (type, H5T_VARIABLE);
     return set_attribute (writer, path, name, type, space, &string, error);
   }
@@ -253,6 +277,8 @@ write_dataset (NnH5Writer *writer, const char *path, Id type, Id memory_type, Id
   g_auto (Id) plist = H5Pcreate (H5P_DATASET_CREATE);
   g_auto (Id) dataset = H5I_INVALID_HID;
 
+  if (!check_text (path, error))
+    return FALSE;
   /* the same model gives the same bytes */
   H5Pset_obj_track_times (plist, FALSE);
   H5Pset_fill_time (plist, H5D_FILL_TIME_NEVER);

@@ -8,6 +8,7 @@
 #include "nn/layer.h"
 #include "nn/log.h"
 #include "nn/model-private.h"
+#include "nn/text.h"
 
 static const char *const activation_names[] = {
   [NN_ACTIVATION_LINEAR] = "linear",
@@ -44,6 +45,7 @@ nn_layer_error (const NnLayer *layer, GError **error, NnErrorCode code, const ch
   va_end (args);
   g_set_error (error, NN_ERROR, code, "layer '%s' (%s): %s", layer->name, layer->klass->name,
       message);
+  nn_text_make_printable (error);
   return FALSE;
 }
 

@@ -27,6 +27,7 @@
 #include "nn/layer.h"
 #include "nn/log.h"
 #include "nn/model-private.h"
+#include "nn/text.h"
 
 #define SAVE_AS_H5 \
   "save it as legacy HDF5 instead: model.save (\"x.h5\") in Keras 2, tf.keras or Keras 3"
@@ -55,6 +56,7 @@ fail (GError **error, NnErrorCode code, const char *path, const char *format, ..
   message = g_strdup_vprintf (format, args);
   va_end (args);
   g_set_error (error, NN_ERROR, code, "%s: %s", path, message);
+  nn_text_make_printable (error);
   return FALSE;
 }
 
@@ -443,14 +445,13 @@ read_dialect (NnH5 *h5, const char *root, Dialect *dialect, GError **error)
   return TRUE;
 }
 
-/* Reads all weights into a block of nn_model_new_values(). */
+/* What is to be read, of @copies: shapes and places are looked at, and no memory is taken. */
 static gboolean
-read_weights (NnH5 *h5, const char *file, const NnModel *model, NnWeightsMatch match,
-    float *values, guint *n_matched, GError **error)
+plan_weights (NnH5 *h5, const char *file, const NnModel *model, NnWeightsMatch match,
+    GPtrArray *copies, guint *n_matched, GError **error)
 {
   const char *root = find_weights (h5, file, error);
   g_autoptr (GPtrArray) stored = NULL;
-  g_autoptr (GPtrArray) copies = g_ptr_array_new_with_free_func ((GDestroyNotify) copy_free);
   g_autofree char *top = NULL;
   Dialect dialect;
 
@@ -469,10 +470,15 @@ read_weights (NnH5 *h5, const char *file, const NnModel *model, NnWeightsMatch m
   stored = list_stored (h5, file, root, error);
   if (stored == NULL || !read_dialect (h5, root, &dialect, error))
     return FALSE;
-  if (match == NN_WEIGHTS_BY_NAME
-          ? !plan_by_name (h5, file, model, stored, &dialect, copies, n_matched, error)
-          : !plan_by_order (h5, file, model, stored, &dialect, copies, n_matched, error))
-    return FALSE;
+  return match == NN_WEIGHTS_BY_NAME
+      ? plan_by_name (h5, file, model, stored, &dialect, copies, n_matched, error)
+      : plan_by_order (h5, file, model, stored, &dialect, copies, n_matched, error);
+}
+
+/* Into a block of nn_model_new_values(). */
+static gboolean
+read_weights (NnH5 *h5, const char *file, GPtrArray *copies, float *values, GError **error)
+{
   for (guint i = 0; i < copies->len; i++) {
     const Copy *copy = copies->pdata[i];
 
@@ -570,7 +576,7 @@ take_additions (NnModel *model, Additions *additions)
 
   if (additions->labels != NULL) {
     g_strfreev (model->labels);
-    model->labels = g_steal_pointer (&additions->labels);
+    model->labels = nn_labels_clean ((const char *const *) additions->labels, model->origin);
   }
   if (additions->has_preprocess) {
     model->preprocess = additions->preprocess;
@@ -589,35 +595,40 @@ load_weights (NnH5 *h5, const char *path, NnModel *model, NnWeightsMatch match,
     gboolean with_labels, guint *n_matched, GError **error)
 {
   g_auto (Additions) additions = { NULL };
-  float *values = nn_model_new_values (model, error);
-  gsize size = nn_model_get_n_values (model) * sizeof (float);
+  g_autoptr (GPtrArray) copies = g_ptr_array_new_with_free_func ((GDestroyNotify) copy_free);
+  const gsize size = nn_model_get_n_values (model) * sizeof (float);
+  /* a model that has no parameters yet is read into at once: there is no second block */
+  const gboolean is_new = model->values == NULL && model->owner == NULL;
+  float *values = NULL;
+  gboolean ok;
   guint n = 0;
 
-  if (values == NULL)
-    return FALSE;
-  /* By name, layers that the file does not know keep what they have. */
-  if (match == NN_WEIGHTS_BY_NAME) {
-    if (model->has_weights)
-      memcpy (values, model->values, size);
-    else if (!nn_model_fill_initial (model, 0, values, error))
-      goto failed;
-  }
-  if (!read_weights (h5, path, model, match, values, &n, error)
+  if (!plan_weights (h5, path, model, match, copies, &n, error)
       || !read_additions (h5, path, model, with_labels, &additions, error)
-      || !nn_model_alloc_params (model, error))
-    goto failed;
-  /* Copied, not swapped: who has looked at a parameter keeps a valid pointer. */
-  memcpy (model->values, values, size);
-  free (values);
+      || (is_new ? !nn_model_alloc_params (model, error)
+                 : !(values = nn_model_new_values (model, error))))
+    return FALSE;
+  if (is_new)
+    values = model->values;
+  /* By name, layers that the file does not know keep what they have. */
+  if (match == NN_WEIGHTS_BY_NAME && model->has_weights)
+    memcpy (values, model->values, size);
+  ok = (match != NN_WEIGHTS_BY_NAME || model->has_weights
+           || nn_model_fill_initial (model, 0, values, error))
+      && read_weights (h5, path, copies, values, error);
+  if (ok && !is_new) /* copied, not swapped: who has looked at a parameter keeps a valid pointer */
+    memcpy (model->values, values, size);
+  if (!is_new)
+    free (values);
+  else if (!ok)
+    nn_model_free_params (model);
+  if (!ok)
+    return FALSE;
   model->has_weights = TRUE;
   take_additions (model, &additions);
   if (n_matched != NULL)
     *n_matched = n;
   return TRUE;
-
-failed:
-  free (values);
-  return FALSE;
 }
 
 /* The architecture of a whole-model file. */

@@ -21,6 +21,7 @@
 #include "nn/keras-config.h"
 #include "nn/layer.h"
 #include "nn/model-private.h"
+#include "nn/text.h"
 
 #define MAX_JSON_SIZE ((gsize) 64 << 20)
 #define MAX_DEPTH 64 /* Keras 3's deepest nodes have about 20 levels */
@@ -83,6 +84,7 @@ fail (GError **error, NnErrorCode code, const char *format, ...)
   message = g_strdup_vprintf (format, args);
   va_end (args);
   g_set_error_literal (error, NN_ERROR, code, message);
+  nn_text_make_printable (error);
   return FALSE;
 }
 
@@ -137,6 +139,40 @@ check_text (const char *json, gsize length, GError **error)
   return TRUE;
 }
 
+static gboolean
+check_string (const char *text, GError **error)
+{
+  return g_utf8_validate (text, -1, NULL)
+      || fail (error, NN_ERROR_FORMAT,
+          "a text has half a character (\\ud800 to \\udfff without its other half): \"%s\"", text);
+}
+
+/* json-glib makes bytes that are not UTF-8 of an escape sequence such as "\ud800" alone; they
+ * could be written into a file, and not be read again. As deep as check_text() allows. */
+static gboolean
+check_strings (JsonNode *node, GError **error)
+{
+  if (JSON_NODE_HOLDS_OBJECT (node)) {
+    JsonObjectIter iter;
+    const char *name;
+    JsonNode *member;
+
+    json_object_iter_init (&iter, json_node_get_object (node));
+    while (json_object_iter_next (&iter, &name, &member))
+      if (!check_string (name, error) || !check_strings (member, error))
+        return FALSE;
+  } else if (JSON_NODE_HOLDS_ARRAY (node)) {
+    JsonArray *array = json_node_get_array (node);
+
+    for (guint i = 0; i < json_array_get_length (array); i++)
+      if (!check_strings (json_array_get_element (array, i), error))
+        return FALSE;
+  } else if (JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING) {
+    return check_string (json_node_get_string (node), error);
+  }
+  return TRUE;
+}
+
 JsonParser *
 nn_json_parse (const char *json, gssize length, GError **error)
 {
@@ -161,6 +197,8 @@ nn_json_parse (const char *json, gssize length, GError **error)
     fail (error, NN_ERROR_FORMAT, "expected JSON, found an empty text");
     return NULL;
   }
+  if (!check_strings (json_parser_get_root (parser), error))
+    return NULL;
   return g_steal_pointer (&parser);
 }
 

@@ -6,6 +6,8 @@
 
 #include "nn/error.h"
 #include "nn/file.h"
+#include "nn/log.h"
+#include "nn/text.h"
 
 #define MAX_FILE_SIZE ((gsize) 64 << 20)
 #define MAX_LABEL 4096
@@ -29,10 +31,66 @@ strip_indices (GPtrArray *labels)
   }
 }
 
+char *
+nn_label_clean (const char *label, guint index)
+{
+  GString *text = g_string_new (NULL);
+  gboolean changed = FALSE, blank = TRUE;
+
+  for (const char *c = label; *c;) {
+    const gunichar u = g_utf8_get_char_validated (c, -1);
+    const gboolean is_valid = u != (gunichar) -1 && u != (gunichar) -2;
+    const char *next = is_valid ? g_utf8_next_char (c) : c + 1;
+
+    changed |= !is_valid || nn_text_is_control (u);
+    blank &= is_valid && (nn_text_is_control (u) || g_unichar_isspace (u));
+    if (!is_valid)
+      g_string_append (text, "\xef\xbf\xbd"); /* U+FFFD */
+    else if (!nn_text_is_control (u))
+      g_string_append_len (text, c, next - c);
+    else if (text->len > 0 && text->str[text->len - 1] != ' ')
+      g_string_append_c (text, ' ');
+    c = next;
+  }
+  if (text->len > MAX_LABEL)
+    g_string_truncate (
+        text, (gsize) (g_utf8_find_prev_char (text->str, text->str + MAX_LABEL + 1) - text->str));
+  if (blank) {
+    g_string_free (text, TRUE);
+    return g_strdup_printf ("%u", index);
+  }
+  label = g_string_free (text, FALSE);
+  return changed ? g_strstrip ((char *) label) : (char *) label;
+}
+
+char **
+nn_labels_clean (const char *const *labels, const char *origin)
+{
+  const guint n = g_strv_length ((char **) labels);
+  g_autoptr (GHashTable) known = g_hash_table_new (g_str_hash, g_str_equal);
+  char **clean = g_new0 (char *, (gsize) n + 1);
+  guint n_changed = 0, n_twice = 0, changed = 0, twice = 0;
+
+  for (guint i = 0; i < n; i++) {
+    clean[i] = nn_label_clean (labels[i], i);
+    if (strcmp (clean[i], labels[i]) != 0 && n_changed++ == 0)
+      changed = i;
+    if (!g_hash_table_add (known, clean[i]) && n_twice++ == 0)
+      twice = i;
+  }
+  if (n_changed > 0 && origin)
+    nn_warning ("%s: %u labels cannot be shown as they are: \"%.200s\", class %u, is now "
+        "\"%.200s\"", origin, n_changed, labels[changed], changed, clean[changed]);
+  if (n_twice > 0 && origin)
+    nn_info ("%s: \"%.200s\" is the label of more than one class: results do not tell which",
+        origin, clean[twice]);
+  return clean;
+}
+
 char **
 nn_labels_parse (const char *text, gsize size, const char *origin, GError **error)
 {
-  g_autoptr (GPtrArray) labels = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GPtrArray) labels = g_ptr_array_new_null_terminated (16, g_free, TRUE);
   const char *end = text + size;
   guint line = 0;
 
@@ -75,8 +133,7 @@ nn_labels_parse (const char *text, gsize size, const char *origin, GError **erro
     return NULL;
   }
   strip_indices (labels);
-  g_ptr_array_add (labels, NULL);
-  return (char **) g_ptr_array_free (g_steal_pointer (&labels), FALSE);
+  return nn_labels_clean ((const char *const *) labels->pdata, origin);
 }
 
 char **

@@ -4,6 +4,8 @@
 
 #include "nn/log.h"
 
+#include "nn/text.h"
+
 static void
 default_sink (NnLogLevel level, const char *message, gpointer user_data)
 {
@@ -27,10 +29,11 @@ void
 nn_log (NnLogLevel level, const char *format, ...)
 {
   va_list args;
-  g_autofree char *message = NULL;
+  g_autofree char *message = NULL, *printable = NULL;
 
   va_start (args, format);
   message = g_strdup_vprintf (format, args);
   va_end (args);
-  sink (level, message, sink_data);
+  printable = nn_text_printable (message, -1); /* many quote a file's names */
+  sink (level, printable, sink_data);
 }

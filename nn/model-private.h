@@ -28,6 +28,8 @@ gboolean nn_model_is_listed (const NnModel *model, guint index);
  * parameter's place in it is nn_model_get_offset(). Freed by free().
  * NULL with NN_ERROR_NO_MEMORY. */
 float *nn_model_new_values (const NnModel *model, GError **error);
+/* Undoes nn_model_alloc_params(): nobody has seen a parameter yet. */
+void nn_model_free_params (NnModel *model);
 /* In values. Parameters follow each other in layer order, each rounded up to
  * 64 bytes. */
 gsize nn_param_get_stride (const NnParam *param);

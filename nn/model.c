@@ -8,6 +8,8 @@
 
 #include "nn/error.h"
 #include "nn/layer.h"
+#include "nn/labels.h"
+#include "nn/memory.h"
 #include "nn/model-private.h"
 
 /* --- life --------------------------------------------------------------- */
@@ -112,6 +114,10 @@ nn_model_new_values (const NnModel *model, GError **error)
   gsize size = MAX (nn_model_get_n_values (model), 16) * sizeof (float);
   void *values;
 
+  if (!nn_memory_check (size, "the model's parameters", error)) {
+    g_prefix_error (error, "%s: ", model->origin ? model->origin : "model");
+    return NULL;
+  }
   if (posix_memalign (&values, 64, size) != 0) {
     g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY,
         "%s: no memory for the %.1f MB of the model's parameters",
@@ -142,6 +148,16 @@ nn_model_alloc_params (NnModel *model, GError **error)
     }
   }
   return TRUE;
+}
+
+void
+nn_model_free_params (NnModel *model)
+{
+  for (guint i = 0; i < model->n_layers; i++)
+    for (guint k = 0; k < model->layers[i].n_params; k++)
+      model->layers[i].params[k].data = NULL;
+  free (model->values);
+  model->values = NULL;
 }
 
 /* layers [first, end) are a chain, of which only the last is read from outside */
@@ -410,7 +426,7 @@ nn_model_set_labels (NnModel *model, const char *const *labels, GError **error)
     return FALSE;
   }
   g_strfreev (model->labels);
-  model->labels = g_strdupv ((char **) labels);
+  model->labels = nn_labels_clean (labels, model->origin ? model->origin : "model");
   return TRUE;
 }
 

@@ -26,7 +26,7 @@ typedef enum
   NN_STREAM_SHUFFLE = 2, /* index: pass over the data */
   NN_STREAM_AUGMENT = 3, /* index: draw number of the sample (epoch-wise) */
   NN_STREAM_MIX = 5,     /* index: draw number of a pair's first sample */
-  NN_STREAM_DROPOUT = 4, /* index: (training step << 8) | layer */
+  NN_STREAM_DROPOUT = 4, /* index: (training step << 16) | layer */
   NN_STREAM_FOLDS = 6,   /* index: class */
   NN_STREAM_USER = 16,   /* tests and programs */
 } NnStream;

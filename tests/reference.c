@@ -341,7 +341,7 @@ dropout_factor (const Reference *r, guint l, guint64 i)
 
   if (!r->training)
     return 1;
-  nn_rng_init (&rng, r->seed, NN_STREAM_DROPOUT, (guint64) r->iterations << 8 | l);
+  nn_rng_init (&rng, r->seed, NN_STREAM_DROPOUT, (guint64) r->iterations << 16 | l);
   rng.counter[0] = (guint32) (i / 4);
   for (guint64 k = 0; k <= i % 4; k++)
     word = nn_rng_u32 (&rng);

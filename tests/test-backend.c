@@ -210,6 +210,9 @@ test_refusals (void)
   g_file_set_contents (garbage, "not a library", -1, NULL);
   g_setenv ("CLASSIFY_BACKEND_PATH", dir, TRUE);
   check_refused ("cuda", (const char *const[]) { garbage, "cannot be opened", NULL });
+  /* not from where the process happens to be */
+  g_setenv ("CLASSIFY_BACKEND_PATH", ".", TRUE);
+  check_refused ("cuda", (const char *const[]) { "CLASSIFY_BACKEND_PATH", "absolute", NULL });
   g_unlink (garbage);
   g_rmdir (dir);
 }

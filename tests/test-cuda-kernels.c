@@ -1170,7 +1170,7 @@ test_dropout (gconstpointer data)
   memset (y, 0xff, sizeof y);
   nn_dropout_shape (&a, N, 0.4);
   RUN (nn_k_dropout, a);
-  nn_rng_init (&rng, 77, NN_STREAM_DROPOUT, 5 << 8 | 3);
+  nn_rng_init (&rng, 77, NN_STREAM_DROPOUT, 5 << 16 | 3);
   for (guint i = 0; i < N; i++) {
     const gboolean is_kept = nn_rng_u32 (&rng) / 4294967296.0 >= 0.4;
 

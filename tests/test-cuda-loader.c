@@ -98,6 +98,22 @@ test_list (void)
   g_assert_nonnull (strstr (info->reason, "too old"));
 }
 
+/* Not from where the process happens to be. */
+static void
+test_relative (void)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!g_test_subprocess ()) {
+    g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+    g_test_trap_assert_passed ();
+    return;
+  }
+  g_setenv ("CLASSIFY_CUDA_PATH", "/:here:-", TRUE);
+  g_assert_null (nn_backend_open ("cuda", &error));
+  g_assert_nonnull (strstr (error->message, "absolute paths, one is \"here\""));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -115,6 +131,7 @@ main (int argc, char **argv)
     g_test_add_data_func (name, &cases[i], test_reason);
   }
   g_test_add_func ("/cuda/loader/list", test_list);
+  g_test_add_func ("/cuda/loader/relative", test_relative);
   status = g_test_run ();
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     place (NULL, names[i]);

@@ -352,6 +352,37 @@ assert_same_params (const NnModel *a, const NnModel *b)
   }
 }
 
+/* A label that does more than to be read becomes one that does not; a text that could not be read
+ * again is not written. */
+static void
+test_hostile_labels (void)
+{
+  g_autoptr (NnModel) model = make_model ();
+  g_autoptr (NnModel) copy = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = tmp_path ("hostile-labels.h5");
+
+  g_free (model->labels[0]);
+  model->labels[0] = g_strdup ("a\n\n2\n\xe2\x80\xae<b>");
+  g_assert_true (nn_model_save (model, path, NULL, NULL, &error));
+  copy = nn_model_load (path, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (copy->labels[0], ==, "a 2 <b>");
+  g_assert_cmpstr (copy->labels[1], ==, "d\xc3\xb6g");
+  model->labels[0][1] = '\xff';
+  g_assert_false (nn_model_save (model, path, NULL, NULL, &error));
+  g_assert_error (error, NN_ERROR, NN_ERROR_WRITE);
+  g_assert_nonnull (strstr (error->message, "\"a\\xff"));
+  g_clear_error (&error);
+  g_free (model->labels[0]);
+  model->labels[0] = g_strdup ("x");
+  g_free (model->layers[1].name);
+  model->layers[1].name = g_strdup ("c\xed\xa0\xbd");
+  g_assert_false (nn_model_save (model, path, NULL, NULL, &error));
+  g_assert_error (error, NN_ERROR, NN_ERROR_WRITE);
+  g_remove (path);
+}
+
 static void
 test_round_trip (void)
 {
@@ -1193,6 +1224,7 @@ main (int argc, char **argv)
   g_test_add_func ("/keras-file/open", test_open);
   g_test_add_func ("/keras-file/by-name", test_by_name);
   g_test_add_func ("/keras-file/round-trip", test_round_trip);
+  g_test_add_func ("/keras-file/hostile-labels", test_hostile_labels);
   g_test_add_func ("/keras-file/layout", test_layout);
   g_test_add_func ("/keras-file/sgd", test_sgd);
   g_test_add_func ("/keras-file/many-layers", test_many_layers);

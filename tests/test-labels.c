@@ -9,6 +9,8 @@
 #include "nn/error.h"
 #include "nn/label-name.h"
 #include "nn/labels.h"
+#include "nn/memory.h"
+#include "nn/text.h"
 
 static void
 test_good (void)
@@ -181,6 +183,95 @@ test_names (void)
   }
 }
 
+static void
+test_printable (void)
+{
+  static const struct
+  {
+    const char *text, *shown;
+  } rows[] = {
+    { "", "" },
+    { "d\xc3\xb6g \xe7\x8c\xab", "d\xc3\xb6g \xe7\x8c\xab" },
+    { "a\nb\tc\x7f", "a\\x0a" "b\\x09" "c\\x7f" },
+    { "\x1b]0;x\a", "\\x1b]0;x\\x07" },
+    { "\xc2\x9b" "31m", "\\x9b31m" },
+    { "\xe2\x80\xae" "gpj.exe", "\\u202egpj.exe" },
+    { "\xe2\x81\xa6|\xe2\x80\xa8|\xe2\x80\xa9", "\\u2066|\\u2028|\\u2029" },
+    { "x\xff\xc3", "x\\xff\\xc3" },
+    { "\xf3\xa0\x81\x81", "\\U000e0041" },
+  };
+  g_autofree char *nul = nn_text_printable ("a\0b", 3);
+
+  g_assert_cmpstr (nul, ==, "a\\x00b");
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    g_autofree char *shown = nn_text_printable (rows[i].text, -1);
+
+    g_assert_cmpstr (shown, ==, rows[i].shown);
+  }
+}
+
+static void
+test_clean (void)
+{
+  static const struct
+  {
+    const char *label, *clean;
+  } rows[] = {
+    { "cat", "cat" },
+    { " a cat ", " a cat " }, /* a folder's name may have blanks */
+    { "", "1" },
+    { "  ", "1" },
+    { "\n\xe2\x80\xae", "1" },
+    { "a\n\n2\n00:00:00.000 --> 99:00:00.000\n<b>", "a 2 00:00:00.000 --> 99:00:00.000 <b>" },
+    { "a\r\n", "a" },
+    { "\xe2\x80\xa9" "a\xe2\x80\xa8" "b", "a b" },
+    { "a\xc2\x85" "b", "a b" },
+    { "x\xffy", "x\xef\xbf\xbdy" },
+  };
+  g_autofree char *longest = g_strnfill (4095, 'x');
+  g_autofree char *two = g_strconcat (longest, "\xc3\xb6", NULL);
+  g_autofree char *cut = nn_label_clean (two, 0), *fits = NULL;
+  const char *const hostile[] = { "a\nb", "a b", NULL };
+  g_auto (GStrv) labels = NULL;
+
+  g_assert_cmpstr (cut, ==, longest);
+  two[4095] = 'y';
+  two[4096] = '\0';
+  fits = nn_label_clean (two, 0);
+  g_assert_cmpstr (fits, ==, two);
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    g_autofree char *clean = nn_label_clean (rows[i].label, 1);
+
+    g_assert_cmpstr (clean, ==, rows[i].clean);
+  }
+  g_test_expect_message ("nn", G_LOG_LEVEL_WARNING, "m.h5: 1 labels*\"a?x0ab\"*\"a b\"");
+  labels = nn_labels_clean (hostile, "m.h5");
+  g_test_assert_expected_messages ();
+  g_assert_cmpstr (labels[0], ==, "a b");
+  g_assert_cmpstr (labels[1], ==, "a b");
+  g_assert_null (labels[2]);
+}
+
+/* more than there is: told, with both numbers, and not taken */
+static void
+test_memory (void)
+{
+  const guint64 available = nn_memory_get_available ();
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (nn_memory_check (0, "x", NULL));
+  g_assert_true (nn_memory_check (1 << 20, "x", NULL));
+  if (available == G_MAXUINT64) {
+    g_test_skip ("the machine does not tell");
+    return;
+  }
+  g_assert_cmpuint (available, >, 1 << 20);
+  g_assert_false (nn_memory_check ((guint64) 1 << 60, "the model's parameters", &error));
+  g_assert_error (error, NN_ERROR, NN_ERROR_NO_MEMORY);
+  g_assert_nonnull (strstr (error->message,
+      "the model's parameters: 1152921504606.8 MB are needed, "));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -189,5 +280,8 @@ main (int argc, char **argv)
   g_test_add_func ("/labels/bad", test_bad);
   g_test_add_func ("/labels/files", test_files);
   g_test_add_func ("/labels/names", test_names);
+  g_test_add_func ("/labels/clean", test_clean);
+  g_test_add_func ("/labels/printable", test_printable);
+  g_test_add_func ("/labels/memory", test_memory);
   return g_test_run ();
 }

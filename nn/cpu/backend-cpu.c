@@ -139,8 +139,9 @@ cpu_plan_run (gpointer data, guint n, GError **error)
     nn_cpu_infer_refresh (plan->infer);
   plan->stale = FALSE;
   for (guint i = 0; i < n; i += plan->infer_batch)
-    nn_cpu_infer_run (plan->infer, plan->input + i * plan->in_size, MIN (plan->infer_batch, n - i),
-        plan->output + i * plan->n_outputs);
+    if (!nn_cpu_infer_run (plan->infer, plan->input + i * plan->in_size,
+            MIN (plan->infer_batch, n - i), plan->output + i * plan->n_outputs, error))
+      return NULL;
   return plan->output;
 }
 

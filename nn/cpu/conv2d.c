@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "nn/error.h"
+#include "nn/memory.h"
 
 #define PAD(n) (((n) + NN_LANES - 1) / NN_LANES * NN_LANES)
 #define CACHE_FLOATS (1024 * 1024 / 4) /* of the second-level cache, for a task's scratch */
@@ -17,6 +18,9 @@ nn_aligned_new (gsize n_floats, const char *what, GError **error)
   void *mem = NULL;
   gsize bytes;
 
+  if (g_size_checked_mul (&bytes, n_floats, sizeof (float))
+      && !nn_memory_check (bytes, what, error))
+    return NULL;
   if (!g_size_checked_mul (&bytes, n_floats, sizeof (float)) || bytes > G_MAXSSIZE - 128
       || posix_memalign (&mem, 64, bytes + 64) != 0) {
     g_set_error (error, NN_ERROR, NN_ERROR_NO_MEMORY,

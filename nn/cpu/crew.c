@@ -4,6 +4,8 @@
 
 #include <sched.h>
 
+#include "nn/log.h"
+
 /* libgomp's, which oneDNN is built with in Debian. Declared here because
  * clang's <omp.h> belongs to another OpenMP library. */
 extern void omp_set_num_threads (int n);
@@ -118,10 +120,16 @@ nn_crew_new (guint n_threads)
   g_cond_init (&crew->wake);
   crew->helpers = g_new0 (GThread *, crew->n_threads);
   for (guint i = 1; i < crew->n_threads; i++) {
+    g_autoptr (GError) error = NULL;
     Helper *helper = g_new (Helper, 1);
 
     *helper = (Helper) { crew, i };
-    crew->helpers[i - 1] = g_thread_new ("nn-crew", helper_main, helper);
+    crew->helpers[i - 1] = g_thread_try_new ("nn-crew", helper_main, helper, &error);
+    if (!crew->helpers[i - 1]) {
+      nn_warning ("%u threads in place of %u: %s", i, crew->n_threads, error->message);
+      g_free (helper);
+      crew->n_threads = i;
+    }
   }
   return crew;
 }

@@ -204,7 +204,8 @@ op_new (NnDnnl *dnnl, dnnl_primitive_desc_t pd, GError **error)
   const char *name = NULL;
 
   dnnl_primitive_desc_query (pd, dnnl_query_impl_info_str, 0, &name);
-  if (!name || g_str_has_prefix (name, "ref")) {
+  /* "ref:any", "ref_..."; "gemm:ref" is what processors without a jit have */
+  if (!name || g_str_has_prefix (name, "ref") || strstr (name, ":ref")) {
     g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
         "oneDNN has only its reference implementation (%s) for this primitive", name ? name : "?");
     return NULL;

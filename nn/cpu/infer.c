@@ -69,7 +69,7 @@ struct _NnCpuInfer
   float **scratch; /* of each thread */
   gsize scratch_size;
   const float *input;
-  float *output;
+  gint failed; /* atomic: a library call of this run did not succeed */
 };
 
 const NnParam *
@@ -257,7 +257,10 @@ bf16_task (gpointer data, guint task, guint thread)
     memset (to + (c->pad_begin[1] + conv->width) * conv->in, 0,
         c->pad_end[1] * conv->in * sizeof (guint16));
   }
-  nn_dnnl_op_run (stage->bf16_op[n < stage->bf16_rows], thread, strip, NULL, rows);
+  if (!nn_dnnl_op_run (stage->bf16_op[n < stage->bf16_rows], thread, strip, NULL, rows)) {
+    g_atomic_int_set (&stage->infer->failed, 1);
+    return;
+  }
   if (stage->pool) {
     for (gsize i = 0; i + 2 <= n; i += 2)
       k->affine_pool_rows (conv->out_width / 2, conv->out, rows + i * out_line,
@@ -309,8 +312,8 @@ try_bf16_conv (Stage *stage)
     .bf16 = TRUE,
     .relu = conv->relu,
   };
-  g_autofree float *kernel = g_memdup2 (param_data (stage->layer, "kernel"),
-      nn_cpu_param (stage->layer, "kernel")->n_values * sizeof (float));
+  const NnParam *param = nn_cpu_param (stage->layer, "kernel");
+  g_autofree float *kernel = g_try_new (float, param->n_values);
   g_autoptr (GError) error = NULL;
   gint64 f32_time, bf16_time;
   gsize rest;
@@ -319,6 +322,11 @@ try_bf16_conv (Stage *stage)
     nn_warning ("%s: bf16 not tried: %s", stage->layer->name, error->message);
     return;
   }
+  if (!kernel) {
+    nn_warning ("%s: bf16 not tried: there is no memory for it", stage->layer->name);
+    return;
+  }
+  memcpy (kernel, param->data, param->n_values * sizeof (float));
   memcpy (desc.kernel, conv->config->kernel, sizeof desc.kernel);
   memcpy (desc.strides, conv->config->strides, sizeof desc.strides);
   memcpy (desc.dilation, conv->config->dilation, sizeof desc.dilation);
@@ -343,13 +351,14 @@ try_bf16_conv (Stage *stage)
   bf16_time = time_stage (stage, bf16_task, bf16_count_tasks (stage, 1));
   nn_info ("%s: bf16 %" G_GINT64_FORMAT " us, float32 %" G_GINT64_FORMAT " us", stage->layer->name,
       bf16_time, f32_time);
-  if (bf16_time < f32_time) {
+  if (bf16_time < f32_time && !g_atomic_int_get (&infer->failed)) {
     stage->task = bf16_task;
     stage->count_tasks = bf16_count_tasks;
     return;
   }
 
 no:
+  g_atomic_int_set (&infer->failed, 0);
   for (int i = 0; i < 2; i++)
     g_clear_pointer (&stage->bf16_op[i], nn_dnnl_op_free);
 }
@@ -887,8 +896,9 @@ nn_cpu_infer_refresh (NnCpuInfer *infer)
   }
 }
 
-void
-nn_cpu_infer_run (NnCpuInfer *infer, const float *input, guint n, float *output)
+gboolean
+nn_cpu_infer_run (
+    NnCpuInfer *infer, const float *input, guint n, float *output, GError **error)
 {
   gsize n_outputs = nn_model_get_n_outputs (infer->model);
   const float *result = input;
@@ -903,7 +913,12 @@ nn_cpu_infer_run (NnCpuInfer *infer, const float *input, guint n, float *output)
     result = stage->dst;
   }
   nn_crew_leave (infer->crew);
+  if (g_atomic_int_compare_and_exchange (&infer->failed, 1, 0)) {
+    g_set_error_literal (error, NN_ERROR, NN_ERROR_RUN, "oneDNN failed during a run");
+    return FALSE;
+  }
   memcpy (output, result, n * n_outputs * sizeof (float));
+  return TRUE;
 }
 
 void

@@ -21,7 +21,8 @@ void nn_cpu_infer_free (NnCpuInfer *infer);
 /* (Re)packs weights: after construction it has been done once. */
 void nn_cpu_infer_refresh (NnCpuInfer *infer);
 /* @input: (n, H, W, C), n <= batch; @output: (n, n_outputs). */
-void nn_cpu_infer_run (NnCpuInfer *infer, const float *input, guint n, float *output);
+gboolean nn_cpu_infer_run (
+    NnCpuInfer *infer, const float *input, guint n, float *output, GError **error);
 void nn_cpu_infer_describe (const NnCpuInfer *infer, GString *text);
 
 /* Training: one step after the other on the model's own parameters. */

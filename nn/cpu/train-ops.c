@@ -144,7 +144,7 @@ dropout_apply (const Op *op, guint sample, const float *src, float *dst)
   NnRng rng;
 
   nn_rng_init (&rng, train->seed, NN_STREAM_DROPOUT,
-      (guint64) train->optimizer->iterations << 8 | op->index);
+      (guint64) train->optimizer->iterations << 16 | op->index);
   for (gsize i = 0; i < op->in_size; i++) {
     guint64 word = (guint64) sample * op->in_size + i;
 

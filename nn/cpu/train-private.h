@@ -24,6 +24,7 @@ typedef struct _Op Op;
 typedef struct
 {
   guint n; /* samples it was made for; 0: none yet */
+  gboolean is_own; /* by our kernels: there are no primitives */
   NnDnnlOp *forward[2], *dweights[2], *dinput[2]; /* full chunks, and the last one */
 } DenseOps;
 
@@ -76,7 +77,7 @@ struct _NnCpuTrain
 {
   const NnCpuKernels *k;
   NnCrew *crew;
-  NnDnnl *dnnl;
+  NnDnnl *dnnl; /* NULL: there is none, dense layers are our own kernels' */
   NnModel *model;
   guint batch;
   NnLoss loss;
@@ -132,5 +133,6 @@ void nn_cpu_bn_dx_rows (
 /* The products for @n samples; op->ops. */
 gboolean nn_cpu_dense_prepare (Op *op, guint n, GError **error);
 void nn_cpu_dense_ops_clear (DenseOps *ops);
+char *nn_cpu_dense_describe (const Op *op); /* (transfer full) */
 
 G_END_DECLS

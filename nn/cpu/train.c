@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "nn/error.h"
+#include "nn/log.h"
 
 #define OPTIMIZER_CHUNK (1 << 18)
 
@@ -246,6 +247,7 @@ nn_cpu_train_new (const NnCpuKernels *k, NnCrew *crew, NnModel *model,
 {
   NnCpuTrain *train = g_new0 (NnCpuTrain, 1);
   guint n, n_threads = nn_crew_get_n_threads (crew);
+  g_autoptr (GError) reason = NULL;
   g_autofree guint *chain = nn_cpu_layer_chain (model, &n);
 
   train->k = k;
@@ -257,8 +259,9 @@ nn_cpu_train_new (const NnCpuKernels *k, NnCrew *crew, NnModel *model,
   train->buffers = g_ptr_array_new_with_free_func (nn_aligned_free);
   train->scratch = g_new0 (float *, n_threads);
   train->ops = g_new0 (Op, n);
-  if (!(train->dnnl = nn_dnnl_new (n_threads, error)))
-    goto fail;
+  if (g_strcmp0 (g_getenv ("CLASSIFY_CPU_DENSE"), "own") != 0
+      && !(train->dnnl = nn_dnnl_new (n_threads, &reason)))
+    nn_info ("dense layers by our own kernels: %s", reason->message);
   for (guint at = 1; at < n; at++) {
     const NnLayer *layer = &model->layers[chain[at]];
     Op *op = &train->ops[train->n_ops];
@@ -331,15 +334,13 @@ nn_cpu_train_describe (const NnCpuTrain *train, GString *text)
   for (guint i = 0; i < train->n_ops; i++) {
     const Op *op = &train->ops[i];
     const char *name = op->layer->name;
+    g_autofree char *dense = NULL;
 
     if (op->conv)
       g_string_append_printf (text, "%s forward, backward: %s %s\n", name,
           op->conv->winograd ? "Winograd 4x4" : "direct", train->k->name);
     else if (op->layer->kind == NN_LAYER_DENSE)
-      g_string_append_printf (text, "%s forward: %s, weights: %s, data: %s\n", name,
-          nn_dnnl_op_get_implementation (op->full.forward[0]),
-          nn_dnnl_op_get_implementation (op->full.dweights[0]),
-          op->full.dinput[0] ? nn_dnnl_op_get_implementation (op->full.dinput[0]) : "none");
+      g_string_append_printf (text, "%s\n", dense = nn_cpu_dense_describe (op));
     else
       g_string_append_printf (text, "%s: %s%s\n", name, train->k->name,
           op->pool ? " + 2x2 max pooling (fused)" : "");
