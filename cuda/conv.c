@@ -12,6 +12,10 @@
 #define MAX_CONFIGS 16  /* asked of a heuristic */
 #define MAX_MEASURED 6
 #define MAX_WORKSPACE ((gint64) 512 << 20)
+/* Plans of few samples are many: one of each stream. Engines that want more memory are taken where
+ * there is no other. */
+#define FEW_SAMPLES 8
+#define FEW_WORKSPACE ((gint64) 64 << 20)
 
 /* cuDNN 9.19 marks the names of these two as deprecated, older ones cannot do without; the
  * others are not in headers before 9.8 */
@@ -279,7 +283,8 @@ is_precise (NnCudaConv *conv, cudnnBackendDescriptor_t config, gint64 *number)
 
 /* An executable plan of @config, or NULL where this device does not do it. */
 static cudnnBackendDescriptor_t
-plan_new (NnCudaContext *c, cudnnBackendDescriptor_t config, gint64 *workspace)
+plan_new (
+    NnCudaContext *c, cudnnBackendDescriptor_t config, gint64 most, gint64 *workspace)
 {
   cudnnBackendDescriptor_t plan = NULL;
   gint64 n = 0;
@@ -296,7 +301,7 @@ plan_new (NnCudaContext *c, cudnnBackendDescriptor_t config, gint64 *workspace)
       && nn_api.cudnnBackendGetAttribute (plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE,
              CUDNN_TYPE_INT64, 1, &n, workspace)
           == CUDNN_STATUS_SUCCESS
-      && *workspace <= MAX_WORKSPACE)
+      && *workspace <= most)
     return plan;
   nn_api.cudnnBackendDestroyDescriptor (plan);
   return NULL;
@@ -432,7 +437,7 @@ take (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t config,
 
   if (!is_precise (conv, config, &engine) || engine != wanted->engine)
     return FALSE;
-  conv->plan = plan_new (c, config, &conv->workspace);
+  conv->plan = plan_new (c, config, MAX_WORKSPACE, &conv->workspace);
   if (conv->plan && !works (conv, c, conv->plan, conv->workspace)) {
     nn_api.cudnnBackendDestroyDescriptor (conv->plan);
     conv->plan = NULL;
@@ -495,14 +500,17 @@ choose (NnCudaConv *conv, NnCudaContext *c, cudnnBackendDescriptor_t graph)
   if (conv->shape.measure
       && (choose_known (conv, c, graph, key) || choose_like (conv, c, graph)))
     return;
-  for (guint m = 0; m < G_N_ELEMENTS (modes) && plans->len == 0; m++) {
+  for (guint k = 0; k < 2 * G_N_ELEMENTS (modes) && plans->len == 0; k++) {
     cudnnBackendDescriptor_t configs[MAX_CONFIGS];
-    const guint n = list_configs (conv, c, graph, m, configs);
+    const guint m = k % G_N_ELEMENTS (modes);
+    const gboolean is_few = conv->shape.sizes.samples <= FEW_SAMPLES;
+    const gint64 most = k == m && is_few ? FEW_WORKSPACE : MAX_WORKSPACE;
+    const guint n = k == m || is_few ? list_configs (conv, c, graph, m, configs) : 0;
 
     for (guint i = 0; i < n && plans->len < wanted; i++) {
       gint64 engine = -1, *workspace = &workspaces[plans->len];
       cudnnBackendDescriptor_t plan = is_precise (conv, configs[i], &engine)
-          ? plan_new (c, configs[i], workspace)
+          ? plan_new (c, configs[i], most, workspace)
           : NULL;
 
       if (!plan)

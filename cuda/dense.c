@@ -38,6 +38,7 @@ typedef struct
 struct _NnCudaDense
 {
   NnDenseShape shape;
+  gboolean tf32, fused; /* as the library has it: bias and relu in its call */
   cublasLtMatmulDesc_t desc;
   cublasLtMatrixLayout_t a, b, d;
   Way way;
@@ -56,7 +57,8 @@ describe_product (NnCudaDense *dense, GError **error)
   const NnDenseShape *s = &dense->shape;
   const int code = NN_ERROR_BACKEND;
   const cublasOperation_t transposed = CUBLAS_OP_T;
-  const cublasLtEpilogue_t epilogue = s->bias ? (s->relu ? CUBLASLT_EPILOGUE_RELU_BIAS
+  const cublasLtEpilogue_t epilogue = !dense->fused ? CUBLASLT_EPILOGUE_DEFAULT
+      : s->bias                                       ? (s->relu ? CUBLASLT_EPILOGUE_RELU_BIAS
                                                          : CUBLASLT_EPILOGUE_BIAS)
       : s->relu ? CUBLASLT_EPILOGUE_RELU
                 : CUBLASLT_EPILOGUE_DEFAULT;
@@ -65,8 +67,7 @@ describe_product (NnCudaDense *dense, GError **error)
 
   /* A: w (in, units); x (in, rows) for the filter. B: x (in, rows); dy (units, rows) */
   return NN_BLASLT (cublasLtMatmulDescCreate, code, error, &dense->desc,
-             s->tf32 && s->type == NN_TYPE_F32 ? CUBLAS_COMPUTE_32F_FAST_TF32
-                                               : CUBLAS_COMPUTE_32F,
+             dense->tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
              CUDA_R_32F)
       && (s->kind != NN_DENSE_FORWARD
           || NN_BLASLT (cublasLtMatmulDescSetAttribute, code, error, dense->desc,
@@ -76,7 +77,7 @@ describe_product (NnCudaDense *dense, GError **error)
               CUBLASLT_MATMUL_DESC_TRANSB, &transposed, sizeof transposed))
       && NN_BLASLT (cublasLtMatmulDescSetAttribute, code, error, dense->desc,
           CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue)
-      && (!s->bias
+      && (!s->bias || !dense->fused
           || NN_BLASLT (cublasLtMatmulDescSetAttribute, code, error, dense->desc,
               CUBLASLT_MATMUL_DESC_BIAS_POINTER, &s->bias, sizeof s->bias))
       && NN_BLASLT (cublasLtMatrixLayoutCreate, code, error, &dense->a, data_type (s->type),
@@ -89,6 +90,37 @@ describe_product (NnCudaDense *dense, GError **error)
 }
 
 /* --- running ------------------ */
+
+static void
+forget_product (NnCudaDense *dense)
+{
+  g_clear_pointer (&dense->a, nn_api.cublasLtMatrixLayoutDestroy);
+  g_clear_pointer (&dense->b, nn_api.cublasLtMatrixLayoutDestroy);
+  g_clear_pointer (&dense->d, nn_api.cublasLtMatrixLayoutDestroy);
+  g_clear_pointer (&dense->desc, nn_api.cublasLtMatmulDescDestroy);
+}
+
+/* bias and relu of a result that has none yet */
+static gboolean
+run_finish (const NnDenseShape *s, NnCudaContext *c, void *dst, GError **error)
+{
+  const uint32_t rows = (uint32_t) s->rows, units = (uint32_t) s->units;
+  const NnFinishArgs finish = {
+    .count = rows * units,
+    .src = dst,
+    .dst = dst,
+    .src_type = s->dst_type,
+    .dst_type = s->dst_type,
+    .channels = units,
+    .src_stride = units,
+    .dst_stride = units,
+    .window = { 1, rows, 1, rows, { 1, 1 }, { 1, 1 }, { 0, 0 } },
+    .bias = s->bias,
+    .f1 = s->relu ? NN_FN_RELU : NN_FN_LINEAR,
+  };
+
+  return (!s->bias && !s->relu) || nn_k_finish_launch (c, &finish, error);
+}
 
 /* the same as convolutions of 1x1 pixels */
 static gboolean
@@ -114,19 +146,6 @@ run_loops (const NnCudaDense *dense, NnCudaContext *c, const void *a, const void
     .dst_type = s->dst_type,
     .dst = dst,
   };
-  NnFinishArgs finish = {
-    .count = rows * units,
-    .src = dst,
-    .dst = dst,
-    .src_type = s->dst_type,
-    .dst_type = s->dst_type,
-    .channels = units,
-    .src_stride = units,
-    .dst_stride = units,
-    .window = { 1, rows, 1, rows, { 1, 1 }, { 1, 1 }, { 0, 0 } },
-    .bias = s->bias,
-    .f1 = s->relu ? NN_FN_RELU : NN_FN_LINEAR,
-  };
 
   if (s->kind == NN_DENSE_FILTER) {
     conv.count = units * in;
@@ -142,8 +161,7 @@ run_loops (const NnCudaDense *dense, NnCudaContext *c, const void *a, const void
   }
   conv.count = rows * units;
   conv.x = a;
-  return nn_k_conv_launch (c, &conv, error)
-      && ((!s->bias && !s->relu) || nn_k_finish_launch (c, &finish, error));
+  return nn_k_conv_launch (c, &conv, error) && run_finish (s, c, dst, error);
 }
 
 static gboolean
@@ -186,8 +204,9 @@ run_way (const NnCudaDense *dense, const Way *way, NnCudaContext *c, const void 
   if (way->choice.mode == BY_ROWS)
     return run_rows (&dense->shape, way->parts, c, a, b, dst, workspace, error);
   return NN_BLASLT (cublasLtMatmul, NN_ERROR_RUN, error, c->device->blas, dense->desc, &one, first,
-      dense->a, second, dense->b, &zero, dst, dense->d, dst, dense->d, &way->algo, workspace,
-      way->workspace, (cudaStream_t) c->stream);
+             dense->a, second, dense->b, &zero, dst, dense->d, dst, dense->d, &way->algo, workspace,
+             way->workspace, (cudaStream_t) c->stream)
+      && (dense->fused || run_finish (&dense->shape, c, dst, error));
 }
 
 /* --- choosing ------------------ */
@@ -327,12 +346,37 @@ find_known (NnCudaContext *c, const char *key, const Way *ways, guint n)
 }
 
 static char *
-name_of (const Way *way)
+name_of (const NnCudaDense *dense, const Way *way)
 {
+  if (way->choice.mode == BY_LIBRARY && !dense->fused)
+    return g_strdup_printf (
+        "cuBLASLt algorithm %d, bias and relu apart", (int) way->choice.engine);
   return way->choice.mode == BY_LOOPS ? g_strdup ("plain loops")
       : way->choice.mode == BY_ROWS
       ? g_strdup_printf ("kernel for few rows, parts: %u", way->parts)
       : g_strdup_printf ("cuBLASLt algorithm %d", (int) way->choice.engine);
+}
+
+/* The library's ways, asked for less and less: what it does not have with tf32 it may have
+ * without, and what not with bias and relu, without these. */
+static gboolean
+list_library (NnCudaDense *dense, NnCudaContext *c, Way ways[MAX_WAYS], guint *n, GError **error)
+{
+  const NnDenseShape *s = &dense->shape;
+  const int wanted = s->measure ? MAX_ALGORITHMS : 1;
+  const gboolean tf32 = s->tf32 && s->type == NN_TYPE_F32, has_more = s->bias || s->relu;
+
+  for (guint i = 0; i < 3 && *n == 0; i++) {
+    if ((i == 1 && !tf32) || (i == 2 && !has_more))
+      continue;
+    forget_product (dense);
+    dense->tf32 = tf32 && i == 0;
+    dense->fused = i < 2 || !has_more;
+    if (!describe_product (dense, error)
+        || !list_algorithms (dense, c, wanted, ways, n, error))
+      return FALSE;
+  }
+  return TRUE;
 }
 
 static gboolean
@@ -345,12 +389,17 @@ choose (NnCudaDense *dense, NnCudaContext *c, GError **error)
   guint n = 0, chosen = 0;
   int known = -1;
 
-  if (!list_algorithms (dense, c, measured ? MAX_ALGORITHMS : 1, ways, &n, error))
+  if (!list_library (dense, c, ways, &n, error))
     return FALSE;
   if (measured || n == 0)
     list_rows (&dense->shape, measured, ways, &n);
-  if (n == 0)
+  if (n == 0) {
+    g_autofree char *words = g_strdup_printf (
+        "CUDA: %s: cuBLASLt has no algorithm: plain loops, which are slow", key);
+
+    c->device->host->log (NN_LOG_WARNING, words);
     ways[n++] = (Way) { .choice = { .mode = BY_LOOPS } };
+  }
   if (measured && n > 1) {
     known = find_known (c, key, ways, n);
     chosen = known >= 0 ? (guint) known : fastest (dense, c, ways, n, &time);
@@ -358,7 +407,7 @@ choose (NnCudaDense *dense, NnCudaContext *c, GError **error)
   if (time >= 0)
     nn_cuda_choices_add (c->device->choices, key, &ways[chosen].choice);
   dense->way = ways[chosen];
-  name = name_of (&dense->way);
+  name = name_of (dense, &dense->way);
   dense->how = known >= 0 ? g_strdup_printf ("%s, the fastest when it was measured", name)
       : time >= 0
       ? g_strdup_printf ("%s, choice %u of %u measured, %.1f us", name, chosen + 1, n, time * 1000)
@@ -374,7 +423,7 @@ nn_cuda_dense_new (NnCudaContext *c, const NnDenseShape *shape, GError **error)
   NnCudaDense *dense = g_new0 (NnCudaDense, 1);
 
   dense->shape = *shape;
-  if (describe_product (dense, error) && choose (dense, c, error))
+  if (choose (dense, c, error))
     return dense;
   nn_cuda_dense_free (dense);
   return NULL;
@@ -385,14 +434,7 @@ nn_cuda_dense_free (NnCudaDense *dense)
 {
   if (!dense)
     return;
-  if (dense->a)
-    nn_api.cublasLtMatrixLayoutDestroy (dense->a);
-  if (dense->b)
-    nn_api.cublasLtMatrixLayoutDestroy (dense->b);
-  if (dense->d)
-    nn_api.cublasLtMatrixLayoutDestroy (dense->d);
-  if (dense->desc)
-    nn_api.cublasLtMatmulDescDestroy (dense->desc);
+  forget_product (dense);
   g_free (dense->how);
   g_free (dense);
 }

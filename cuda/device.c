@@ -106,14 +106,20 @@ nn_cuda_leave (void)
 /* --- a plan's context ------------------ */
 
 gboolean
+nn_cuda_memory_init (NnCudaContext *c, const NnCudaDevice *device, GError **error)
+{
+  c->device = device;
+  c->blocks = g_ptr_array_new ();
+  c->pinned = g_ptr_array_new ();
+  return NN_CU (cuStreamCreate, NN_ERROR_BACKEND, error, &c->stream, CU_STREAM_NON_BLOCKING);
+}
+
+gboolean
 nn_cuda_context_init (NnCudaContext *c, const NnCudaDevice *device, GError **error)
 {
   const int code = NN_ERROR_BACKEND;
 
-  c->device = device;
-  c->blocks = g_ptr_array_new ();
-  c->pinned = g_ptr_array_new ();
-  return NN_CU (cuStreamCreate, code, error, &c->stream, CU_STREAM_NON_BLOCKING)
+  return nn_cuda_memory_init (c, device, error)
       && NN_CUDNN (cudnnCreate, code, error, &c->dnn)
       && NN_CUDNN (cudnnSetStream, code, error, c->dnn, c->stream);
 }
@@ -127,6 +133,9 @@ nn_cuda_context_clear (NnCudaContext *c)
     nn_api.cuStreamSynchronize (c->stream);
   if (c->dnn)
     nn_api.cudnnDestroy (c->dnn);
+  for (guint i = 0; i < NN_N_TRIED; i++)
+    if (c->tried[i])
+      nn_api.cuMemFree (address (c->tried[i]));
   for (guint i = 0; i < c->blocks->len; i++)
     nn_api.cuMemFree (address (c->blocks->pdata[i]));
   for (guint i = 0; i < c->pinned->len; i++)
@@ -166,6 +175,15 @@ nn_cuda_new (NnCudaContext *c, gsize bytes, const char *what, GError **error)
   return nn_cuda_clear (c, (gpointer) (guintptr) block, bytes, error)
       ? (gpointer) (guintptr) block
       : NULL;
+}
+
+void
+nn_cuda_release (NnCudaContext *c, void *memory, gsize bytes)
+{
+  if (!memory || !g_ptr_array_remove_fast (c->blocks, memory))
+    return;
+  nn_api.cuMemFree (address (memory));
+  c->n_bytes -= MAX (bytes, 16);
 }
 
 void *
@@ -220,6 +238,13 @@ transpose (gsize rows, gsize cols, const float *from, float *to)
           to[j * rows + i] = from[i * cols + j];
 }
 
+static void
+fail_host (NnCudaContext *c, const char *what, gsize bytes, GError **error)
+{
+  g_set_error (error, c->device->host->error_domain, NN_ERROR_NO_MEMORY,
+      "no memory for a copy of a %s of %.1f MiB", what, (double) bytes / (1 << 20));
+}
+
 gboolean
 nn_cuda_put_param (
     NnCudaContext *c, const NnParam *param, const float *values, float *to, GError **error)
@@ -229,7 +254,10 @@ nn_cuda_put_param (
   g_autofree float *turned = NULL;
 
   if (param->shape.n_dims > 1) {
-    turned = g_malloc (bytes);
+    if (!(turned = g_try_malloc (bytes))) {
+      fail_host (c, param->name, bytes, error);
+      return FALSE;
+    }
     transpose (param->n_values / out, out, values, turned);
     values = turned;
   }
@@ -242,8 +270,12 @@ nn_cuda_get_param (
 {
   const gsize bytes = param->n_values * sizeof (float);
   const gsize out = param->shape.n_dims ? param->shape.dims[param->shape.n_dims - 1] : 1;
-  g_autofree float *turned = param->shape.n_dims > 1 ? g_malloc (bytes) : NULL;
+  g_autofree float *turned = param->shape.n_dims > 1 ? g_try_malloc (bytes) : NULL;
 
+  if (param->shape.n_dims > 1 && !turned) {
+    fail_host (c, param->name, bytes, error);
+    return FALSE;
+  }
   if (!nn_cuda_download (c, turned ? turned : values, from, bytes, error)
       || !nn_cuda_sync (c, error))
     return FALSE;

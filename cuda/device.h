@@ -42,6 +42,18 @@ void nn_cuda_device_free (NnCudaDevice *device);
 gboolean nn_cuda_enter (const NnCudaDevice *device, int code, GError **error);
 void nn_cuda_leave (void);
 
+/* The memory that ways to the same result are tried on (cuda/measure.h), as the libraries' calls
+ * have it. */
+enum
+{
+  NN_TRIED_A,
+  NN_TRIED_B,
+  NN_TRIED_DST,
+  NN_TRIED_BIAS,
+  NN_TRIED_WORKSPACE,
+  NN_N_TRIED
+};
+
 /* What a plan has on a device: a stream, cuDNN's handle, memory. One thread at a time,
  * inside nn_cuda_enter(). */
 typedef struct
@@ -55,14 +67,20 @@ typedef struct
   gsize n_bytes; /* on the device */
   void *workspace; /* of the libraries: one call at a time */
   gsize workspace_size;
+  void *tried[NN_N_TRIED];
+  gsize tried_sizes[NN_N_TRIED];
 } NnCudaContext;
 
 gboolean nn_cuda_context_init (NnCudaContext *context, const NnCudaDevice *device, GError **error);
+/* ... without cuDNN: memory and a stream for copies */
+gboolean nn_cuda_memory_init (NnCudaContext *context, const NnCudaDevice *device, GError **error);
 void nn_cuda_context_clear (NnCudaContext *context); /* also after a failed init */
 
 /* Zeroed memory that lives as long as the context: on the device, or pinned on the host.
  * NN_ERROR_NO_MEMORY says for what and how much. */
 void *nn_cuda_new (NnCudaContext *context, gsize bytes, const char *what, GError **error);
+/* Gives back @memory of nn_cuda_new() before the context's end. It stops the device. */
+void nn_cuda_release (NnCudaContext *context, void *memory, gsize bytes);
 void *nn_cuda_new_pinned (NnCudaContext *context, gsize bytes, const char *what, GError **error);
 
 /* Copies in the stream's order; the host's memory must stay until it is synchronised,

@@ -150,6 +150,23 @@ tensor_new (NnCudaInfer *infer, NnExtent extent, gsize stride, NnType type, cons
   return tensor->data != NULL;
 }
 
+/* Memory of layer @index that a refresh fills, if *@is_new; what plans of one model share. */
+static void *
+weights_new (NnCudaInfer *infer, guint index, const char *what, gsize bytes, gboolean *is_new,
+    GError **error)
+{
+  *is_new = TRUE;
+  return infer->options.weights
+      ? nn_cuda_weights_get (infer->options.weights, index, what, bytes, is_new, error)
+      : nn_cuda_new (infer->c, bytes, infer->params->model->layers[index].name, error);
+}
+
+static guint
+index_of (const NnCudaInfer *infer, const NnLayer *layer)
+{
+  return (guint) (layer - infer->params->model->layers);
+}
+
 static void
 add_cast (NnCudaInfer *infer, gsize n, gsize channels, const float *src, void *dst, gsize stride)
 {
@@ -220,6 +237,7 @@ try_fused (NnCudaInfer *infer, gsize stride, NnType type)
       = infer->stages->len ? infer->stages->pdata[infer->stages->len - 1] : NULL;
   const NnConv2dConfig *config;
   NnConvShape shape;
+  gboolean is_new;
   void *bias;
 
   if (!stage || stage->kind != STAGE_CONV || infer->level > 1 || !infer->todo.bias
@@ -230,10 +248,17 @@ try_fused (NnCudaInfer *infer, gsize stride, NnType type)
   shape = stage->shape;
   shape.bias = TRUE;
   shape.relu = infer->todo.f1 == NN_FN_RELU;
-  bias = nn_cuda_new (infer->c, stride * 4, stage->layer->name, NULL);
-  if (!bias || !make_convs (infer, stage, &shape))
+  if (!make_convs (infer, stage, &shape))
     return FALSE;
-  add_cast (infer, config->filters, config->filters, infer->todo.bias, bias, config->filters);
+  bias = weights_new (
+      infer, index_of (infer, stage->layer), "bias", stride * 4, &is_new, NULL);
+  if (!bias) {
+    for (guint i = 0; i < infer->n_sizes; i++)
+      g_clear_pointer (&stage->conv[i], nn_cuda_conv_free);
+    return FALSE;
+  }
+  if (is_new)
+    add_cast (infer, config->filters, config->filters, infer->todo.bias, bias, config->filters);
   stage->bias = bias;
   stage->shape = shape;
   stage->how = shape.relu ? "+ bias + relu" : "+ bias";
@@ -379,17 +404,20 @@ add_conv (NnCudaInfer *infer, guint index, GError **error)
   stage->weights = kernel;
   if (narrow) {
     const gsize values = out_stride * positions * in_stride;
+    gboolean is_new;
 
-    if (!(stage->weights = nn_cuda_new (infer->c, values * 2, layer->name, error)))
+    if (!(stage->weights = weights_new (infer, index, "kernel", values * 2, &is_new, error)))
       return FALSE;
-    add_cast (infer, out.channels * positions * in.channels, in.channels, kernel, stage->weights,
+    kernel = nn_cuda_params_get (infer->params, index, "kernel");
+    if (is_new)
+      add_cast (infer, out.channels * positions * in.channels, in.channels, kernel, stage->weights,
         in_stride);
   }
   stage->dst = dst.data;
   stage->shape = (NnConvShape) {
     .kind = NN_CONV_FORWARD,
     .tf32 = infer->options.precision != NN_PRECISION_FP32,
-    .measure = infer->options.precision != NN_PRECISION_FP32,
+    .measure = infer->options.measure,
     .sizes = {
       .in_rows = (uint32_t) padded.rows,
       .in_cols = (uint32_t) padded.cols,
@@ -433,10 +461,13 @@ add_dense (NnCudaInfer *infer, guint index, GError **error)
   stage->weights = kernel;
   if (infer->type != NN_TYPE_F32) {
     const gsize values = in.channels * out.channels;
+    gboolean is_new;
 
-    if (!(stage->weights = nn_cuda_new (infer->c, values * 2, layer->name, error)))
+    if (!(stage->weights = weights_new (infer, index, "kernel", values * 2, &is_new, error)))
       return FALSE;
-    add_cast (infer, values, in.channels, kernel, stage->weights, in.channels);
+    kernel = nn_cuda_params_get (infer->params, index, "kernel");
+    if (is_new)
+      add_cast (infer, values, in.channels, kernel, stage->weights, in.channels);
   }
   stage->dst = dst.data;
   for (guint i = 0; i < infer->n_sizes; i++) {
@@ -448,7 +479,7 @@ add_dense (NnCudaInfer *infer, guint index, GError **error)
       .type = infer->type,
       .dst_type = NN_TYPE_F32,
       .tf32 = infer->options.precision != NN_PRECISION_FP32,
-      .measure = infer->options.precision != NN_PRECISION_FP32,
+      .measure = infer->options.measure,
       .bias = nn_cuda_params_get (infer->params, index, "bias"),
       .relu = config->activation == NN_ACTIVATION_RELU,
     };
@@ -468,9 +499,11 @@ add_batch_norm (NnCudaInfer *infer, guint index, GError **error)
   const NnBatchNormConfig *config = &layer->config.batch_norm;
   float *tables;
   Refresh refresh = { .is_affine = TRUE };
+  gboolean is_new;
 
   if (!make_room (infer, 2, layer, error)
-      || !(tables = nn_cuda_new (infer->c, 2 * config->n * sizeof (float), layer->name, error)))
+      || !(tables = weights_new (
+               infer, index, "norm", 2 * config->n * sizeof (float), &is_new, error)))
     return FALSE;
   refresh.affine = (NnAffineArgs) {
     .count = (uint32_t) config->n,
@@ -482,7 +515,8 @@ add_batch_norm (NnCudaInfer *infer, guint index, GError **error)
     .scale = tables,
     .shift = tables + config->n,
   };
-  g_array_append_val (infer->refreshes, refresh);
+  if (is_new)
+    g_array_append_val (infer->refreshes, refresh);
   infer->todo.norm
       = (NnNorm) { tables, tables + config->n, (uint32_t) config->n, (uint32_t) config->inner };
   done (infer, 2, layer->name);
@@ -799,7 +833,7 @@ nn_cuda_infer_capture (NnCudaInfer *infer, NnCudaWay way, GError **error)
       g_autofree char *words
           = g_strdup_printf ("CUDA: not run as a graph, which is slower: %s", reason->message);
 
-      infer->c->device->host->log (NN_LOG_INFO, words);
+      infer->c->device->host->log (NN_LOG_WARNING, words);
     }
   }
   infer->is_captured[way] = TRUE;
@@ -860,7 +894,8 @@ offer_tiles (NnCudaInfer *infer, guint s, GError **error)
   const NnConv2dConfig *config = &stage->layer->config.conv2d;
   const NnConvArgs *sizes = &stage->shape.sizes;
   const NnExtent out = nn_cuda_extent (&stage->layer->out_shape);
-  const guint layer = (guint) (stage->layer - infer->params->model->layers);
+  const guint layer = index_of (infer, stage->layer);
+  gboolean is_new;
   const Refresh refresh = { .tiled = stage };
   NnTilesArgs tiles = {
     .type = infer->type,
@@ -894,10 +929,12 @@ offer_tiles (NnCudaInfer *infer, guint s, GError **error)
   if (config->strides[0] * config->strides[1] * config->dilation[0] * config->dilation[1] != 1
       || !nn_cuda_tiles_fit (infer->c->device, &tiles))
     return TRUE;
-  tiles.weights = nn_cuda_new (
-      infer->c, nn_cuda_tiles_count_words (&tiles) * 4, stage->layer->name, error);
+  tiles.weights = weights_new (
+      infer, layer, "tiles", nn_cuda_tiles_count_words (&tiles) * 4, &is_new, error);
+  tiles.w = nn_cuda_params_get (infer->params, layer, "kernel");
   stage->tiles = tiles;
-  g_array_append_val (infer->refreshes, refresh);
+  if (is_new)
+    g_array_append_val (infer->refreshes, refresh);
   return tiles.weights != NULL;
 }
 
@@ -923,7 +960,7 @@ choose_tiles (NnCudaInfer *infer, guint s)
   Stage *stage = infer->stages->pdata[s], *finish = finish_behind (infer, s);
   Untiled untiled = { infer, stage, finish };
 
-  for (guint i = 0; i < infer->n_sizes && stage->tiles.weights; i++) {
+  for (guint i = 0; i < infer->n_sizes && stage->tiles.weights && infer->options.measure; i++) {
     g_autofree char *how = NULL;
 
     stage->is_tiled[i] = nn_cuda_tiles_choose (

@@ -43,9 +43,10 @@ time_once (NnCudaContext *c, Trial *t, CUgraphExec graph, CUevent start, CUevent
       : -1;
 }
 
-/* Milliseconds of one run, the least of a few rounds; negative: it fails. */
+/* Milliseconds of one run, the least of a few rounds; negative: it fails. *@is_captured: whether
+ * a graph can have it. */
 static float
-measure (NnCudaContext *c, Trial *t, CUevent start, CUevent end)
+measure (NnCudaContext *c, Trial *t, CUevent start, CUevent end, gboolean *is_captured)
 {
   CUgraphExec graph;
   float best = -1, time;
@@ -59,6 +60,7 @@ measure (NnCudaContext *c, Trial *t, CUevent start, CUevent end)
     return -1;
   t->times = time < SHORT ? IN_A_ROW : 1;
   graph = nn_cuda_capture (c, record, t, NULL);
+  *is_captured = graph != NULL;
   for (guint i = 0; i < ROUNDS; i++) {
     time = time_once (c, t, graph, start, end) / (float) t->times;
     if (time < 0) {
@@ -73,30 +75,51 @@ measure (NnCudaContext *c, Trial *t, CUevent start, CUevent end)
   return best;
 }
 
-/* FALSE: some of it is not to be had; all of it is to be given back. */
+/* All trials of a plan share these blocks, which grow: to give memory back stops the whole device,
+ * and with it other plans. FALSE: some is not to be had. */
 static gboolean
 take_memory (NnCudaContext *c, const gsize sizes[NN_N_TRIED], void *memory[NN_N_TRIED])
 {
-  gboolean ok = TRUE;
-
   for (guint i = 0; i < NN_N_TRIED; i++) {
     const gsize bytes = MAX (sizes[i], 16);
     CUdeviceptr block = 0;
 
-    ok = ok && nn_api.cuMemAlloc (&block, bytes) == CUDA_SUCCESS;
-    memory[i] = (void *) (guintptr) block;
-    ok = ok && nn_api.cuMemsetD8Async (block, 0, bytes, c->stream) == CUDA_SUCCESS;
+    if (bytes > c->tried_sizes[i]) {
+      if (c->tried[i]) { /* a trial that failed has not waited */
+        nn_api.cuStreamSynchronize (c->stream);
+        nn_api.cuMemFree ((CUdeviceptr) (guintptr) c->tried[i]);
+      }
+      c->tried[i] = NULL;
+      c->tried_sizes[i] = 0;
+      if (nn_api.cuMemAlloc (&block, bytes) != CUDA_SUCCESS)
+        return FALSE;
+      c->tried[i] = (void *) (guintptr) block;
+      c->tried_sizes[i] = bytes;
+    }
+    memory[i] = c->tried[i];
+    if (nn_api.cuMemsetD8Async ((CUdeviceptr) (guintptr) memory[i], 0, bytes, c->stream)
+        != CUDA_SUCCESS)
+      return FALSE;
   }
-  return ok;
+  return TRUE;
 }
 
-static void
-give_back (NnCudaContext *c, void *const memory[NN_N_TRIED])
+void
+nn_cuda_end_trials (NnCudaContext *c)
 {
   nn_api.cuStreamSynchronize (c->stream);
-  for (guint i = 0; i < NN_N_TRIED; i++)
-    if (memory[i])
-      nn_api.cuMemFree ((CUdeviceptr) (guintptr) memory[i]);
+  for (guint i = 0; i < NN_N_TRIED; i++) {
+    if (c->tried[i])
+      nn_api.cuMemFree ((CUdeviceptr) (guintptr) c->tried[i]);
+    c->tried[i] = NULL;
+    c->tried_sizes[i] = 0;
+  }
+}
+
+gboolean
+nn_cuda_measures_training (void)
+{
+  return g_strcmp0 (g_getenv ("CLASSIFY_CUDA_MEASURE"), "training") == 0;
 }
 
 guint
@@ -107,19 +130,25 @@ nn_cuda_fastest (NnCudaContext *c, guint n_ways, const gsize sizes[NN_N_TRIED],
   Trial t = { .try_way = try_way, .data = data };
   gboolean ok = nn_api.cuEventCreate (&start, CU_EVENT_DEFAULT) == CUDA_SUCCESS
       && nn_api.cuEventCreate (&end, CU_EVENT_DEFAULT) == CUDA_SUCCESS;
+  gboolean best_is_captured = FALSE;
   guint chosen = 0;
 
   *time = -1;
   ok = ok && take_memory (c, sizes, t.memory);
   for (t.way = 0; t.way < n_ways && ok; t.way++) {
-    const float taken = measure (c, &t, start, end);
+    gboolean is_captured = FALSE;
+    const float taken = measure (c, &t, start, end, &is_captured);
 
-    if (taken >= 0 && (*time < 0 || taken < *time)) {
+    /* one that no graph can have costs the whole network its graph: slower than any other */
+    if (taken >= 0
+        && (*time < 0 || is_captured > best_is_captured
+            || (is_captured == best_is_captured && taken < *time))) {
       *time = taken;
       chosen = t.way;
+      best_is_captured = is_captured;
     }
   }
-  give_back (c, t.memory);
+  nn_api.cuStreamSynchronize (c->stream);
   if (end)
     nn_api.cuEventDestroy (end);
   if (start)
@@ -132,9 +161,7 @@ nn_cuda_try (NnCudaContext *c, guint way, const gsize sizes[NN_N_TRIED], NnCudaT
     gpointer data)
 {
   void *memory[NN_N_TRIED];
-  const gboolean ok = !take_memory (c, sizes, memory)
-      || (try_way (data, way, memory, NULL) && nn_cuda_sync (c, NULL));
 
-  give_back (c, memory);
-  return ok;
+  return !take_memory (c, sizes, memory)
+      || (try_way (data, way, memory, NULL) && nn_cuda_sync (c, NULL));
 }

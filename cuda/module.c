@@ -6,6 +6,7 @@
  * nothing but that. */
 
 #include <gmodule.h>
+#include <string.h>
 
 #include "cuda/loader.h"
 #ifdef NN_CUDA_TOOLKIT
@@ -126,7 +127,10 @@ G_MODULE_EXPORT const NnBackendClass *nn_backend_module_query (const NnHost *hos
 const NnBackendClass *
 nn_backend_module_query (const NnHost *host)
 {
-  if (host->abi != NN_BACKEND_ABI || host->size != sizeof (NnHost))
+  const NnLayout layout = nn_layout_get ();
+
+  if (host->abi != NN_BACKEND_ABI || host->size != sizeof (NnHost)
+      || memcmp (&host->layout, &layout, sizeof layout) != 0)
     return NULL;
   the_host = host;
   return &klass;

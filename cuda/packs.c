@@ -54,6 +54,12 @@ prepare_draws (NnCudaPacks *packs, const NnAugmentForm *form, GError **error)
         "draws of two augmentations in one plan");
     return FALSE;
   }
+  if (packs->batch * picture_size (form) >= (gsize) 1 << 31) { /* kernels count in 32 bits */
+    g_set_error (error, packs->c->device->host->error_domain, NN_ERROR_UNSUPPORTED,
+        "%u pictures of %ux%u to draw from are too large for the CUDA back end: use a smaller "
+        "batch", packs->batch, form->source_columns, form->source_rows);
+    return FALSE;
+  }
   /* entries that are not used show the beginning of it */
   packs->pictures = nn_cuda_new (
       packs->c, MAX (packs->batch * picture_size (form), sample), "pictures to draw from", error);

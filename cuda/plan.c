@@ -1,6 +1,11 @@
 /* SPDX-FileCopyrightText: the classify authors
  * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cuda/measure.h"
 #include "cuda/train.h"
+
+#include <math.h>
+#include <string.h>
+
 #include "nn/error.h"
 
 typedef struct
@@ -10,7 +15,8 @@ typedef struct
   guint batch, threads;
   NnPrecision precision;
   NnCudaContext c;
-  NnCudaParams params;
+  NnCudaParams params;     /* of a training plan */
+  NnCudaWeights *weights;  /* of an inference plan, in place of these */
   float *input, *output; /* pinned */
   float *device_input;
   NnCudaInfer *infer;
@@ -21,11 +27,60 @@ typedef struct
   gboolean stale;        /* the device's are newer than what infer made of them */
 } CudaPlan;
 
+#define MOST_FP16 65504
+
+/* A weight that fp16 has no number for, or NULL. */
+static const NnLayer *
+find_too_large (const NnModel *model, float most)
+{
+  for (guint l = 0; l < model->n_layers; l++)
+    for (guint p = 0; p < model->layers[l].n_params; p++) {
+      const NnParam *param = &model->layers[l].params[p];
+
+      for (gsize i = 0; i < param->n_values && strcmp (param->name, "kernel") == 0; i++)
+        if (fabsf (param->data[i]) > most && isfinite (param->data[i]))
+          return &model->layers[l];
+    }
+  return NULL;
+}
+
+static gboolean
+has_numbers (const NnModel *model)
+{
+  for (guint l = 0; l < model->n_layers; l++)
+    for (guint p = 0; p < model->layers[l].n_params; p++)
+      for (gsize i = 0; i < model->layers[l].params[p].n_values; i++)
+        if (!isfinite (model->layers[l].params[p].data[i]))
+          return FALSE;
+  return TRUE;
+}
+
+/* In fp16 activations beyond 65504 are infinite, and NaN soon. A network whose own parameters are
+ * no numbers gives none in any precision: that is not told here. */
+static gboolean
+check_outputs (const CudaPlan *plan, guint n, GError **error)
+{
+  const gsize values
+      = n * nn_cuda_count (&plan->model->layers[plan->model->output].out_shape);
+  gboolean ok = TRUE;
+
+  if (plan->precision != NN_PRECISION_FP16 || plan->train)
+    return TRUE;
+  for (gsize i = 0; i < values && ok; i++)
+    ok = isfinite (plan->output[i]);
+  if (ok || !has_numbers (plan->model))
+    return TRUE;
+  g_set_error_literal (error, plan->device->host->error_domain, NN_ERROR_RUN,
+      "the network's numbers are too large for fp16: use precision bf16 or tf32");
+  return FALSE;
+}
+
 static gboolean
 check_options (
     const NnCudaDevice *device, NnModel *model, const NnPlanOptions *options, GError **error)
 {
   const NnHost *host = device->host;
+  const NnLayer *large;
 
   if (options->precision == NN_PRECISION_BF16 && device->arch < 80)
     g_set_error (error, host->error_domain, NN_ERROR_UNSUPPORTED,
@@ -39,6 +94,11 @@ check_options (
     g_set_error (error, host->error_domain, NN_ERROR_FORMAT,
         "%s: the model has no weights: name a weights file",
         model->origin ? model->origin : "model");
+  else if (options->precision == NN_PRECISION_FP16 && !options->training
+      && (large = find_too_large (model, MOST_FP16)) != NULL)
+    g_set_error (error, host->error_domain, NN_ERROR_UNSUPPORTED,
+        "layer \"%s\" has weights beyond %d, which fp16 has no numbers for: use precision bf16 or "
+        "tf32", large->name, MOST_FP16);
   else
     return TRUE;
   return FALSE;
@@ -51,16 +111,24 @@ build (CudaPlan *plan, const NnPlanOptions *options, GError **error)
   const gsize out
       = nn_cuda_count (&plan->model->layers[plan->model->output].out_shape) * sizeof (float);
   const NnShape *shape = &plan->model->layers[0].out_shape;
+  const NnCudaParams *params = &plan->params;
   NnCudaInferOptions infer
-      = { .precision = plan->precision, .batch = plan->batch, .halves = !options->training };
+      = { .precision = plan->precision, .batch = plan->batch, .halves = !options->training,
+          .measure = plan->precision != NN_PRECISION_FP32
+              && (!options->training || nn_cuda_measures_training ()) };
 
   if (!nn_cuda_context_init (&plan->c, plan->device, error)
       || !(plan->input = nn_cuda_new_pinned (&plan->c, plan->batch * in, "the input", error))
       || !(plan->output = nn_cuda_new_pinned (&plan->c, plan->batch * out, "the output", error))
-      || !(plan->device_input = nn_cuda_new (&plan->c, plan->batch * in, "the input", error))
-      || !nn_cuda_params_init (&plan->params, &plan->c, plan->model, error))
+      || !(plan->device_input = nn_cuda_new (&plan->c, plan->batch * in, "the input", error)))
     return FALSE;
-  if (!options->training) {
+  if (options->training) {
+    if (!nn_cuda_params_init (&plan->params, &plan->c, plan->model, error))
+      return FALSE;
+  } else {
+    if (!(params = nn_cuda_weights_get_params (plan->weights, error)))
+      return FALSE;
+    infer.weights = plan->weights;
     if (!nn_cuda_packs_init (
             &plan->packs, &plan->c, plan->batch, shape, plan->device_input, error))
       return FALSE;
@@ -69,13 +137,16 @@ build (CudaPlan *plan, const NnPlanOptions *options, GError **error)
   infer.input = plan->device_input;
   infer.host_input = plan->input;
   infer.host_output = plan->output;
-  plan->infer = nn_cuda_infer_new (&plan->c, &plan->params, &infer, error);
+  plan->infer = nn_cuda_infer_new (&plan->c, params, &infer, error);
   if (options->training)
     return plan->infer
         && (plan->train = nn_cuda_train_new (
                 &plan->c, &plan->params, options, plan->precision, plan->device_input, error));
+  if (!plan->infer || !nn_cuda_sync (&plan->c, error))
+    return FALSE;
+  nn_cuda_weights_finish (plan->weights);
   /* not in the first frame */
-  return plan->infer && nn_cuda_infer_capture (plan->infer, NN_CUDA_FROM_HOST, error)
+  return nn_cuda_infer_capture (plan->infer, NN_CUDA_FROM_HOST, error)
       && nn_cuda_infer_capture (plan->infer, NN_CUDA_FROM_PACKS, error)
       && nn_cuda_infer_capture (plan->infer, NN_CUDA_MEANS_FROM_PACKS, error);
 }
@@ -98,7 +169,16 @@ nn_cuda_plan_new (gpointer device, NnModel *model, const NnPlanOptions *options,
   plan->threads = options->threads ? options->threads : g_get_num_processors ();
   plan->precision
       = options->precision == NN_PRECISION_AUTO ? NN_PRECISION_TF32 : options->precision;
+  if (!options->training)
+    plan->weights = nn_cuda_weights_new (d, model,
+        plan->precision == NN_PRECISION_FP16     ? NN_TYPE_F16
+            : plan->precision == NN_PRECISION_BF16 ? NN_TYPE_BF16
+                                                   : NN_TYPE_F32);
+  nn_cuda_weights_lock (plan->weights);
   ok = build (plan, options, error);
+  nn_cuda_weights_unlock (plan->weights);
+  if (ok)
+    nn_cuda_end_trials (&plan->c);
   nn_cuda_leave ();
   nn_cuda_choices_save (d->choices);
   if (ok)
@@ -119,6 +199,7 @@ nn_cuda_plan_free (gpointer data)
     nn_cuda_infer_free (plan->infer);
     nn_cuda_params_clear (&plan->params);
     nn_cuda_context_clear (&plan->c);
+    nn_cuda_weights_unref (plan->weights);
     nn_cuda_leave ();
   }
   g_free (plan);
@@ -180,7 +261,7 @@ nn_cuda_plan_run (gpointer data, guint n, GError **error)
 
   if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
     return NULL;
-  ok = run (plan, NULL, n, error);
+  ok = run (plan, NULL, n, error) && check_outputs (plan, n, error);
   nn_cuda_leave ();
   return ok ? plan->output : NULL;
 }
@@ -191,14 +272,17 @@ nn_cuda_plan_run_packs (gpointer data, const NnPack *packs, guint n_packs, GErro
   CudaPlan *plan = data;
   NnCudaWay way;
   gboolean ok;
-  guint n;
+  guint n, n_outputs = 0;
 
+  for (guint i = 0; i < n_packs; i++)
+    n_outputs += packs[i].n / MAX (packs[i].n_views, 1);
   if (!nn_cuda_enter (plan->device, NN_ERROR_RUN, error))
     return NULL;
   ok = nn_cuda_packs_put (&plan->packs, packs, n_packs, &n, &way, error)
       && nn_cuda_infer_run (plan->infer, way, n, error);
   ok = nn_cuda_sync (&plan->c, ok ? error : NULL) && ok; /* the packs are free again */
   nn_cuda_leave ();
+  ok = ok && check_outputs (plan, n_outputs, error);
   return ok ? plan->output : NULL;
 }
 

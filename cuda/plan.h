@@ -3,22 +3,9 @@
 #pragma once
 
 #include "cuda/staging.h"
+#include "cuda/weights.h"
 
 G_BEGIN_DECLS
-
-/* The model's parameters on the device, float32, kernels transposed. */
-typedef struct
-{
-  NnModel *model;
-  float *(*values)[NN_MAX_PARAMS]; /* [layer][param]; NULL where no layer needs it */
-} NnCudaParams;
-
-gboolean nn_cuda_params_init (
-    NnCudaParams *params, NnCudaContext *c, NnModel *model, GError **error);
-void nn_cuda_params_clear (NnCudaParams *params);
-gboolean nn_cuda_params_upload (NnCudaParams *params, NnCudaContext *c, GError **error);
-/* of layer @layer, or NULL */
-float *nn_cuda_params_get (const NnCudaParams *params, guint layer, const char *name);
 
 /* Indices of the layers from the input to the output. (transfer full) */
 guint *nn_cuda_layer_chain (const NnModel *model, guint *n);
@@ -88,6 +75,8 @@ typedef struct
   NnPrecision precision; /* not AUTO */
   guint batch;
   gboolean halves;  /* graphs for smaller batches too */
+  NnCudaWeights *weights; /* locked, shared with other plans; NULL: the plan's own */
+  gboolean measure; /* take what is the fastest, not the libraries' first choices */
   float *input;     /* on the device: (batch, H, W, C) */
   const float *host_input; /* both pinned, which a device can write into */
   float *host_output;

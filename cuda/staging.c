@@ -96,7 +96,8 @@ nn_cuda_staging_reserve (gpointer data, gsize host_size, gsize size, GError **er
   return ok ? staging->host : NULL;
 }
 
-/* Has @stream wait for what is in @other of @context now. The event is kept for the next frame. */
+/* Has @stream wait for what is in @other of @context now. In our own context the event is kept for
+ * the next frame. */
 static gboolean
 follow_in (
     NnCudaStaging *staging, CUstream stream, CUstream other, CUcontext context, GError **error)
@@ -115,7 +116,13 @@ follow_in (
            || NN_CU (cuEventCreate, code, error, &staging->written, CU_EVENT_DISABLE_TIMING))
       && NN_CU (cuEventRecord, code, error, staging->written, other);
   nn_cuda_leave ();
-  return ok && NN_CU (cuStreamWaitEvent, code, error, stream, staging->written, 0);
+  ok = ok && NN_CU (cuStreamWaitEvent, code, error, stream, staging->written, 0);
+  /* somebody else's context may be gone before the next frame, and another one be where it was */
+  if (context != staging->device->context && staging->written) {
+    nn_api.cuEventDestroy (staging->written);
+    staging->written = NULL;
+  }
+  return ok;
 }
 
 /* Has @stream wait for who writes to the planes, in a stream of another context perhaps. */

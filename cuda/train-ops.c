@@ -261,7 +261,7 @@ build_conv (NnTrainOp *op, GError **error)
   const NnExtent in = padded_extent (op);
   NnConvShape shape = {
     .tf32 = op->tf32,
-    .measure = op->tf32,
+    .measure = op->measure,
     .sizes = {
       .samples = op->batch,
       .in_rows = (uint32_t) in.rows,
@@ -412,7 +412,7 @@ build_dense (NnTrainOp *op, GError **error)
       .type = op->type,
       .dst_type = kind == NN_DENSE_DATA ? op->x_type : NN_TYPE_F32,
       .tf32 = op->tf32,
-      .measure = op->tf32,
+      .measure = op->measure,
       .bias = kind == NN_DENSE_FORWARD ? param (op, "bias") : NULL,
       .relu = kind == NN_DENSE_FORWARD && config->activation == NN_ACTIVATION_RELU,
     };

@@ -23,6 +23,7 @@ typedef struct
   const NnStepParams *step; /* on the device */
   guint batch;
   gboolean tf32, bessel;
+  gboolean measure; /* take the fastest ways, not the libraries' first choices */
   NnType type;           /* of what libraries are given */
   NnType x_type, y_type; /* of x and dx; of y and dy */
   const NnLossScale *scale; /* on the device; NULL: no step can overflow */

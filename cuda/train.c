@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "cuda/measure.h"
 #include "cuda/train-ops.h"
 #include "nn/error.h"
 
@@ -161,6 +162,7 @@ build_ops (NnCudaTrain *train, const NnPlanOptions *options, NnPrecision precisi
       .step = train->step,
       .batch = train->batch,
       .tf32 = precision != NN_PRECISION_FP32,
+      .measure = precision != NN_PRECISION_FP32 && nn_cuda_measures_training (),
       .scale = train->scale,
       .bessel = options->bessel_moving_variance,
       .layer = layer,
@@ -588,7 +590,7 @@ nn_cuda_train_step (NnCudaTrain *train, const float *host_input, NnCudaPictures 
       g_autofree char *words
           = g_strdup_printf ("CUDA: not trained as a graph, which is slower: %s", reason->message);
 
-      train->c->device->host->log (NN_LOG_INFO, words);
+      train->c->device->host->log (NN_LOG_WARNING, words);
     }
   }
   return TRUE;

@@ -12,7 +12,24 @@ G_BEGIN_DECLS
  * $libdir/classify, or in $CLASSIFY_BACKEND_PATH) and asks for the one symbol
  * below. A module calls nn/ through NnHost only. */
 
-#define NN_BACKEND_ABI 8
+#define NN_BACKEND_ABI 9
+
+/* Sizes of what both sides read of each other: a struct that was changed with NN_BACKEND_ABI left
+ * as it was is refused, too. */
+typedef struct
+{
+  guint32 shape, param, layer, model, optimizer, ema, step, step_result, options, pack, plane,
+      pictures, form, entry, mix, context;
+} NnLayout;
+
+static inline NnLayout
+nn_layout_get (void)
+{
+  return (NnLayout) { sizeof (NnShape), sizeof (NnParam), sizeof (NnLayer), sizeof (NnModel),
+    sizeof (NnOptimizer), sizeof (NnEma), sizeof (NnStep), sizeof (NnStepResult),
+    sizeof (NnPlanOptions), sizeof (NnPack), sizeof (NnPackPlane), sizeof (NnPictures),
+    sizeof (NnAugmentForm), sizeof (NnAugmentEntry), sizeof (NnMixEntry), sizeof (NnContext) };
+}
 
 /* What the host offers to a module. */
 typedef struct
@@ -20,6 +37,7 @@ typedef struct
   guint abi;  /* NN_BACKEND_ABI of the host */
   gsize size; /* sizeof (NnHost) of the host */
   void (*log) (NnLogLevel level, const char *message);
+  NnLayout layout; /* nn_layout_get() of the host */
   GQuark error_domain; /* NN_ERROR */
   /* of nn/optimizer.h */
   double (*optimizer_step_rate) (const NnOptimizer *optimizer);

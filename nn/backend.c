@@ -118,6 +118,7 @@ open_module (const char *name, GError **error)
     host = (NnHost) {
       .abi = NN_BACKEND_ABI,
       .size = sizeof host,
+      .layout = nn_layout_get (),
       .log = host_log,
       .error_domain = NN_ERROR,
       .optimizer_step_rate = nn_optimizer_step_rate,

@@ -20,6 +20,9 @@ struct _NnH5Writer
   void *auto_data;
 };
 
+/* libhdf5 of most systems is not made for threads, and its error handler is the process's. The lock
+ * holds our own writers; nothing can hold another user of the library in the process (h5py beside
+ * embed.py, say), who must not write while we do. Reading is our own code and free of both. */
 static GMutex lock;
 
 /* Any HDF5 object, given back at the end of its scope. */

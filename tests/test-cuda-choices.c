@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "nn/backend.h"
+#include "nn/error.h"
 #include "nn/keras-file.h"
 
 #define BATCH 3
@@ -55,6 +56,7 @@ static const char pooled_network[]
 
 static const char *network = small_network;
 static int (*count_measured) (void);
+static size_t (*count_bytes) (void);
 
 /* --- helpers ------------------ */
 
@@ -583,6 +585,175 @@ test_default_folder (void)
     g_assert_true (g_ascii_isalnum (*c) || strchr ("-_.", *c));
 }
 
+/* One of twelve layers that no graph can have would cost the whole network its graph. */
+static void
+test_uncaptured (void)
+{
+  char *folder = new_folder ();
+  g_autofree char *words = NULL;
+
+  g_setenv ("FAKE_CUDA_UNCAPTURED_ENGINE", "3", TRUE);
+  g_assert_cmpint (describe (NN_PRECISION_TF32, BATCH, FALSE, &words), >, 0);
+  g_assert_null (strstr (words, "cuDNN engine 3"));
+  g_assert_nonnull (strstr (words, "cuDNN engine "));
+  g_unsetenv ("FAKE_CUDA_UNCAPTURED_ENGINE");
+  remove_folder (folder);
+}
+
+/* Training takes the libraries' own first choices, which are the same each time, unless asked. */
+static void
+test_training (void)
+{
+  char *folder = new_folder ();
+  g_autofree char *words = NULL;
+
+  g_unsetenv ("CLASSIFY_CUDA_MEASURE");
+  g_assert_cmpint (describe (NN_PRECISION_TF32, BATCH, TRUE, &words), ==, 0);
+  g_assert_null (strstr (words, "measured"));
+  g_setenv ("CLASSIFY_CUDA_MEASURE", "training", TRUE);
+  g_assert_cmpint (describe (NN_PRECISION_TF32, BATCH, TRUE, &words), >, 0);
+  remove_folder (folder);
+}
+
+/* What the library does not have in one call it may have in two, and without tf32. */
+static void
+test_refused_products (void)
+{
+  static const char *const refused[] = { "tf32", "epilogue", "tf32 epilogue" };
+  char *folder = new_folder ();
+  NnBackend *backend = open_backend ();
+  double right = 0;
+
+  count_of (backend, NN_PRECISION_FP32, MANY, FALSE, &right, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (refused); i++) {
+    g_autofree char *words = NULL;
+    double sum = 0;
+
+    g_setenv ("FAKE_CUDA_REFUSED_PRODUCTS", refused[i], TRUE);
+    count_of (backend, NN_PRECISION_TF32, MANY, FALSE, &sum, &words);
+    g_assert_null (strstr (words, "plain loops"));
+    g_assert_nonnull (strstr (words, "d: cuBLASLt algorithm"));
+    g_assert_cmpint (strstr (words, "bias and relu apart") != NULL, ==, i > 0);
+    g_assert_cmpfloat_with_epsilon (sum, right, 1e-2);
+  }
+  g_unsetenv ("FAKE_CUDA_REFUSED_PRODUCTS");
+  nn_backend_unref (backend);
+  remove_folder (folder);
+}
+
+static NnModel *
+new_model (const char *json)
+{
+  GError *error = NULL;
+  NnModel *model = nn_model_new_from_json (json, -1, NULL, &error);
+
+  g_assert_no_error (error);
+  g_assert_true (nn_model_init_params (model, 3, &error));
+  return model;
+}
+
+/* Plans of one model read the same weights; in 16 bits nobody has the float32 kernels. */
+static void
+test_shared_weights (void)
+{
+  static const NnPrecision of[]
+      = { NN_PRECISION_TF32, NN_PRECISION_FP32, NN_PRECISION_FP16, NN_PRECISION_FP16 };
+  const char *json = "{\"class_name\": \"Sequential\", \"config\": ["
+                     "{\"class_name\": \"Flatten\", \"config\": {\"name\": \"f\", "
+                     "\"batch_input_shape\": [null, 20, 20, 3]}}, "
+                     "{\"class_name\": \"Dense\", \"config\": {\"name\": \"d\", "
+                     "\"units\": 500, "
+                     "\"activation\": \"softmax\"}}]}";
+  char *folder = new_folder ();
+  NnBackend *backend = open_backend ();
+  NnModel *model = new_model (json);
+  const gsize weights = 20 * 20 * 3 * 500 * sizeof (float), before = count_bytes ();
+  NnPlan *plans[G_N_ELEMENTS (of)];
+  gsize taken[G_N_ELEMENTS (of)];
+  const float *first = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (of); i++) {
+    const NnPlanOptions options = { .precision = of[i], .batch = 1 };
+    GError *error = NULL;
+    const gsize was = count_bytes ();
+    const float *outputs;
+
+    plans[i] = nn_plan_new (backend, model, &options, &error);
+    g_assert_no_error (error);
+    taken[i] = count_bytes () - was;
+    for (guint k = 0; k < 1200; k++)
+      nn_plan_get_input (plans[i])[k] = (float) (k % 17) / 17;
+    outputs = nn_plan_run (plans[i], 1, &error);
+    g_assert_no_error (error);
+    first = first ? first : outputs;
+    for (guint k = 0; k < 500; k++)
+      g_assert_cmpfloat_with_epsilon (outputs[k], first[k], 1e-3);
+    g_test_message ("plan %u takes %.2f MiB", i, (double) taken[i] / (1 << 20));
+  }
+  g_assert_cmpuint (taken[0], >, weights);
+  g_assert_cmpuint (taken[1], <, weights / 10);
+  g_assert_cmpuint (taken[2], <, weights * 6 / 10); /* half of it */
+  g_assert_cmpuint (taken[3], <, weights / 10);
+  /* those that are left work when the first has gone, and the last one takes all with it */
+  for (guint i = 0; i < G_N_ELEMENTS (of); i++) {
+    GError *error = NULL;
+
+    g_assert_nonnull (nn_plan_run (plans[i], 1, &error));
+    nn_plan_free (plans[i]);
+  }
+  g_assert_cmpuint (count_bytes (), ==, before);
+  nn_model_unref (model);
+  nn_backend_unref (backend);
+  remove_folder (folder);
+}
+
+/* What fp16 has no numbers for is an error that says so, not NaN. */
+static void
+test_too_large (void)
+{
+  char *folder = new_folder ();
+  NnBackend *backend = open_backend ();
+  NnModel *model = new_model (small_network);
+
+  for (guint k = 0; k < 3; k++) {
+    const NnPrecision precisions[] = { NN_PRECISION_TF32, NN_PRECISION_FP16, NN_PRECISION_BF16 };
+    const NnPlanOptions options = { .precision = precisions[k], .batch = 1 };
+    g_autoptr (GError) error = NULL;
+    NnParam *param = &model->layers[1].params[0];
+    const float *outputs;
+    NnPlan *plan;
+
+    for (gsize i = 0; k == 0 && i < param->n_values; i++)
+      param->data[i] = i % 2 ? 60000.f : -50000.f;
+    for (gsize i = 0; k == 0 && i < model->layers[2].params[0].n_values; i++)
+      model->layers[2].params[0].data[i] *= 1e-3f * (i % 2 ? 1 : -1);
+    plan = nn_plan_new (backend, model, &options, &error);
+    g_assert_no_error (error);
+    for (guint i = 0; i < 9 * 8 * 3; i++)
+      nn_plan_get_input (plan)[i] = (float) (i % 7);
+    outputs = nn_plan_run (plan, 1, &error);
+    if (precisions[k] == NN_PRECISION_FP16) {
+      g_assert_null (outputs);
+      g_assert_error (error, NN_ERROR, NN_ERROR_RUN);
+      g_assert_nonnull (strstr (error->message, "too large for fp16: use precision bf16 or tf32"));
+    } else {
+      g_assert_no_error (error);
+      g_assert_true (isfinite (outputs[0]));
+    }
+    nn_plan_free (plan);
+    if (precisions[k] == NN_PRECISION_FP16) {
+      g_clear_error (&error);
+      param->data[5] = 70000;
+      g_assert_null (nn_plan_new (backend, model, &options, &error));
+      g_assert_nonnull (strstr (error->message, "layer \"c1\" has weights beyond 65504"));
+    }
+    g_clear_error (&error);
+  }
+  nn_model_unref (model);
+  nn_backend_unref (backend);
+  remove_folder (folder);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -595,9 +766,12 @@ main (int argc, char **argv)
 
   g_setenv ("XDG_CACHE_HOME", home, TRUE);
   g_test_init (&argc, &argv, NULL);
+  g_log_set_always_fatal (G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL); /* plain loops warn */
   g_assert_nonnull (library);
   count_measured = (int (*) (void)) dlsym (library, "fake_cuda_count_measured");
-  g_assert_nonnull (count_measured);
+  count_bytes = (size_t (*) (void)) dlsym (library, "fake_cuda_count_bytes");
+  g_assert_true (count_measured && count_bytes);
+  g_setenv ("CLASSIFY_CUDA_MEASURE", "training", TRUE);
   g_test_add_func ("/cuda/choices/second-start", test_second_start);
   g_test_add_func ("/cuda/choices/keys", test_keys);
   g_test_add_func ("/cuda/choices/two-at-once", test_two_at_once);
@@ -611,6 +785,11 @@ main (int argc, char **argv)
   g_test_add_func ("/cuda/choices/garbage", test_garbage);
   g_test_add_func ("/cuda/choices/not-writable", test_not_writable);
   g_test_add_func ("/cuda/choices/off", test_off);
+  g_test_add_func ("/cuda/choices/uncaptured", test_uncaptured);
+  g_test_add_func ("/cuda/choices/training", test_training);
+  g_test_add_func ("/cuda/choices/refused-products", test_refused_products);
+  g_test_add_func ("/cuda/choices/shared-weights", test_shared_weights);
+  g_test_add_func ("/cuda/choices/too-large", test_too_large);
   g_test_add_func ("/cuda/choices/default-folder", test_default_folder);
   status = g_test_run ();
   remove_folder (home);

@@ -4,10 +4,11 @@
 /* What the module for CUDA says where NVIDIA's libraries are missing, old or broken. */
 
 #include <glib/gstdio.h>
+#include <gmodule.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "nn/backend.h"
+#include "nn/backend-module.h"
 #include "nn/error.h"
 
 typedef struct
@@ -114,6 +115,42 @@ test_relative (void)
   g_assert_nonnull (strstr (error->message, "absolute paths, one is \"here\""));
 }
 
+static double
+no_rate (const NnOptimizer *optimizer)
+{
+  return 0;
+}
+
+static gboolean
+no_decay (const NnParam *param)
+{
+  return FALSE;
+}
+
+/* A host whose structs have other sizes is refused, whatever number it says. */
+static void
+test_layout (void)
+{
+  g_autofree char *path = g_build_filename (
+      g_getenv ("CLASSIFY_BACKEND_PATH"), "nn-backend-cuda.so", NULL);
+  GModule *module = g_module_open (path, G_MODULE_BIND_LOCAL);
+  static NnHost host;
+  gpointer symbol;
+
+  host = (NnHost) { .abi = NN_BACKEND_ABI, .size = sizeof host, .layout = nn_layout_get (),
+    .error_domain = NN_ERROR, .optimizer_step_rate = no_rate, .optimizer_plain_rate = no_rate,
+    .param_decays = no_decay };
+  if (!g_test_subprocess ()) {
+    g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+    g_test_trap_assert_passed ();
+    return;
+  }
+  g_assert_true (module && g_module_symbol (module, NN_BACKEND_MODULE_SYMBOL, &symbol));
+  g_assert_nonnull (((NnBackendModuleQuery) symbol) (&host));
+  host.layout.layer += 8;
+  g_assert_null (((NnBackendModuleQuery) symbol) (&host));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -132,6 +169,7 @@ main (int argc, char **argv)
   }
   g_test_add_func ("/cuda/loader/list", test_list);
   g_test_add_func ("/cuda/loader/relative", test_relative);
+  g_test_add_func ("/cuda/loader/layout", test_layout);
   status = g_test_run ();
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     place (NULL, names[i]);

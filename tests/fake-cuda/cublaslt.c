@@ -17,6 +17,7 @@
 typedef struct
 {
   int trans_a, trans_b;
+  cublasComputeType_t compute;
   cublasLtEpilogue_t epilogue;
   const float *bias;
 } Desc;
@@ -73,6 +74,17 @@ is_named (const Algorithm *algorithm, const char *variable)
   const char *id = getenv (variable);
 
   return id && atoi (id) == algorithm->id;
+}
+
+/* whether products of this kind are what $FAKE_CUDA_REFUSED_PRODUCTS names */
+static int
+is_refused (const Desc *desc)
+{
+  const char *kinds = getenv ("FAKE_CUDA_REFUSED_PRODUCTS");
+
+  return kinds
+      && ((strstr (kinds, "tf32") && desc->compute == CUBLAS_COMPUTE_32F_FAST_TF32)
+          || (strstr (kinds, "epilogue") && desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT));
 }
 
 static size_t
@@ -165,6 +177,7 @@ cublasLtMatmulDescCreate (
   Desc *d = calloc (1, sizeof *d);
 
   d->epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+  d->compute = compute;
   *desc = (cublasLtMatmulDesc_t) d;
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -271,7 +284,7 @@ cublasLtMatmulAlgoGetHeuristic (cublasLtHandle_t handle, cublasLtMatmulDesc_t de
   *n = 0;
   if (!agrees ((Desc *) desc, (Layout *) a, (Layout *) b, (Layout *) d))
     abort (); /* our mistake */
-  if (getenv ("FAKE_CUDA_NO_ALGORITHM"))
+  if (getenv ("FAKE_CUDA_NO_ALGORITHM") || is_refused ((Desc *) desc))
     return CUBLAS_STATUS_NOT_SUPPORTED;
   for (int i = 0; i < N_ALGORITHMS && *n < wanted; i++) {
     const Algorithm *algorithm = &algorithms[i];

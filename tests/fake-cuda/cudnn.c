@@ -455,11 +455,15 @@ cudnnBackendExecute (
   const Attribute *pointers = find (v, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
   const void *workspace = *(void *const *) need (v, CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
   const char *failing = getenv ("FAKE_CUDA_FAILING_ENGINE");
+  const char *uncaptured = getenv ("FAKE_CUDA_UNCAPTURED_ENGINE");
   Work work;
 
   if (!p->finalized || !v->finalized || !workspace || uids->count != pointers->count)
     return CUDNN_STATUS_BAD_PARAM;
   if (failing && atoi (failing) == config->engine)
+    return CUDNN_STATUS_EXECUTION_FAILED;
+  if (uncaptured && atoi (uncaptured) == config->engine
+      && fake_cuda_is_capturing (handle->stream))
     return CUDNN_STATUS_EXECUTION_FAILED;
   work_of (config->graph, &work);
   attach (&work.x, uids, pointers);

@@ -972,6 +972,18 @@ fake_cuda_spend (double milliseconds)
   *(capturing ? &captured : &now) += milliseconds;
 }
 
+size_t
+fake_cuda_count_bytes (void)
+{
+  return allocated;
+}
+
+int
+fake_cuda_is_capturing (CUstream stream)
+{
+  return stream->capturing;
+}
+
 int
 fake_cuda_count_failed (void)
 {

@@ -16,6 +16,12 @@ void fake_cuda_submit (CUstream stream, void (*run) (void *data), const void *da
  * time that the graph is launched. */
 void fake_cuda_spend (double milliseconds);
 
+/* Whether what is put into the stream goes into a graph. */
+int fake_cuda_is_capturing (CUstream stream);
+
+/* Bytes of the device's memory that are taken. */
+size_t fake_cuda_count_bytes (void);
+
 /* How many times an elapsed time was asked for. */
 int fake_cuda_count_measured (void);
 
