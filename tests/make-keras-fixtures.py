@@ -20,6 +20,7 @@ other number types) are made from a genuine one with h5py.
 import base64
 import json
 import os
+import struct
 import shutil
 import sys
 
@@ -259,6 +260,22 @@ def link(d, name, target):
     d["d/" + name] = target
 
 
+def texts_over_and_over():
+    """1,000 labels that all are the first one's 4,000 bytes: 4 MB in a file of a hundredth."""
+    tiny("texts", lambda f, d: f.attrs.__setitem__(
+        "classify_labels", ["x" * 4000] + ["y"] * 999), True)
+    name = path("hostile/texts.h5")
+    with open(name, "rb") as f:
+        data = bytearray(f.read())
+    at = data.find(struct.pack("<I", 4000))
+    while data[at + 16:at + 20] != struct.pack("<I", 1):
+        at = data.find(struct.pack("<I", 4000), at + 1)
+        assert at >= 0
+    data[at:at + 16000] = bytes(data[at:at + 16]) * 1000
+    with open(name, "wb") as f:
+        f.write(data)
+
+
 def hostile():
     os.makedirs(path("hostile"), exist_ok=True)
     with open(path("hostile/tiny.network.json"), "w") as f:
@@ -332,6 +349,7 @@ def hostile():
     tiny("config-deep", lambda f, d: f.attrs.__setitem__("model_config", "[" * 60000), True)
     tiny("labels-count", lambda f, d: f.attrs.__setitem__("classify_labels", ["a", "b", "c"]),
          True)
+    texts_over_and_over()
     tiny("labels-number", lambda f, d: f.attrs.__setitem__("classify_labels", [1, 2]), True)
     tiny("preprocess-text", lambda f, d: f.attrs.__setitem__("classify_preprocess", "hello"), True)
     for name, width, mean in (("size", 3, "[0, 0, 0]"), ("mean", 2, "[0, 0]"),

@@ -943,6 +943,7 @@ test_refused (void)
     { "hostile/config-deep", NN_ERROR_FORMAT, "nested deeper" },
     { "hostile/labels-count", NN_ERROR_SHAPE, "2 classes, found 3 labels" },
     { "hostile/labels-number", NN_ERROR_FORMAT, "should be text" },
+    { "hostile/texts", NN_ERROR_FORMAT, "its texts name the same bytes over and over" },
     { "hostile/preprocess-text", NN_ERROR_FORMAT, "classify_preprocess" },
     { "hostile/preprocess-size", NN_ERROR_SHAPE, "makes 3x2 pixels of 3 channels" },
     { "hostile/preprocess-mean", NN_ERROR_FORMAT, "classify_preprocess" },
