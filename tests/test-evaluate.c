@@ -8,6 +8,7 @@
 #include "nn/error.h"
 #include "nn/log.h"
 #include "tests/colors.h"
+#include "tests/many-classes.h"
 #include "train/evaluate.h"
 
 static const char *const two[] = { "blau", "rötlich", NULL };
@@ -75,6 +76,42 @@ test_text (void)
   /* sigmoid (0.6) is said of the wrong one */
   g_assert_nonnull (strstr (text, "0.600 to 0.667          1  0.6457  0.0000\n"));
   remove_dir (dir);
+  remove_dir (models);
+}
+
+/* No line is longer than a screen is wide: with many classes, or long names, the commonest
+ * confusions are told instead of the matrix. */
+static void
+test_text_many (void)
+{
+  static const struct
+  {
+    guint n, n_wrong;
+    const char *told;
+  } rows[] = {
+    { 15, 15, "\nclass 0001           0          0          2 " },
+    { 20, 2, "\nConfusions\npictures  is          said\n"
+             "       2  class 0001  class 0002\n"
+             "       1  class 0000  class 0001\n\naccuracy" },
+    { 40, 0, "\n\naccuracy 0.99" },
+    { 40, 40, "\nThe 20 commonest confusions of 40 (--format json has all)\n"
+              "pictures  is          said\n"
+              "      40  class 0039  class 0000\n"
+              "      39  class 0038  class 0039\n" },
+    { 1500, 1500, "\nThe 20 commonest confusions of 1500 (--format json has all)\n" },
+  };
+  g_autofree char *models = make_dir ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    g_autoptr (Classifier) classifier = make_many_classifier (models, rows[i].n);
+    g_autoptr (Evaluation) e = make_many_classes (rows[i].n, rows[i].n_wrong);
+    g_autofree char *text = evaluation_to_text (e, classifier->model);
+    g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+
+    g_assert_nonnull (strstr (text, rows[i].told));
+    for (guint l = 0; lines[l]; l++)
+      g_assert_cmpuint (strlen (lines[l]), <=, 200);
+  }
   remove_dir (models);
 }
 
@@ -198,6 +235,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   nn_log_set_sink (ignore_log, NULL);
   g_test_add_func ("/evaluate/text", test_text);
+  g_test_add_func ("/evaluate/text-many", test_text_many);
   g_test_add_func ("/evaluate/json", test_json);
   g_test_add_func ("/evaluate/many", test_many);
   g_test_add_func ("/evaluate/errors", test_errors);

@@ -7,6 +7,7 @@
 #include "nn/error.h"
 #include "nn/log.h"
 #include "tests/colors.h"
+#include "tests/many-classes.h"
 #include "train/report.h"
 
 #define SCRIPT "<script src=\"x\">&'"
@@ -153,6 +154,51 @@ test_page (void)
   remove_dir (models);
 }
 
+/* A matrix up to 20 classes; of more the commonest confusions, in a page that is no larger
+ * than its table of classes needs. */
+static void
+test_many_classes (void)
+{
+  static const struct
+  {
+    guint n, n_wrong, n_told;
+    const char *note, *first; /* of the table */
+  } rows[] = {
+    { 20, 20, 0, NULL, NULL },
+    { 21, 0, 0, "Nothing was taken for another.", NULL },
+    { 21, 3, 3, NULL, "class 0002" },
+    { 40, 40, 40, NULL, "class 0039" },
+    { 1500, 1490, 40, "The 40 commonest of 1490 confusions.", "class 1489" },
+  };
+  g_autofree char *models = make_dir ();
+  const guint n_summary = 8; /* cells before */
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    const guint n = rows[i].n, n_matrix = n > 20 ? 4 * rows[i].n_told : n * n;
+    g_autoptr (Classifier) classifier = make_many_classifier (models, n);
+    g_autoptr (Evaluation) e = make_many_classes (n, rows[i].n_wrong);
+    g_autoptr (GError) error = NULL;
+    const ReportOptions options = { .n_wrong = 9 };
+    g_autofree char *text = report_make (e, classifier, &options, &error);
+    Page page;
+
+    g_assert_no_error (error);
+    g_assert_cmpuint (strlen (text), <, 500000);
+    g_assert_true (!rows[i].note || strstr (text, rows[i].note));
+    page = read_page (text);
+    g_assert_cmpuint (page.cells->len, ==, n_summary + n_matrix + 5 * n + 8);
+    if (n <= 20) {
+      g_assert_cmpstr (page.cells->pdata[n_summary], ==, ""); /* a zero */
+      g_assert_cmpstr (page.cells->pdata[n_summary + 1], ==, "1");
+    } else if (rows[i].first) {
+      g_assert_cmpstr (page.cells->pdata[n_summary], ==, rows[i].first);
+      g_assert_cmpstr (page.cells->pdata[n_summary + 3], ==, "100 %");
+    }
+    page_clear (&page);
+  }
+  remove_dir (models);
+}
+
 static void
 test_refused (void)
 {
@@ -186,6 +232,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   nn_log_set_sink (ignore_log, NULL);
   g_test_add_func ("/report/page", test_page);
+  g_test_add_func ("/report/many-classes", test_many_classes);
   g_test_add_func ("/report/refused", test_refused);
   return g_test_run ();
 }

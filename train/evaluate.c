@@ -8,6 +8,9 @@
 
 #include "nn/error.h"
 
+#define MAX_COLUMNS 200 /* of a line; a matrix with longer ones is told as a list */
+#define MAX_CONFUSIONS 20
+
 Evaluation *
 evaluation_new (
     Classifier *classifier, const char *dir, const DatasetOptions *options, GError **error)
@@ -72,6 +75,38 @@ append_number (GString *text, double value, int width)
     g_string_append_printf (text, "%*.4f", width, value);
 }
 
+/* the commonest of them, where a matrix would be too large */
+static void
+append_confusion_list (GString *text, const Metrics *m, const NnModel *model)
+{
+  g_autoptr (GArray) found = metrics_list_confusions (m);
+  const guint n = MIN (found->len, MAX_CONFUSIONS);
+  int width = 8;
+
+  if (n == 0)
+    return;
+  for (guint i = 0; i < n; i++) {
+    const char *label = nn_model_get_label (model, g_array_index (found, MetricsConfusion, i).is);
+
+    width = MAX (width, (int)g_utf8_strlen (label, -1));
+  }
+  if (n < found->len)
+    g_string_append_printf (
+        text, "\nThe %u commonest confusions of %u (--format json has all)\n", n, found->len);
+  else
+    g_string_append (text, "\nConfusions\n");
+  g_string_append (text, "pictures  ");
+  append_padded (text, "is", width);
+  g_string_append (text, "  said\n");
+  for (guint i = 0; i < n; i++) {
+    const MetricsConfusion *c = &g_array_index (found, MetricsConfusion, i);
+
+    g_string_append_printf (text, "%8u  ", c->n);
+    append_padded (text, nn_model_get_label (model, c->is), width);
+    g_string_append_printf (text, "  %s\n", nn_model_get_label (model, c->said));
+  }
+}
+
 static void
 append_confusion (GString *text, const Metrics *m, const NnModel *model)
 {
@@ -79,6 +114,10 @@ append_confusion (GString *text, const Metrics *m, const NnModel *model)
 
   for (guint k = 0; k < m->n_classes; k++)
     width = MAX (width, (int)g_utf8_strlen (nn_model_get_label (model, k), -1) + 1);
+  if (m->n_classes > METRICS_MAX_MATRIX || width * (int)(m->n_classes + 1) > MAX_COLUMNS) {
+    append_confusion_list (text, m, model);
+    return;
+  }
   append_padded (text, "is \\ said", width);
   for (guint k = 0; k < m->n_classes; k++)
     append_right (text, nn_model_get_label (model, k), width);

@@ -195,6 +195,35 @@ metrics_new (const guint *labels, const float *probabilities, guint n, guint n_c
   return m;
 }
 
+static int
+compare_confusions (gconstpointer a, gconstpointer b)
+{
+  const MetricsConfusion *x = a, *y = b;
+
+  if (x->n != y->n)
+    return x->n < y->n ? 1 : -1;
+  if (x->is != y->is)
+    return x->is < y->is ? -1 : 1;
+  return x->said < y->said ? -1 : x->said > y->said;
+}
+
+GArray *
+metrics_list_confusions (const Metrics *m)
+{
+  GArray *found = g_array_new (FALSE, FALSE, sizeof (MetricsConfusion));
+
+  for (guint t = 0; t < m->n_classes; t++) {
+    for (guint k = 0; k < m->n_classes; k++) {
+      const MetricsConfusion c = { t, k, m->confusion[(gsize)t * m->n_classes + k] };
+
+      if (t != k && c.n > 0)
+        g_array_append_val (found, c);
+    }
+  }
+  g_array_sort (found, compare_confusions);
+  return found;
+}
+
 void
 metrics_free (Metrics *metrics)
 {

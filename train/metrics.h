@@ -65,6 +65,19 @@ Metrics *metrics_new (const guint *labels, const float *probabilities, guint n, 
 void metrics_free (Metrics *metrics);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Metrics, metrics_free)
 
+/* A matrix of more classes is not shown: nobody reads it, and it grows by the square. */
+#define METRICS_MAX_MATRIX 20
+
+typedef struct
+{
+  guint is, said; /* classes, not the same */
+  guint n;        /* pictures, at least one */
+} MetricsConfusion;
+
+/* What was taken for what, the commonest first, then by class.
+ * (transfer full): an array of MetricsConfusion; empty where all is right. */
+GArray *metrics_list_confusions (const Metrics *metrics);
+
 /* The interval of Wilson: @n_right of @n, 95%. */
 void metrics_wilson (guint n_right, guint n, double *low, double *high);
 

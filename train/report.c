@@ -13,6 +13,7 @@
 #define THUMBNAIL 160
 #define DIAGRAM 320
 #define MARGIN 48
+#define MAX_CONFUSIONS 40
 
 static const char head[]
     = "<!DOCTYPE html>\n"
@@ -27,7 +28,7 @@ static const char head[]
       "table { border-collapse: collapse; }\n"
       "th, td { padding: .25em .8em; text-align: right; border-bottom: 1px solid #e5e5e5; }\n"
       "th:first-child, td:first-child { text-align: left; }\n"
-      "td.right { background: #e3f2e6; }\ntd.wrong { background: #fbe6e3; }\n"
+      ".scroll { overflow-x: auto; }\n"
       "pre { background: #f5f5f5; padding: .8em; overflow-x: auto; font-size: 13px; }\n"
       "img { max-width: 100%%; }\n"
       ".big { font-size: 2em; font-weight: bold; }\n"
@@ -101,10 +102,56 @@ append_summary (GString *page, const Evaluation *e)
   g_string_append (page, "</tr>\n</table>\n");
 }
 
+/* the commonest of them, where a matrix would be too large */
+static void
+append_confusion_list (GString *page, const Metrics *m, const NnModel *model)
+{
+  g_autoptr (GArray) found = metrics_list_confusions (m);
+  const guint n = MIN (found->len, MAX_CONFUSIONS);
+
+  if (n == 0) {
+    g_string_append (page, "<p>Nothing was taken for another.</p>\n");
+    return;
+  }
+  if (n < found->len)
+    g_string_append_printf (page,
+        "<p class=\"note\">The %u commonest of %u confusions.</p>\n", n, found->len);
+  g_string_append (page, "<div class=\"scroll\"><table>\n<tr><th>is</th><th>said</th>"
+                         "<th>pictures</th><th>of the class</th></tr>\n");
+  for (guint i = 0; i < n; i++) {
+    const MetricsConfusion *c = &g_array_index (found, MetricsConfusion, i);
+
+    g_string_append (page, "<tr><td>");
+    append_escaped (page, "%s", nn_model_get_label (model, c->is));
+    g_string_append (page, "</td><td>");
+    append_escaped (page, "%s", nn_model_get_label (model, c->said));
+    g_string_append_printf (page, "</td><td>%u</td><td>%.0f %%</td></tr>\n", c->n,
+        100. * c->n / m->classes[c->is].n);
+  }
+  g_string_append (page, "</table></div>\n");
+}
+
+/* shaded by its part of the class's pictures; none leaves the cell empty */
+static void
+append_count (GString *page, guint n, guint n_class, gboolean is_right)
+{
+  if (n == 0)
+    g_string_append (page, "<td></td>");
+  else
+    g_string_append_printf (page, "<td class=\"%s\" style=\"background: #%s%02x\">%u</td>",
+        is_right ? "right" : "wrong", is_right ? "2a9d4a" : "d8402f",
+        (guint) (24 + 136. * n / n_class), n);
+}
+
 static void
 append_confusion (GString *page, const Metrics *m, const NnModel *model)
 {
-  g_string_append (page, "<h2>What was taken for what</h2>\n<table class=\"confusion\">\n<tr>"
+  g_string_append (page, "<h2>What was taken for what</h2>\n");
+  if (m->n_classes > METRICS_MAX_MATRIX) {
+    append_confusion_list (page, m, model);
+    return;
+  }
+  g_string_append (page, "<div class=\"scroll\"><table class=\"confusion\">\n<tr>"
                          "<th>is \\ said</th>");
   for (guint k = 0; k < m->n_classes; k++) {
     g_string_append (page, "<th>");
@@ -116,15 +163,11 @@ append_confusion (GString *page, const Metrics *m, const NnModel *model)
     g_string_append (page, "<tr><th>");
     append_escaped (page, "%s", nn_model_get_label (model, t));
     g_string_append (page, "</th>");
-    for (guint k = 0; k < m->n_classes; k++) {
-      const guint n = m->confusion[(gsize) t * m->n_classes + k];
-
-      g_string_append_printf (page, "<td%s>%u</td>",
-          t == k ? " class=\"right\"" : n ? " class=\"wrong\"" : "", n);
-    }
+    for (guint k = 0; k < m->n_classes; k++)
+      append_count (page, m->confusion[(gsize) t * m->n_classes + k], m->classes[t].n, t == k);
     g_string_append (page, "</tr>\n");
   }
-  g_string_append (page, "</table>\n");
+  g_string_append (page, "</table></div>\n");
 }
 
 static void
