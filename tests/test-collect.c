@@ -279,16 +279,17 @@ test_async_full (void)
   g_autoptr (GPtrArray) files = NULL;
   GstHarness *h = harness_new (folder, "collect-rate=0");
   GstElement *element = element_of (h);
-  guint64 dropped;
+  guint64 dropped = 0;
+  guint n_pushed;
 
-  for (guint n = 0; n < 200; n++)
-    push (h, RED, RED, n);
-  dropped = stat_of (element, "collect-dropped");
-  g_assert_cmpuint (dropped, >, 0);
+  for (n_pushed = 0; n_pushed < 200 || dropped == 0; n_pushed++) {
+    push (h, RED, RED, n_pushed);
+    dropped = stat_of (element, "collect-dropped");
+  }
   gst_object_unref (element);
   gst_harness_teardown (h);
   files = list (folder);
-  g_assert_cmpuint (files->len, ==, 200 - dropped);
+  g_assert_cmpuint (files->len, ==, n_pushed - dropped);
   g_clear_pointer (&files, g_ptr_array_unref);
 
   /* results that come later than their frame has gone */
@@ -300,7 +301,7 @@ test_async_full (void)
   gst_harness_push_event (h, gst_event_new_eos ());
   gst_harness_teardown (h);
   files = list (folder);
-  g_assert_cmpuint (files->len, >, 200 - dropped);
+  g_assert_cmpuint (files->len, >, n_pushed - dropped);
   g_assert_nonnull (strstr (g_ptr_array_index (files, 0), "blue."));
 }
 

@@ -834,16 +834,21 @@ test_killed (void)
   b->layers[1].params[0].data[0] = 77;
   for (guint i = 0; i < 30; i++) {
     g_autoptr (NnModel) found = NULL;
+    struct stat before, now;
     pid_t child;
     float first;
 
     nn_model_save (a, path, NULL, NULL, &error);
     g_assert_no_error (error);
+    g_assert_cmpint (stat (path, &before), ==, 0);
     child = fork ();
     if (child == 0) {
       for (;;)
         nn_model_save (b, path, NULL, NULL, NULL);
     }
+    if (i % 2) /* not before it has written one */
+      while (stat (path, &now) != 0 || now.st_ino == before.st_ino)
+        g_usleep (100);
     g_usleep (i * 700);
     kill (child, SIGKILL);
     waitpid (child, NULL, 0);
@@ -854,6 +859,7 @@ test_killed (void)
     n_new += first == 77;
   }
   g_test_message ("%u of 30 had the new file", n_new);
+  g_assert_cmpuint (n_new, >=, 15);
 }
 
 /* The label "caf#" of a file is no UTF-8 then, which we would not write. */
