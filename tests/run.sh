@@ -44,7 +44,12 @@ done
 # A stage that could not be built is a failed test, not a silent gap.
 logs=
 broken=0
-stage () { # FOLDER MESON-OPTION... ; builds
+stage () { # [--only SUITE|tests] FOLDER MESON-OPTION... ; builds (what it runs)
+  suite=
+  if [ "$1" = --only ]; then
+    suite=$2
+    shift 2
+  fi
   dir=$1
   shift
   echo "== $dir: $*"
@@ -53,7 +58,9 @@ stage () { # FOLDER MESON-OPTION... ; builds
     meson configure "$dir" "$@" >"$dir.log" 2>&1
   else
     meson setup "$dir" "$@" >"$dir.log" 2>&1
-  fi && ninja -C "$dir" -j "$jobs" >>"$dir.log" 2>&1 || {
+  fi && what=$(python3 tests/targets-of-suite.py "$dir" $suite) &&
+    # shellcheck disable=SC2086 # a list of words
+    ninja -C "$dir" -j "$jobs" $what >>"$dir.log" 2>&1 || {
     tail -n 60 "$dir.log"
     echo "run.sh: $dir could not be built, the whole log is in $dir.log"
     broken=$((broken + 1))
@@ -88,13 +95,13 @@ if [ -z "$fast" ]; then
   export GST_REGISTRY_FORK=no
   # b_lundef: the module finds the sanitizer in the program that loads it; kernels are
   # not run here, so that one architecture is enough
-  if stage build-asan -Dwerror=true -Dbuildtype=debugoptimized -Db_lundef=false \
+  if stage --only tests build-asan -Dwerror=true -Dbuildtype=debugoptimized -Db_lundef=false \
       -Dcuda-architectures=75 -Db_sanitize=address,undefined; then
     LSAN_OPTIONS=suppressions=$supp/lsan.txt:print_suppressions=0 \
       UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
       check build-asan --timeout-multiplier 4 "$@"
   fi
-  if stage build-tsan -Dwerror=true -Dbuildtype=debugoptimized -Db_lundef=false \
+  if stage --only threads build-tsan -Dwerror=true -Dbuildtype=debugoptimized -Db_lundef=false \
       -Dcuda-architectures=75 -Db_sanitize=thread; then
     # GLib's locks are made visible by tests/tsan-glib.c, its slices hand memory from
     # thread to thread; what happens inside libraries built without the sanitizer
