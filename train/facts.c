@@ -184,6 +184,19 @@ facts_clear (Facts *facts)
 
 /* --- comparing ----------------------------------------------------------------------- */
 
+/* A damaged text may end within an escape, of which GLib would warn. */
+static char *
+unescape (char *text)
+{
+  gsize n = strlen (text), n_slashes = 0;
+
+  while (n_slashes < n && text[n - 1 - n_slashes] == '\\')
+    n_slashes++;
+  if (n_slashes % 2)
+    text[n - 1] = '\0';
+  return g_strcompress (text);
+}
+
 /* name -> value, both without escapes; @order (nullable): the names as they come */
 static GHashTable *
 parse (const char *text, GPtrArray *order)
@@ -198,10 +211,10 @@ parse (const char *text, GPtrArray *order)
     if (!equals)
       continue;
     *equals = '\0';
-    name = g_strcompress (lines[i]);
+    name = unescape (lines[i]);
     if (order && !g_hash_table_contains (table, name))
       g_ptr_array_add (order, g_strdup (name));
-    g_hash_table_replace (table, name, g_strcompress (equals + 1));
+    g_hash_table_replace (table, name, unescape (equals + 1));
   }
   return table;
 }
