@@ -8,6 +8,7 @@
 
 #include "nn/layer.h"
 #include "nn/model-private.h"
+#include "nn/text.h"
 
 #define N_COLUMNS 5
 
@@ -78,6 +79,12 @@ make_row (const NnModel *model, const NnLayer *layer)
   row[2] = group_digits (n);
   row[3] = describe_params (layer);
   row[4] = g_string_free (inputs, FALSE);
+  for (guint c = 0; c < N_COLUMNS; c++) { /* before they are measured */
+    char *printable = nn_text_printable (row[c], -1);
+
+    g_free (row[c]);
+    row[c] = printable;
+  }
   return row;
 }
 
@@ -112,7 +119,7 @@ nn_model_summary (const NnModel *model)
   g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func ((GDestroyNotify) g_strfreev);
   gsize widths[N_COLUMNS] = { 0 }, width = 0;
   gsize n_all = nn_model_count_params (model, FALSE), n_trainable;
-  g_autofree char *all = group_digits (n_all), *trainable = NULL, *rest = NULL;
+  g_autofree char *all = group_digits (n_all), *trainable = NULL, *rest = NULL, *name = NULL;
   guint n_columns = model->is_sequential ? N_COLUMNS - 1 : N_COLUMNS;
   GString *text = g_string_new (NULL);
 
@@ -130,7 +137,8 @@ nn_model_summary (const NnModel *model)
     width += widths[c] + (c ? 2 : 0);
   }
 
-  g_string_append_printf (text, "Model: \"%s\"\n", model->name);
+  name = nn_text_printable (model->name, -1);
+  g_string_append_printf (text, "Model: \"%s\"\n", name);
   append_line (text, '_', width);
   for (guint r = 0; r < rows->len; r++) {
     append_row (text, rows->pdata[r], widths, n_columns);

@@ -324,6 +324,78 @@ test_names (void)
   expect_message (run_dir, 2, command, "a name of more than 255 bytes");
 }
 
+/* exit status and outputs of the command with @words, up to a NULL */
+static int
+run_words (const char *const *words, char **out, char **err)
+{
+  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
+  GError *error = NULL;
+  int status;
+
+  g_ptr_array_add (argv, (char *) g_getenv ("CLASSIFY_EXE"));
+  for (; *words; words++)
+    g_ptr_array_add (argv, (char *) *words);
+  g_ptr_array_add (argv, NULL);
+  g_spawn_sync (run_dir, (char **) argv->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL, out, err,
+      &status, &error);
+  g_assert_no_error (error);
+  g_assert_true (WIFEXITED (status));
+  return WEXITSTATUS (status);
+}
+
+#define HOSTILE "x\x1b]0;t\a\n\xe2\x80\xae\xc2\x9by"
+#define SHOWN "x\\x1b]0;t\\x07\\x0a\\u202e\\x9by"
+#define IN_JSON "x\\u001b]0;t\\u0007\\n\\u202e\\u009by"
+
+/* Names that would act on a terminal do not, wherever they are shown. */
+static void
+test_terminal (void)
+{
+  g_autofree char *json = g_strdup (network), *from = g_build_filename (run_dir, "D", NULL);
+  g_autofree char *to = g_build_filename (run_dir, HOSTILE, NULL);
+  g_autofree char *picture = g_build_filename (run_dir, HOSTILE ".png", NULL);
+  g_autofree char *photo = g_build_filename (run_dir, "photo.png", NULL);
+  g_auto (GStrv) parts = g_strsplit (json, "\"d\"", -1);
+  g_autofree char *hostile_network = g_strjoinv ("\"" IN_JSON "\"", parts);
+  const struct
+  {
+    const char *words[12];
+    int status;
+  } rows[] = {
+    { { "predict", "m.h5", HOSTILE ".png", "--device", "cpu" }, 0 },
+    { { "predict", "m.h5", HOSTILE "missing", "--device", "cpu" }, 2 },
+    { { "summary", "h.json" }, 0 },
+    { { "summary", HOSTILE }, 2 },
+    { { HOSTILE }, 1 },
+    { { "evaluate", "m.h5", HOSTILE "/unlabelled", "--device", "cpu" }, 2 },
+    { { "evaluate", "m.h5", "D", "--device", HOSTILE }, 3 },
+    { { "train", "r.ini", "--data", HOSTILE, "--device", "cpu", "-o", HOSTILE ".h5" }, 0 },
+    { { "pseudo-label", "m.h5", "-u", HOSTILE "/unlabelled", "-o", "h.csv", "--device", "cpu" },
+        0 },
+    { { "preview", "r.ini", "--data", HOSTILE, "-o", HOSTILE ".sheet.png" }, 0 },
+  };
+  const char *csv[] = { "predict", "m.h5", HOSTILE ".png", "--device", "cpu", "-f", "csv", NULL };
+  g_autofree char *exact = NULL;
+
+  write_text ("h.json", hostile_network);
+  g_assert_cmpint (g_rename (from, to), ==, 0);
+  g_assert_cmpint (link (photo, picture), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    g_autofree char *out = NULL, *err = NULL, *all = NULL;
+    const int status = run_words (rows[i].words, &out, &err);
+
+    all = g_strconcat (out, err, NULL);
+    if (status != rows[i].status || !strstr (all, SHOWN) || strpbrk (all, "\x1b\a")
+        || strstr (all, "\xe2\x80\xae") || strstr (all, "\xc2\x9b"))
+      g_error ("row %u: %d: %s", i, status, all);
+    if (strcmp (rows[i].words[0], "predict") == 0)
+      g_assert_true (strchr (all, '\n') == all + strlen (all) - 1);
+  }
+  g_assert_cmpint (run_words (csv, &exact, NULL), ==, 0);
+  g_assert_nonnull (strstr (exact, "\"" HOSTILE ".png\","));
+  g_assert_cmpint (g_rename (to, from), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -340,6 +412,7 @@ main (int argc, char **argv)
   g_test_add_func ("/output/closed-and-quiet", test_closed_and_quiet);
   g_test_add_func ("/output/usage", test_usage);
   g_test_add_func ("/output/names", test_names);
+  g_test_add_func ("/output/terminal", test_terminal);
   status = g_test_run ();
   remove_dir (run_dir);
   g_free (run_dir);

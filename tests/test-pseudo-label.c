@@ -583,7 +583,7 @@ test_data (void)
   g_free (make_plain (dir, "d/unlabelled/c.png", 0xf20000));
   g_free (make_plain (dir, "d/unlabelled/d.png", 0x0000f1));
   run_well (dir, "pseudo-label two.h5 --data d -o l.csv --device cpu", &out);
-  g_assert_nonnull (strstr (out, "d/unlabelled: 1 pictures labelled by two.h5\n"
+  g_assert_nonnull (strstr (out, "d/unlabelled: 1 picture labelled by two.h5\n"
                                  "left out: 2 that d has with their labels\n"
                                  "left out: 1 that d has to validate with\n"));
   list_path = g_build_filename (dir, "l.csv", NULL);

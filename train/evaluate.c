@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "nn/error.h"
+#include "nn/text.h"
 
 #define MAX_COLUMNS 200 /* of a line; a matrix with longer ones is told as a list */
 #define MAX_CONFUSIONS 20
@@ -75,6 +76,25 @@ append_number (GString *text, double value, int width)
     g_string_append_printf (text, "%*.4f", width, value);
 }
 
+/* (transfer full) */
+static char *
+show_label (const NnModel *model, guint index)
+{
+  return nn_text_printable (nn_model_get_label (model, index), -1);
+}
+
+/* columns that the widest label takes, at least @least */
+static int
+get_label_width (const NnModel *model, guint n, int least)
+{
+  for (guint k = 0; k < n; k++) {
+    g_autofree char *label = show_label (model, k);
+
+    least = MAX (least, (int)g_utf8_strlen (label, -1));
+  }
+  return least;
+}
+
 /* the commonest of them, where a matrix would be too large */
 static void
 append_confusion_list (GString *text, const Metrics *m, const NnModel *model)
@@ -86,7 +106,7 @@ append_confusion_list (GString *text, const Metrics *m, const NnModel *model)
   if (n == 0)
     return;
   for (guint i = 0; i < n; i++) {
-    const char *label = nn_model_get_label (model, g_array_index (found, MetricsConfusion, i).is);
+    g_autofree char *label = show_label (model, g_array_index (found, MetricsConfusion, i).is);
 
     width = MAX (width, (int)g_utf8_strlen (label, -1));
   }
@@ -100,30 +120,34 @@ append_confusion_list (GString *text, const Metrics *m, const NnModel *model)
   g_string_append (text, "  said\n");
   for (guint i = 0; i < n; i++) {
     const MetricsConfusion *c = &g_array_index (found, MetricsConfusion, i);
+    g_autofree char *is = show_label (model, c->is), *said = show_label (model, c->said);
 
     g_string_append_printf (text, "%8u  ", c->n);
-    append_padded (text, nn_model_get_label (model, c->is), width);
-    g_string_append_printf (text, "  %s\n", nn_model_get_label (model, c->said));
+    append_padded (text, is, width);
+    g_string_append_printf (text, "  %s\n", said);
   }
 }
 
 static void
 append_confusion (GString *text, const Metrics *m, const NnModel *model)
 {
-  int width = 10; /* "is \ said" and one */
+  const int width = get_label_width (model, m->n_classes, 9) + 1; /* 9: "is \ said" */
 
-  for (guint k = 0; k < m->n_classes; k++)
-    width = MAX (width, (int)g_utf8_strlen (nn_model_get_label (model, k), -1) + 1);
   if (m->n_classes > METRICS_MAX_MATRIX || width * (int)(m->n_classes + 1) > MAX_COLUMNS) {
     append_confusion_list (text, m, model);
     return;
   }
   append_padded (text, "is \\ said", width);
-  for (guint k = 0; k < m->n_classes; k++)
-    append_right (text, nn_model_get_label (model, k), width);
+  for (guint k = 0; k < m->n_classes; k++) {
+    g_autofree char *label = show_label (model, k);
+
+    append_right (text, label, width);
+  }
   g_string_append_c (text, '\n');
   for (guint t = 0; t < m->n_classes; t++) {
-    append_padded (text, nn_model_get_label (model, t), width);
+    g_autofree char *label = show_label (model, t);
+
+    append_padded (text, label, width);
     for (guint k = 0; k < m->n_classes; k++)
       g_string_append_printf (text, "%*u", width, m->confusion[(gsize)t * m->n_classes + k]);
     g_string_append_c (text, '\n');
@@ -134,17 +158,16 @@ static void
 append_classes (GString *text, const Metrics *m, const NnModel *model)
 {
   const gboolean has_auc = m->n_classes > 2; /* of two it is one number, told above */
-  int width = 8;
+  const int width = get_label_width (model, m->n_classes, 8);
 
-  for (guint k = 0; k < m->n_classes; k++)
-    width = MAX (width, (int)g_utf8_strlen (nn_model_get_label (model, k), -1));
   append_padded (text, "class", width);
   g_string_append_printf (
       text, "  pictures  precision  recall      F1%s\n", has_auc ? "     AUC" : "");
   for (guint k = 0; k < m->n_classes; k++) {
     const MetricsClass *c = &m->classes[k];
+    g_autofree char *label = show_label (model, k);
 
-    append_padded (text, nn_model_get_label (model, k), width);
+    append_padded (text, label, width);
     g_string_append_printf (text, "%10u", c->n);
     append_number (text, c->precision, 11);
     append_number (text, c->recall, 8);
@@ -178,8 +201,8 @@ evaluation_to_text (const Evaluation *e, const NnModel *model)
   GString *text = g_string_new (NULL);
   const Metrics *m = e->metrics;
 
-  g_string_append_printf (text, "%u pictures, loss %.4f, accuracy %.4f (%u right)\n", m->n, m->nll,
-      m->accuracy, m->n_right);
+  g_string_append_printf (text, "%u picture%s, loss %.4f, accuracy %.4f (%u right)\n", m->n,
+      m->n == 1 ? "" : "s", m->nll, m->accuracy, m->n_right);
   append_confusion (text, m, model);
   g_string_append_printf (
       text, "\naccuracy %.4f to %.4f (95%% interval), ROC AUC", m->accuracy_low, m->accuracy_high);

@@ -7,6 +7,7 @@
 
 #include "nn/error.h"
 #include "nn/file.h"
+#include "nn/text.h"
 #include "train/picture-list.h"
 
 #define FORMAT "2" /* of the facts; 1: a fingerprint of the settings alone */
@@ -301,6 +302,21 @@ tell (const char *name, const char *then, const char *now, const FactsSource *so
       now ? now : "not known");
 }
 
+/* a line more; names in it may have line breaks */
+static void G_GNUC_PRINTF (2, 3)
+say (GString *said, const char *format, ...)
+{
+  g_autofree char *text = NULL, *printable = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  printable = nn_text_printable (text, -1);
+  g_string_append (said, printable);
+  g_string_append_c (said, '\n');
+}
+
 /* Whether the run can go on all the same: its weights are in the checkpoint. */
 static gboolean
 is_harmless (const char *name, const char *then, const char *now, const FactsSource *source,
@@ -309,14 +325,13 @@ is_harmless (const char *name, const char *then, const char *now, const FactsSou
   if (!said || strcmp (name, "init") != 0 || !then || !now)
     return FALSE;
   if (strcmp (now, "none") == 0) {
-    g_string_append (said, "goes on with the checkpoint's weights, which began with those of a "
-                           "file (--init)\n");
+    say (said,
+        "goes on with the checkpoint's weights, which began with those of a file (--init)");
     return TRUE;
   }
   if (!g_str_has_suffix (now, UNREADABLE))
     return FALSE;
-  g_string_append_printf (said, "%s cannot be read, and is not needed: the checkpoint has its "
-                                "own weights\n",
+  say (said, "%s cannot be read, and is not needed: the checkpoint has its own weights",
       source->init);
   return TRUE;
 }
@@ -392,17 +407,14 @@ facts_compare_others (const char *then, const char *now, GString *said)
     if (!a || strcmp (a, b) == 0)
       continue;
     if (g_str_has_prefix (name, "folder."))
-      g_string_append_printf (said, "the %s pictures are read from %s now, before from %s\n",
+      say (said, "the %s pictures are read from %s now, before from %s",
           name + strlen ("folder."), b, a);
     else if (g_str_has_prefix (name, "names."))
-      g_string_append_printf (said, "some %s pictures have other names than before: what is in "
-                                    "them is the same\n",
+      say (said, "some %s pictures have other names than before: what is in them is the same",
           name + strlen ("names."));
     else if (strcmp (name, "description") == 0)
-      g_string_append_printf (said, "goes on on %s, before it was %s: results may differ in the "
-                                    "last digits\n",
-          b, a);
+      say (said, "goes on on %s, before it was %s: results may differ in the last digits", b, a);
     else
-      g_string_append_printf (said, "goes on with classify %s, was begun by %s\n", b, a);
+      say (said, "goes on with classify %s, was begun by %s", b, a);
   }
 }

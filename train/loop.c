@@ -24,6 +24,7 @@
 #include "train/output.h"
 #include "train/progress.h"
 #include "train/schedule.h"
+#include "train/standard.h"
 
 #define CSV_HEADER \
   "epoch,stage,learning_rate,loss,accuracy,val_loss,val_accuracy,unlabelled_used,seconds\n"
@@ -196,7 +197,7 @@ load_checkpoint (Run *run, const FactsSource *source, GError **error)
     g_free (run->facts.deciding);
     run->facts.deciding = g_strdup (checkpoint.facts.deciding);
     if (!run->options->quiet)
-      printf ("%s", said->str);
+      standard_print_lines (said->str);
     ok = check_best (run, error);
   }
   checkpoint_clear (&checkpoint);
@@ -713,9 +714,9 @@ print_counts (const char *dir, const Dataset *data, const char *what)
 {
   g_autofree char *counts = dataset_describe_counts (data);
 
-  printf ("  %s%s: %s\n", dir, what, counts);
+  standard_print_line ("  %s%s: %s", dir, what, counts);
   if (data->left_out)
-    printf ("  left out: %s files of %s: no pictures\n", data->left_out, dir);
+    standard_print_line ("  left out: %s files of %s: no pictures", data->left_out, dir);
 }
 
 static void
@@ -727,19 +728,21 @@ print_data (const Run *run, double seconds)
   const guint bad = data->n_unreadable + (validation ? validation->n_unreadable : 0)
       + (run->unlabelled ? run->unlabelled->n_unreadable : 0);
   g_autofree char *classes = g_strjoinv (", ", data->classes);
+  g_autoptr (GString) text = g_string_new (NULL);
 
-  printf ("Found %u images belonging to %u classes", data->n, data->n_classes);
+  g_string_append_printf (
+      text, "Found %u images belonging to %u classes", data->n, data->n_classes);
   if (data->n_classes <= MAX_CLASSES_TOLD)
-    printf (" (%s)", classes);
+    g_string_append_printf (text, " (%s)", classes);
   if (data->n_listed)
-    printf (", %u of them named by lists", data->n_listed);
+    g_string_append_printf (text, ", %u of them named by lists", data->n_listed);
   if (validation)
-    printf (", %u to validate with", validation->n);
+    g_string_append_printf (text, ", %u to validate with", validation->n);
   if (run->unlabelled)
-    printf (", %u without labels", run->unlabelled->n);
+    g_string_append_printf (text, ", %u without labels", run->unlabelled->n);
   if (bad)
-    printf ("; %u unreadable left out", bad);
-  printf (", decoded in %.1f s\n", seconds);
+    g_string_append_printf (text, "; %u unreadable left out", bad);
+  standard_print_line ("%s, decoded in %.1f s", text->str, seconds);
   print_counts (recipe->train_dir, data, is_drawn ? ", to train with" : "");
   if (validation)
     print_counts (is_drawn ? recipe->train_dir : recipe->validate_dir, validation,
@@ -882,7 +885,7 @@ init_weights (Run *run, GError **error)
     return FALSE;
   }
   if (!options->quiet)
-    printf ("Weights of %u layers from %s\n", n_matched, init);
+    standard_print_line ("Weights of %u layers from %s", n_matched, init);
   run->model->temperature = 1; /* that of the weights as they were */
   return TRUE;
 }
@@ -1219,9 +1222,17 @@ finish (Run *run, GError **error)
   if (run->recipe->keep == KEEP_BEST)
     g_unlink (run->best);
   if (!run->options->quiet)
-    printf ("saved %s\n", run->options->output);
+    standard_print_line ("saved %s", run->options->output);
   warn_of_no_learning (run);
   return TRUE;
+}
+
+static const char *
+describe_signal (int number)
+{
+  return number == SIGTERM ? "interrupted by SIGTERM"
+      : number == SIGHUP   ? "interrupted by SIGHUP"
+                           : "interrupted";
 }
 
 TrainStatus
@@ -1249,9 +1260,9 @@ train_run (const Recipe *recipe, const TrainOptions *options, GError **error)
     progress_clear ();
     if (run.at.stage < recipe->n_stages) {
       if (save_checkpoint (&run, error)) {
-        printf ("stopped by signal %d in epoch %u of %u, saved in %s; go on with the same command "
-                "and --resume\n",
-            signal_number, epoch_number (&run), run.n_epochs, run.checkpoint);
+        standard_print_line ("%s in epoch %u of %u, saved in %s; go on with the same command and "
+                             "--resume",
+            describe_signal (signal_number), epoch_number (&run), run.n_epochs, run.checkpoint);
         status = TRAIN_INTERRUPTED;
       }
     } else if (finish (&run, error)) {

@@ -45,14 +45,14 @@ print_log (NnLogLevel level, const char *message, gpointer user_data)
   if (level == NN_LOG_DEBUG || (level == NN_LOG_INFO && !verbose))
     return;
   progress_clear ();
-  fprintf (stderr, "classify: %s%s\n", level == NN_LOG_WARNING ? "warning: " : "", message);
+  standard_print_message ("%s%s", level == NN_LOG_WARNING ? "warning: " : "", message);
 }
 
 static int
 fail (const GError *error)
 {
   progress_clear ();
-  fprintf (stderr, "classify: %s\n", error->message);
+  standard_print_message ("%s", error->message);
   if (g_error_matches (error, NN_ERROR, NN_ERROR_BACKEND)
       || g_error_matches (error, NN_ERROR, NN_ERROR_RUN))
     return EXIT_DEVICE;
@@ -68,7 +68,7 @@ usage_error (const char *format, ...)
   va_start (args, format);
   text = g_strdup_vprintf (format, args);
   va_end (args);
-  fprintf (stderr, "classify: %s\n", text);
+  standard_print_message ("%s", text);
   return EXIT_USAGE;
 }
 
@@ -387,7 +387,7 @@ train_folds (Recipe *recipe, const TrainOptions *options, guint n_folds, guint o
       }
       if (pass == 1 && status == EXIT_OK) {
         if (train_get_accuracy (fold.output, recipe->keep, &accuracies[n]))
-          printf ("fold %u of %u: validation accuracy %.4f, %s\n", number, n_folds,
+          standard_print_line ("fold %u of %u: validation accuracy %.4f, %s", number, n_folds,
               accuracies[n++], fold.output);
         else
           status = EXIT_DATA;
@@ -495,7 +495,7 @@ command_train (int argc, char **argv)
   if (list_recipes) {
     g_autofree char *text = recipe_list ();
 
-    fputs (text, stdout);
+    standard_print_lines (text);
     return EXIT_OK;
   }
   if (argc != 2)
@@ -609,7 +609,7 @@ command_preview (int argc, char **argv)
   outputs_add_write (outputs, "--output", options.output, OUTPUT_SHEET);
   if (!outputs_check (outputs, &error) || !preview_run (recipe, &options, &error))
     return fail (error);
-  printf ("saved %s\n", options.output);
+  standard_print_line ("saved %s", options.output);
   return EXIT_OK;
 }
 
@@ -658,7 +658,7 @@ command_evaluate (int argc, char **argv)
     puts (text);
   } else {
     text = evaluation_to_text (evaluation, classifier->model);
-    fputs (text, stdout);
+    standard_print_lines (text);
   }
   return EXIT_OK;
 }
@@ -1039,16 +1039,16 @@ command_summary (int argc, char **argv)
   if (!model)
     return fail (error);
   text = nn_model_summary (model);
-  fputs (text, stdout);
+  standard_print_lines (text);
   if (model->has_preprocess) {
     g_autofree char *pre = nn_preprocess_to_string (&model->preprocess);
 
-    printf ("Pre-processing: %s\n", pre);
+    standard_print_line ("Pre-processing: %s", pre);
   }
   if (model->labels) {
     g_autofree char *labels = g_strjoinv (", ", model->labels);
 
-    printf ("Labels: %s\n", labels);
+    standard_print_line ("Labels: %s", labels);
   }
   return EXIT_OK;
 }
@@ -1067,8 +1067,8 @@ command_devices (int argc, char **argv)
   for (guint i = 0; i < devices->len; i++) {
     const NnDeviceInfo *info = g_ptr_array_index (devices, i);
 
-    printf ("%-8s %s%s%s\n", info->device, info->description, info->reason ? ": " : "",
-        info->reason ? info->reason : "");
+    standard_print_line ("%-8s %s%s%s", info->device, info->description,
+        info->reason ? ": " : "", info->reason ? info->reason : "");
   }
   return EXIT_OK;
 }

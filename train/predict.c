@@ -12,6 +12,7 @@
 #include "nn/input-dump.h"
 #include "nn/keras-file.h"
 #include "nn/log.h"
+#include "train/standard.h"
 
 #define RUN_SAMPLES 32
 #define HEAT_OPACITY 0.55
@@ -201,6 +202,17 @@ print_json (const Classifier *c, const char *path, const float *p, const guint *
 }
 
 static void
+print_text (const Classifier *c, const char *path, const float *p, const guint *order, guint top_k)
+{
+  g_autoptr (GString) text = g_string_new (path);
+
+  for (guint k = 0; k < top_k; k++)
+    g_string_append_printf (text, "%s %s %.4f", k ? "," : ":",
+        nn_model_get_label (c->model, order[k]), p[order[k]]);
+  standard_print_line ("%s", text->str);
+}
+
+static void
 print_result (const Classifier *c, const char *path, const float *p, Format format, guint top_k)
 {
   g_autofree guint *order = g_new (guint, c->n_classes);
@@ -222,10 +234,7 @@ print_result (const Classifier *c, const char *path, const float *p, Format form
       putchar ('\n');
       break;
     default:
-      printf ("%s:", path);
-      for (guint k = 0; k < top_k; k++)
-        printf ("%s %s %.4f", k ? "," : "", nn_model_get_label (c->model, order[k]), p[order[k]]);
-      putchar ('\n');
+      print_text (c, path, p, order, top_k);
       break;
   }
 }

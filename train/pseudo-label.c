@@ -17,9 +17,11 @@
 #include "nn/file.h"
 #include "nn/labels.h"
 #include "nn/log.h"
+#include "nn/text.h"
 #include "train/picture-list.h"
 #include "train/progress.h"
 #include "train/schedule.h"
+#include "train/standard.h"
 
 #define CHUNK 256 /* pictures in memory */
 #define MIN_CONSTANT 10 /* pictures of one label that a warning takes, all this sure: */
@@ -535,7 +537,9 @@ print_distribution (const Labelling *l)
 static void
 print_count (const char *label, int width, const Count *count)
 {
-  printf ("%s%*s%9u %9u %9u", label, width - (int) g_utf8_strlen (label, -1), "", count->n,
+  g_autofree char *shown = nn_text_printable (label, -1);
+
+  printf ("%s%*s%9u %9u %9u", shown, width - (int) g_utf8_strlen (shown, -1), "", count->n,
       count->n_sure, count->n_taken);
   print_right (count->n_right_taken, count->n_known_taken);
   putchar ('\n');
@@ -550,22 +554,25 @@ print_report (const Labelling *l)
   Count all = { 0 };
   int width = 12;
 
-  for (guint k = 0; k < n_classes; k++)
-    width = MAX (width, (int) g_utf8_strlen (nn_model_get_label (l->c->model, k), -1) + 1);
+  for (guint k = 0; k < n_classes; k++) {
+    g_autofree char *shown = nn_text_printable (nn_model_get_label (l->c->model, k), -1);
+
+    width = MAX (width, (int) g_utf8_strlen (shown, -1) + 1);
+  }
   for (guint i = 0; i < l->items->len; i++) {
     const Item *item = &g_array_index (l->items, Item, i);
 
     count_item (&counts[item->label], item);
     count_item (&all, item);
   }
-  printf ("%s: %u pictures labelled by %s\n", o->unlabelled, all.n,
-      l->c->model->origin ? l->c->model->origin : "the model");
+  standard_print_line ("%s: %u picture%s labelled by %s", o->unlabelled, all.n,
+      all.n == 1 ? "" : "s", l->c->model->origin ? l->c->model->origin : "the model");
   if (l->n_unreadable)
     printf ("left out: %u unreadable\n", l->n_unreadable);
   if (l->n_trained)
-    printf ("left out: %u that %s has with their labels\n", l->n_trained, o->data);
+    standard_print_line ("left out: %u that %s has with their labels", l->n_trained, o->data);
   if (l->n_validated)
-    printf ("left out: %u that %s has to validate with\n", l->n_validated, o->data);
+    standard_print_line ("left out: %u that %s has to validate with", l->n_validated, o->data);
   print_distribution (l);
   printf ("\n%-*s%9s %9s %9s%s\n", width, "class", "said", "sure", "taken",
       o->check ? "  right of those taken" : "");

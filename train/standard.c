@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "nn/text.h"
+
 static int exit_failed;
 
 static void
@@ -39,4 +41,45 @@ standard_streams_guard (int failed)
       _exit (failed);
   exit_failed = failed;
   atexit (close_standard_output);
+}
+
+static void
+print_printable (FILE *to, const char *before, const char *text)
+{
+  g_autofree char *printable = nn_text_printable (text, -1);
+
+  fprintf (to, "%s%s\n", before, printable);
+}
+
+void
+standard_print_line (const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  print_printable (stdout, "", text);
+}
+
+void
+standard_print_lines (const char *text)
+{
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+
+  for (guint i = 0; lines[i] && (lines[i + 1] || *lines[i]); i++)
+    print_printable (stdout, "", lines[i]);
+}
+
+void
+standard_print_message (const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  print_printable (stderr, "classify: ", text);
 }
