@@ -829,11 +829,10 @@ static Sheet *
 run_predict_with (Classifier *classifier, const char *what, PredictOptions options, guint *n_bad)
 {
   char *paths[] = { (char *) what, NULL };
-  Sheet *sheet = options.sheet = sheet_new (PREDICT_TILE, PREDICT_TILE);
+  Sheet *sheet = options.sheet = predict_sheet_new (PREDICT_TILE, options.explain);
   GError *error = NULL;
   int kept;
 
-  sheet->captions_are_names = TRUE;
   fflush (stdout);
   kept = dup (STDOUT_FILENO);
   g_assert_nonnull (freopen ("/dev/null", "w", stdout));
@@ -858,7 +857,7 @@ test_predict_titles (void)
 {
   static const struct
   {
-    const char *name;
+    const char *name; /* as the sheet has it, too, where others have the same base name */
     gboolean is_red;
     const char *label, *suffix;
     SheetTone tone;
@@ -897,7 +896,7 @@ test_predict_titles (void)
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
     const SheetTile *tile = g_ptr_array_index (sheet->tiles, i);
     g_autofree char *file = g_build_filename (pictures, rows[i].name, NULL);
-    g_autofree char *name = g_path_get_basename (file);
+    const char *name = strchr (rows[i].name, '1') ? rows[i].name : rows[i].name + strlen ("a/");
     g_autofree guint8 *rgb = g_malloc (200 * 200 * 3);
     g_autoptr (GdkPixbuf) picture = read_sheet (file);
     char label[4];
@@ -996,8 +995,23 @@ test_predict_tiles (void)
   remove_dir (dir);
 }
 
+/* base names, and folders where names are the same */
+static void
+test_names (void)
+{
+  static const char *const paths[] = { "/d/train/a/0.png", "/d/train/b/0.png", "/d/train/b/1.png",
+    "0.png", "x/2.png", "/y/x/2.png", "/z/x/2.png", "x/3.png", "x/3.png", "caf\351.png", NULL };
+  static const char *const names[] = { "a/0.png", "b/0.png", "1.png", "0.png", "x/2.png",
+    "y/x/2.png", "z/x/2.png", "3.png", "3.png", "caf\357\277\275.png", NULL };
+  g_auto (GStrv) found = sheet_make_names (paths);
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    g_assert_cmpstr (found[i], ==, names[i]);
+}
+
 /* A picture red on the left, which speaks for a dog, and blue on the right, for a cat:
- * the side that is explained gets the map's red (0.55 of it), the other stays. */
+ * the side that is explained gets the map's red (0.55 of it), the other stays, and so does
+ * the picture at the map's left. */
 static void
 test_explain (void)
 {
@@ -1022,15 +1036,19 @@ test_explain (void)
   for (guint i = 0; i < 2; i++) {
     g_autoptr (Sheet) sheet = NULL;
     const SheetTile *tile;
-    const guint8 *red, *blue;
+    const guint8 *red, *blue, *left;
 
     options.explained_label = explained[i];
     sheet = run_predict_with (classifier, path, options, &n_bad);
     g_assert_nonnull (strstr (g_ptr_array_index (sheet->lines, 1), explained[i]));
     tile = g_ptr_array_index (sheet->tiles, 0);
-    g_assert_cmpuint (tile->width, ==, 200);
-    red = tile->rgb + (60 * 200 + 10) * 3;
-    blue = tile->rgb + (60 * 200 + 190) * 3;
+    g_assert_cmpuint (tile->width, ==, 200 + PREDICT_GAP + 200);
+    left = tile->rgb + 60 * tile->width * 3;
+    for (int x = 0; x < 200; x++)
+      g_assert_cmpmem (left + 3 * x, 3, x < 100 ? "\310\0\0" : "\0\0\310", 3);
+    g_assert_cmpmem (left + 3 * 200, 3, "\377\377\377", 3);
+    red = left + (200 + PREDICT_GAP + 10) * 3;
+    blue = left + (200 + PREDICT_GAP + 190) * 3;
     g_assert_cmpint (abs (red[0] - (i == 0 ? (int) (.55 * 255 + .45 * 200) : 200)), <=, 2);
     g_assert_cmpint (red[2], ==, 0);
     g_assert_cmpint (abs (blue[0] - (i == 0 ? 0 : (int) (.55 * 255))), <=, 2);
@@ -1068,6 +1086,7 @@ main (int argc, char **argv)
   g_test_add_func ("/predict/titles", test_predict_titles);
   g_test_add_func ("/predict/limit", test_predict_limit);
   g_test_add_func ("/predict/tiles", test_predict_tiles);
+  g_test_add_func ("/predict/names", test_names);
   g_test_add_func ("/predict/explain", test_explain);
   status = g_test_run ();
   g_ptr_array_unref (warnings);

@@ -833,8 +833,7 @@ command_predict (int argc, char **argv)
     outputs_add_write (outputs, "--sheet", sheet_path, OUTPUT_SHEET);
     if (!outputs_check (outputs, &error))
       return fail (error);
-    sheet = sheet_new (PREDICT_TILE, PREDICT_TILE);
-    sheet->captions_are_names = TRUE;
+    sheet = predict_sheet_new (PREDICT_TILE, FALSE);
   }
   classifier = open_classifier (argv[1], &status);
   if (!classifier)
@@ -874,7 +873,7 @@ command_explain (int argc, char **argv)
   guint n_bad;
 
   if (!parse ("MODEL PICTURE...",
-          "Draws on each picture what of it speaks for its label: a class activation map\n"
+          "Draws beside each picture what of it speaks for its label: a class activation map\n"
           "(Grad-CAM) of the network's last feature maps, clear through yellow to red.",
           "Exit status: 2 if a picture could not be read, or the network has no feature maps.",
           all, &argc, &argv))
@@ -892,8 +891,7 @@ command_explain (int argc, char **argv)
   outputs_add_write (outputs, "--output", output, OUTPUT_SHEET);
   if (!outputs_check (outputs, &error))
     return fail (error);
-  sheet = sheet_new ((guint) size, (guint) size);
-  sheet->captions_are_names = TRUE;
+  sheet = predict_sheet_new ((guint) size, TRUE);
   classifier = open_classifier (argv[1], &status);
   if (!classifier)
     return status;

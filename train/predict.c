@@ -251,10 +251,20 @@ typedef struct
   const PredictOptions *options;
   guint n_items; /* of the batch at hand */
   Item *items;
+  GPtrArray *shown;       /* path of each tile */
   NnCam *cam;             /* NULL: not to be explained */
   int explained;          /* class, or -1: the best */
   guint n_known, n_right; /* of those whose class their folder or name tells */
 } Prediction;
+
+Sheet *
+predict_sheet_new (guint size, gboolean explain)
+{
+  Sheet *sheet = sheet_new (explain ? 2 * size + PREDICT_GAP : size, size);
+
+  sheet->captions_are_names = TRUE;
+  return sheet;
+}
 
 /* a name that leaves room for what follows it */
 static char *
@@ -359,6 +369,27 @@ explain (Prediction *p, const Picture *picture, guint8 *rgb, guint width, guint 
   return TRUE;
 }
 
+/* the picture, and the picture with the map at its right */
+static gboolean
+add_explained (Prediction *p, SheetTile *tile, const Picture *picture, const guint8 *rgb,
+    guint width, guint height, GError **error)
+{
+  const gsize row = 3 * (gsize) width, both = 2 * row + 3 * PREDICT_GAP;
+  g_autofree guint8 *map = g_memdup2 (rgb, row * height);
+  guint8 *pair;
+
+  if (!explain (p, picture, map, width, height, error))
+    return FALSE;
+  pair = g_malloc (both * height);
+  memset (pair, 255, both * height);
+  for (guint y = 0; y < height; y++) {
+    memcpy (pair + y * both, rgb + y * row, row);
+    memcpy (pair + (y + 1) * both - row, map + y * row, row);
+  }
+  sheet_tile_take_rgb (p->options->sheet, tile, pair, 2 * width + PREDICT_GAP, height);
+  return TRUE;
+}
+
 static gboolean
 add_thumbnail (Prediction *p, SheetTile *tile, const Picture *picture, GError **error)
 {
@@ -368,13 +399,15 @@ add_thumbnail (Prediction *p, SheetTile *tile, const Picture *picture, GError **
   NnPreprocess pre;
 
   picture_get_size (picture, &width, &height);
-  sheet_fit (sheet->tile_width, sheet->tile_height, &width, &height);
+  sheet_fit (p->cam ? (sheet->tile_width - PREDICT_GAP) / 2 : sheet->tile_width,
+      sheet->tile_height, &width, &height);
   nn_preprocess_init (&pre, width, height);
   pre.resize = NN_RESIZE_AREA;
   rgb = g_malloc ((gsize) width * height * 3);
-  if (!picture_sample (picture, &pre, rgb, error)
-      || (p->cam && !explain (p, picture, rgb, width, height, error)))
+  if (!picture_sample (picture, &pre, rgb, error))
     return FALSE;
+  if (p->cam)
+    return add_explained (p, tile, picture, rgb, width, height, error);
   sheet_tile_take_rgb (sheet, tile, g_steal_pointer (&rgb), width, height);
   return TRUE;
 }
@@ -386,11 +419,8 @@ add_picture (Prediction *p, const char *path, SheetTile *tile)
   g_autoptr (GError) error = NULL;
   g_autoptr (Picture) picture = picture_open (path, &error);
 
-  if (tile) {
-    g_autofree char *name = g_path_get_basename (path);
-
-    tile->caption = g_filename_display_name (name);
-  }
+  if (tile)
+    g_ptr_array_add (p->shown, (gpointer) path);
   if (picture)
     picture_flatten (picture, &p->c->model->preprocess);
   if (!picture
@@ -428,6 +458,20 @@ list_files (char **paths, GError **error)
 }
 
 static void
+add_names (Prediction *p)
+{
+  g_auto (GStrv) names = NULL;
+
+  g_ptr_array_add (p->shown, NULL);
+  names = sheet_make_names ((const char *const *) p->shown->pdata);
+  for (guint i = 0; names[i]; i++) {
+    SheetTile *tile = g_ptr_array_index (p->options->sheet->tiles, i);
+
+    tile->caption = g_strdup (names[i]);
+  }
+}
+
+static void
 add_header (const Prediction *p, guint n_files, guint n_bad)
 {
   Sheet *sheet = p->options->sheet;
@@ -444,10 +488,13 @@ add_header (const Prediction *p, guint n_files, guint n_bad)
   sheet_add_line (sheet, "%s", text->str);
   g_string_free (text, TRUE);
   if (p->cam)
-    sheet_add_line (sheet, "red: what speaks most for %s%s%s (%s)",
+    sheet_add_line (sheet,
+        "at the right: red speaks most for %s%s%s, yellow less, what is clear does not",
         p->explained < 0 ? "the label" : "\"",
         p->explained < 0 ? "" : nn_model_get_label (p->c->model, (guint) p->explained),
-        p->explained < 0 ? "" : "\"", nn_cam_get_method (p->cam));
+        p->explained < 0 ? "" : "\"");
+  if (p->cam) /* a tile is twice as wide as high */
+    sheet->columns = (guint) ceil (sqrt (MAX (n_shown, 1) * .8));
   if (p->n_known > 0)
     sheet_add_line (sheet,
         "%u right of %u whose folder or name tells the class (%.3f) · green: right, red: wrong",
@@ -477,7 +524,8 @@ predict_run (Classifier *c, char **paths, const PredictOptions *options, guint *
 {
   g_autoptr (GPtrArray) files = list_files (paths, error);
   g_autofree Item *items = g_new (Item, c->n_pictures);
-  Prediction p = { .c = c, .options = options, .items = items };
+  g_autoptr (GPtrArray) shown = g_ptr_array_new ();
+  Prediction p = { .c = c, .options = options, .items = items, .shown = shown };
 
   g_autoptr (NnCam) cam = NULL;
 
@@ -504,8 +552,10 @@ predict_run (Classifier *c, char **paths, const PredictOptions *options, guint *
   }
   if (!flush_batch (&p, error))
     return FALSE;
-  if (options->sheet)
+  if (options->sheet) {
+    add_names (&p);
     add_header (&p, files->len, *n_bad);
+  }
   return TRUE;
 }
 

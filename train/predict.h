@@ -56,6 +56,7 @@ typedef enum
 
 #define PREDICT_TILE 200      /* of a sheet; pixels */
 #define PREDICT_MAX_TILES 500
+#define PREDICT_GAP 8         /* between a picture and its map */
 
 typedef struct
 {
@@ -66,6 +67,9 @@ typedef struct
   gboolean explain;  /* on the sheet: what in a picture speaks for its label (nn/cam.h) */
   const char *explained_label; /* or for this one; NULL: the best */
 } PredictOptions;
+
+/* For pictures of @size pixels, each with its map at its side where they are to be explained. */
+Sheet *predict_sheet_new (guint size, gboolean explain);
 
 /* Prints a line for each picture of @paths (files and folders) to stdout.
  * @n_bad: (out): files that could not be read, each named on stderr. */

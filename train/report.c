@@ -356,6 +356,9 @@ static void
 append_wrong (GString *page, const Evaluation *e, const NnModel *model, guint limit)
 {
   g_autoptr (GArray) wrong = find_wrong (e);
+  const guint n = MIN (wrong->len, limit);
+  g_autofree const char **paths = g_new0 (const char *, n + 1);
+  g_auto (GStrv) names = NULL;
 
   g_string_append (page, "<h2>Wrong, and most sure of it</h2>\n");
   if (wrong->len == 0) {
@@ -363,11 +366,14 @@ append_wrong (GString *page, const Evaluation *e, const NnModel *model, guint li
     return;
   }
   if (wrong->len > limit)
-    g_string_append_printf (page, "<p class=\"note\">%u of %u.</p>\n", limit, wrong->len);
+    g_string_append_printf (
+        page, "<p class=\"note\">The %u surest of %u.</p>\n", limit, wrong->len);
+  for (guint i = 0; i < n; i++)
+    paths[i] = e->data->paths[g_array_index (wrong, Wrong, i).index];
+  names = sheet_make_names (paths);
   g_string_append (page, "<div class=\"pictures\">\n");
-  for (guint i = 0; i < MIN (wrong->len, limit); i++) {
+  for (guint i = 0; i < n; i++) {
     const Wrong *w = &g_array_index (wrong, Wrong, i);
-    g_autofree char *name = g_path_get_basename (e->data->paths[w->index]);
 
     g_string_append (page, "<figure>");
     append_thumbnail (page, e->data->paths[w->index], model);
@@ -376,7 +382,7 @@ append_wrong (GString *page, const Evaluation *e, const NnModel *model, guint li
     g_string_append (page, "</b>, is ");
     append_escaped (page, "%s", nn_model_get_label (model, e->data->labels[w->index]));
     g_string_append (page, "<br />");
-    append_escaped (page, "%s", name);
+    append_escaped (page, "%s", names[i]);
     g_string_append (page, "</figcaption></figure>\n");
   }
   g_string_append (page, "</div>\n");

@@ -116,6 +116,44 @@ sheet_tile_take_rgb (Sheet *sheet, SheetTile *tile, guint8 *rgb, guint width, gu
   tile->height = fit_height;
 }
 
+/* the end of @path that has @depth folders; all of it where there are no more */
+static const char *
+get_end (const char *path, guint depth)
+{
+  const char *end = path + strlen (path);
+
+  while (end > path && (end[-1] != G_DIR_SEPARATOR || depth-- > 0))
+    end--;
+  return end;
+}
+
+static gboolean
+is_ambiguous (const char *const *paths, const char *path, guint depth)
+{
+  const char *end = get_end (path, depth);
+
+  for (; *paths; paths++)
+    if (strcmp (get_end (*paths, depth), end) == 0 && strcmp (*paths, path) != 0)
+      return TRUE;
+  return FALSE;
+}
+
+char **
+sheet_make_names (const char *const *paths)
+{
+  const guint n = g_strv_length ((char **) paths);
+  char **names = g_new0 (char *, n + 1);
+
+  for (guint i = 0; i < n; i++) {
+    guint depth = 0;
+
+    while (get_end (paths[i], depth) > paths[i] && is_ambiguous (paths, paths[i], depth))
+      depth++;
+    names[i] = g_filename_display_name (get_end (paths[i], depth));
+  }
+  return names;
+}
+
 /* --- words --------------------------------------------------------------------------- */
 
 typedef enum

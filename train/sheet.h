@@ -55,6 +55,11 @@ void sheet_tile_take_rgb (Sheet *sheet, SheetTile *tile, guint8 *rgb, guint widt
 /* @width x @height made to fit into a box, the proportion kept, never enlarged. */
 void sheet_fit (guint box_width, guint box_height, guint *width, guint *height);
 
+/* What to call the files of @paths (NULL-terminated): their base names, and before those that
+ * several have as many of the folders as tell them apart, in UTF-8 for display.
+ * (transfer full): NULL-terminated, in the same order */
+char **sheet_make_names (const char *const *paths);
+
 /* Before the work begins: FALSE where @path's folder is missing or cannot be
  * written. NN_ERROR_WRITE. */
 gboolean sheet_check_path (const char *path, GError **error);
