@@ -317,7 +317,8 @@ test_command (void)
   g_assert_cmpuint (model->preprocess.pad, ==, 40);
   predict[3] = picture;
   run_command (predict, &out);
-  fields = g_strsplit (g_strstrip (out), ",", -1); /* path, label, probability */
+  g_assert_true (g_str_has_prefix (out, "file,label,probability\n"));
+  fields = g_strsplit (strchr (g_strstrip (out), '\n') + 1, ",", -1); /* path, label, probability */
 
   backend = nn_backend_open ("cpu", &error);
   plan = nn_plan_new (backend, model, &options, &error);

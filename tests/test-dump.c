@@ -30,7 +30,9 @@ predict_tensor (const char *path, char label[8])
       NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, &err, &status, NULL));
   if (status != 0)
     g_error ("classify predict --tensor: %s", err);
-  fields = out + strlen (path) + 1;
+  fields = strstr (out, path);
+  g_assert_nonnull (fields);
+  fields += strlen (path) + 1;
   g_strlcpy (label, fields, strcspn (fields, ",") + 1);
   return g_ascii_strtod (fields + strcspn (fields, ",") + 1, NULL);
 }

@@ -392,8 +392,11 @@ test_terminal (void)
       g_assert_true (strchr (all, '\n') == all + strlen (all) - 1);
   }
   g_assert_cmpint (run_words (csv, &exact, NULL), ==, 0);
+  g_assert_true (g_str_has_prefix (exact, "file,label,probability\n"));
   g_assert_nonnull (strstr (exact, "\"" HOSTILE ".png\","));
   g_assert_cmpint (g_rename (to, from), ==, 0);
+  expect_message (run_dir, 0, "predict m.h5 photo.png --device cpu -f csv -k 9",
+      "file,label,probability,label_2,probability_2\n");
 }
 
 int

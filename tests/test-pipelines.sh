@@ -65,7 +65,7 @@ gst-launch-1.0 -m filesrc location="$dir/video.mp4" ! decodebin ! videoconvert !
 sed -n 's/.*: videoclassify, label=(string)\([^,]*\), .*probability=(double)\([^,]*\),.*/\1 \2/p' \
   "$dir/messages.txt" | awk '{ printf "%s %.6f\n", $1, $2 }' >"$dir/streamed.txt"
 "$build/train/classify" predict "$dir/model.h5" "$dir/frames" --device cpu --format csv |
-  awk -F, '{ printf "%s %.6f\n", $2, $3 }' >"$dir/predicted.txt"
+  awk -F, 'NR > 1 { printf "%s %.6f\n", $2, $3 }' >"$dir/predicted.txt"
 [ "$(wc -l <"$dir/streamed.txt")" -eq 15 ]
 result $? "a message for each frame"
 cmp "$dir/streamed.txt" "$dir/predicted.txt" >&2

@@ -169,6 +169,15 @@ print_csv_field (const char *text)
 }
 
 static void
+print_csv_header (const Classifier *c, guint top_k)
+{
+  fputs ("file,label,probability", stdout);
+  for (guint k = 2; k <= MIN (top_k, c->n_classes); k++)
+    printf (",label_%u,probability_%u", k, k);
+  putchar ('\n');
+}
+
+static void
 print_json (const Classifier *c, const char *path, const float *p, const guint *order, guint top_k)
 {
   g_autoptr (JsonBuilder) builder = json_builder_new ();
@@ -539,6 +548,8 @@ predict_run (Classifier *c, char **paths, const PredictOptions *options, guint *
       return FALSE;
     }
   }
+  if (options->format == FORMAT_CSV)
+    print_csv_header (c, options->top_k);
   for (guint i = 0; i < files->len; i++) {
     const guint64 limit = MIN (options->sheet_limit, files->len);
     gboolean is_shown
@@ -607,7 +618,11 @@ predict_dumps (const ClassifierOptions *options, char **paths,
       return FALSE;
     own.tta = dump->tta;
     classifier = classifier_new (&own, error);
-    if (!classifier || !predict_dump (classifier, dump, paths[i], predict_options, error))
+    if (!classifier)
+      return FALSE;
+    if (i == 0 && predict_options->format == FORMAT_CSV)
+      print_csv_header (classifier, predict_options->top_k);
+    if (!predict_dump (classifier, dump, paths[i], predict_options, error))
       return FALSE;
   }
   return TRUE;
