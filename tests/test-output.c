@@ -11,6 +11,7 @@
 #include "tests/command.h"
 #include "tests/pictures.h"
 #include "train/output.h"
+#include "train/progress.h"
 
 static const char recipe_text[]
     = "[network]\nfile=net.json\n[preprocess]\nresize=area\n[schedule]\nepochs=1\n"
@@ -399,6 +400,39 @@ test_terminal (void)
       "file,label,probability,label_2,probability_2\n");
 }
 
+/* Parts of the line are there as a whole or not at all, what matters most is longest. */
+static void
+test_progress (void)
+{
+  static const char *const parts[] = { "epoch 5/90", "4:20:31 left", "120/500", "loss 0.6931",
+    "accuracy 0.5123", "431 pictures/s", "[####                ]" }; /* by importance */
+  ProgressEpoch e = { 5, 90, FALSE, 120, 500, 0.69314, 0.51234, 431, 15631 };
+  g_autofree char *all = progress_format_epoch (&e, 200), *validating = NULL;
+  guint before = 0;
+
+  g_assert_cmpstr (all, ==, "epoch 5/90  [####                ]  120/500  loss 0.6931  "
+                            "accuracy 0.5123  431 pictures/s  4:20:31 left");
+  for (guint width = 1; width <= 120; width++) {
+    g_autofree char *text = progress_format_epoch (&e, width);
+    guint n = 0, n_columns = 0;
+
+    for (; n < G_N_ELEMENTS (parts) && strstr (text, parts[n]); n++)
+      n_columns += (guint) strlen (parts[n]) + (n ? 2 : 0);
+    g_assert_cmpuint (n_columns, ==, strlen (text)); /* nothing else */
+    g_assert_true (n == 1 || n_columns <= width);
+    g_assert_cmpuint (n, >=, before);
+    before = n;
+    if (width == 59) /* a terminal of 60 columns */
+      g_assert_cmpuint (n, >=, 4);
+  }
+  g_assert_cmpuint (before, ==, G_N_ELEMENTS (parts));
+  e.is_validating = TRUE;
+  e.speed = 0;
+  validating = progress_format_epoch (&e, 79);
+  g_assert_cmpstr (validating, ==,
+      "epoch 5/90  validating 120/500  loss 0.6931  accuracy 0.5123  4:20:31 left");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -416,6 +450,7 @@ main (int argc, char **argv)
   g_test_add_func ("/output/usage", test_usage);
   g_test_add_func ("/output/names", test_names);
   g_test_add_func ("/output/terminal", test_terminal);
+  g_test_add_func ("/output/progress", test_progress);
   status = g_test_run ();
   remove_dir (run_dir);
   g_free (run_dir);

@@ -63,6 +63,7 @@ typedef struct
   GArray *results; /* of the epochs done */
   guint n_epochs;  /* of all stages */
   guint n_skipped; /* steps in a row until now */
+  double step_seconds, validation_seconds; /* as last measured; 0: not yet */
 } Run;
 
 /* --- signals --------------------------------------------------------------------- */
@@ -245,24 +246,50 @@ write_log (const Run *run, GError **error)
 
 /* --- one epoch --------------------------------------------------------------------------- */
 
+/* @validations: how many are left of this epoch's one */
 static void
-show_progress (const Run *run, gint64 epoch_start, guint first_step)
+show_line (const Run *run, ProgressEpoch *line, double validations)
 {
-  const guint steps = steps_per_epoch (run), done = run->at.step - first_step;
-  const double seconds = (double) (g_get_monotonic_time () - epoch_start) / G_USEC_PER_SEC;
-  const double per_step = seconds / MAX (done, 1);
-  const guint bar = 20 * run->at.step / steps;
-  guint64 steps_left = steps - run->at.step;
-  g_autofree char *left = NULL;
+  const double steps = steps_per_epoch (run), epochs = run->n_epochs - epoch_number (run);
+  g_autofree char *text = NULL;
 
-  for (guint e = epoch_number (run); e < run->n_epochs; e++)
-    steps_left += steps;
-  left = progress_format_time (per_step * (double) steps_left);
-  progress_show ("epoch %u/%u [%.*s%.*s] %u/%u  loss %.4f  accuracy %.4f  %.0f pictures/s  %s left",
-      epoch_number (run), run->n_epochs, (int) bar, "####################", (int) (20 - bar),
-      "                    ", run->at.step, steps, run->at.sum_loss / (double) run->at.n_seen,
-      (double) run->at.n_correct / (double) run->at.n_seen,
-      done * (double) run->recipe->batch_size / MAX (seconds, 1e-6), left);
+  if (run->options->quiet || !progress_is_terminal ())
+    return;
+  line->epoch = epoch_number (run);
+  line->n_epochs = run->n_epochs;
+  line->loss = run->at.sum_loss / (double) MAX (run->at.n_seen, 1);
+  line->accuracy = (double) run->at.n_correct / (double) MAX (run->at.n_seen, 1);
+  line->left = run->step_seconds * (steps - run->at.step + steps * epochs)
+      + run->validation_seconds * (validations + epochs);
+  text = progress_format_epoch (line, progress_get_width ());
+  progress_show ("%s", text);
+}
+
+static void
+show_progress (Run *run, gint64 epoch_start, guint first_step)
+{
+  const guint done = run->at.step - first_step;
+  const double seconds = (double) (g_get_monotonic_time () - epoch_start) / G_USEC_PER_SEC;
+  ProgressEpoch line = {
+    .done = run->at.step,
+    .total = steps_per_epoch (run),
+    .speed = done * (double) run->recipe->batch_size / MAX (seconds, 1e-6),
+  };
+
+  run->step_seconds = seconds / MAX (done, 1);
+  show_line (run, &line, 1);
+}
+
+static void
+show_validation (Run *run, gint64 start, guint done)
+{
+  const double seconds = (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
+  const guint total = run->validation->n;
+  ProgressEpoch line = { .is_validating = TRUE, .done = done, .total = total };
+
+  if (done)
+    run->validation_seconds = seconds * total / done;
+  show_line (run, &line, 1 - (double) done / total);
 }
 
 static void
@@ -284,11 +311,13 @@ validate (Run *run, double *loss, double *accuracy, GError **error)
   const NnPlanOptions options = { .batch = VALIDATION_BATCH, .threads = run->options->threads };
   g_autofree float *targets = g_new (float, run->n_outputs * VALIDATION_BATCH);
   g_autoptr (NnPlan) plan = nn_plan_new (run->backend, run->model, &options, error);
+  const gint64 start = g_get_monotonic_time ();
   double sum_loss = 0;
   guint n_correct = 0;
 
   if (!plan)
     return FALSE;
+  show_validation (run, start, 0);
   for (guint first = 0; first < data->n; first += VALIDATION_BATCH) {
     const guint n = MIN (VALIDATION_BATCH, data->n - first);
     const float *outputs;
@@ -306,6 +335,7 @@ validate (Run *run, double *loss, double *accuracy, GError **error)
         NULL, &result);
     sum_loss += result.sum_loss;
     n_correct += result.n_correct;
+    show_validation (run, start, first + n);
   }
   *loss = sum_loss / data->n;
   *accuracy = (double) n_correct / data->n;

@@ -6,6 +6,23 @@
 
 G_BEGIN_DECLS
 
+typedef struct
+{
+  guint epoch, n_epochs; /* from 1 on */
+  gboolean is_validating;
+  guint done, total;     /* steps of the epoch; while it validates, pictures */
+  double loss, accuracy; /* of the epoch until now */
+  double speed;          /* pictures a second, or 0: not told */
+  double left;           /* seconds to the end of the last epoch */
+} ProgressEpoch;
+
+/* A line of at most @width columns: of what has no room the least important goes, as a whole.
+ * (transfer full) */
+char *progress_format_epoch (const ProgressEpoch *epoch, guint width);
+
+/* Columns that a line has, of the terminal or 79. */
+guint progress_get_width (void);
+
 /* One line that is redrawn on a terminal; nothing in a log file. */
 void progress_show (const char *format, ...) G_GNUC_PRINTF (1, 2);
 
