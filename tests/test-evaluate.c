@@ -115,6 +115,47 @@ test_text_many (void)
   remove_dir (models);
 }
 
+/* An accuracy that the commonest class alone would reach is told of as such. */
+static void
+test_chance (void)
+{
+  static const struct
+  {
+    guint n[2], n_right[2];
+    const char *told;
+  } rows[] = {
+    { { 40, 40 }, { 20, 23 }, "this may be chance: always saying \"class 0000\" would be right "
+                              "for 50.0 %, which is within the interval" },
+    { { 10, 90 }, { 5, 86 }, "this may be chance: always saying \"class 0001\" would be right "
+                             "for 90.0 %, which is within the interval" },
+    { { 40, 40 }, { 10, 10 },
+        "worse than chance: always saying \"class 0000\" would be right for 50.0 %" },
+    { { 40, 40 }, { 35, 36 }, NULL },
+    { { 0, 40 }, { 0, 36 }, NULL }, /* one class: chance says nothing */
+  };
+  g_autofree char *models = make_dir ();
+  g_autoptr (Classifier) classifier = make_many_classifier (models, 2);
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    g_autoptr (Evaluation) e = make_many_classes (2, 0);
+    g_autofree char *told = NULL, *text = NULL;
+    Metrics *m = e->metrics;
+
+    m->n = m->n_right = 0;
+    for (guint k = 0; k < 2; k++) {
+      m->classes[k].n = rows[i].n[k];
+      m->n += rows[i].n[k];
+      m->n_right += rows[i].n_right[k];
+    }
+    metrics_wilson (m->n_right, m->n, &m->accuracy_low, &m->accuracy_high);
+    told = evaluation_describe_chance (e, classifier->model);
+    g_assert_cmpstr (told, ==, rows[i].told);
+    text = evaluation_to_text (e, classifier->model);
+    g_assert_true (strstr (text, " chance: ") ? told != NULL : told == NULL);
+  }
+  remove_dir (models);
+}
+
 static double
 get_number (JsonObject *object, const char *name)
 {
@@ -236,6 +277,7 @@ main (int argc, char **argv)
   nn_log_set_sink (ignore_log, NULL);
   g_test_add_func ("/evaluate/text", test_text);
   g_test_add_func ("/evaluate/text-many", test_text_many);
+  g_test_add_func ("/evaluate/chance", test_chance);
   g_test_add_func ("/evaluate/json", test_json);
   g_test_add_func ("/evaluate/many", test_many);
   g_test_add_func ("/evaluate/errors", test_errors);

@@ -24,6 +24,7 @@ typedef struct
   GPtrArray *captions; /* of each figcaption */
   GString *text;       /* of the element at hand */
   guint n_images, n_external, n_scripts, n_jpeg;
+  char best[80];       /* text instead of the curve */
 } Page;
 
 static void
@@ -40,6 +41,8 @@ start_element (GMarkupParseContext *context, const char *name, const char **keys
     const gboolean is_link = strcmp (*keys, "src") == 0 || strcmp (*keys, "href") == 0;
 
     page->n_external += is_link && !g_str_has_prefix (*values, "data:image/");
+    if (strcmp (*keys, "alt") == 0 && g_str_has_prefix (*values, "best"))
+      g_strlcpy (page->best, *values, sizeof page->best);
     page->n_jpeg += is_link && g_str_has_prefix (*values, "data:image/jpeg;base64,/9j/");
   }
 }
@@ -76,7 +79,7 @@ read_page (const char *text)
 {
   const GMarkupParser parser = { start_element, end_element, add_text, NULL, NULL };
   Page page = { g_ptr_array_new_with_free_func (g_free), g_ptr_array_new_with_free_func (g_free),
-    g_string_new (NULL), 0, 0, 0, 0 };
+    g_string_new (NULL), 0, 0, 0, 0, "" };
   g_autoptr (GMarkupParseContext) context
       = g_markup_parse_context_new (&parser, G_MARKUP_DEFAULT_FLAGS, &page, NULL);
   g_autoptr (GError) error = NULL;
@@ -110,7 +113,8 @@ test_page (void)
   static const char *const labels[] = { "blue", "red " SCRIPT, NULL };
   static const char log[]
       = "epoch,stage,learning_rate,loss,accuracy,val_loss,val_accuracy,seconds\n"
-        "1,1,0.1,0.7,0.5,0.6,0.6,1\n2,1,0.1,0.5,0.7,0.4,0.8,1\n";
+        "1,1,0.1,0.7,0.5,0.6,0.6,1\n2,1,0.1,0.5,0.7,0.4,0.8,1\n"
+        "3,1,0.1,0.5,0.7,0.5,0.8,1\n";
   g_autofree char *models = make_dir (), *dir = make_dir ();
   g_autofree char *path = make_color_model (models, "m.h5", 1, 3, labels);
   g_autofree char *csv = g_build_filename (models, "log.csv", NULL);
@@ -148,6 +152,8 @@ test_page (void)
   options = (ReportOptions) { .log = csv, .recipe = recipe, .n_wrong = 1 };
   page = report (classifier, dir, &options);
   g_assert_cmpuint (page.n_images, ==, 3);
+  g_assert_cmpstr (
+      page.best, ==, "best epoch: 2 of 3, validation accuracy 0.8000, loss 0.4000");
   g_assert_cmpuint (page.captions->len, ==, 1);
   page_clear (&page);
   remove_dir (dir);
@@ -164,7 +170,7 @@ test_many_classes (void)
     guint n, n_wrong, n_told;
     const char *note, *first; /* of the table */
   } rows[] = {
-    { 20, 20, 0, NULL, NULL },
+    { 20, 20, 0, "worse than chance: always saying &quot;class 0019&quot;", NULL },
     { 21, 0, 0, "Nothing was taken for another.", NULL },
     { 21, 3, 3, NULL, "class 0002" },
     { 40, 40, 40, NULL, "class 0039" },

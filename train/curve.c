@@ -84,6 +84,39 @@ read_log (const char *text, const char *path, Log *log, GError **error)
   return TRUE;
 }
 
+/* as the training does (schedule.h); -1: nothing was validated */
+static int
+find_best (const Log *log)
+{
+  int best = -1;
+
+  for (guint i = 0; i < log->n; i++) {
+    const double *row = log->rows[i], *b = best < 0 ? NULL : log->rows[best];
+
+    if (isnan (row[VAL_ACCURACY]))
+      continue;
+    if (!b || row[VAL_ACCURACY] > b[VAL_ACCURACY]
+        || (row[VAL_ACCURACY] == b[VAL_ACCURACY] && row[VAL_LOSS] < b[VAL_LOSS]))
+      best = (int) i;
+  }
+  return best;
+}
+
+static char *
+describe_best (const Log *log)
+{
+  const int best = find_best (log);
+  const double *row = best < 0 ? NULL : log->rows[best];
+
+  if (!row)
+    return NULL;
+  if (isnan (row[VAL_LOSS]))
+    return g_strdup_printf ("best epoch: %g of %g, validation accuracy %.4f", row[EPOCH],
+        log->rows[log->n - 1][EPOCH], row[VAL_ACCURACY]);
+  return g_strdup_printf ("best epoch: %g of %g, validation accuracy %.4f, loss %.4f", row[EPOCH],
+      log->rows[log->n - 1][EPOCH], row[VAL_ACCURACY], row[VAL_LOSS]);
+}
+
 static void
 draw_text (cairo_t *cr, double x, double y, double align, const char *text)
 {
@@ -134,6 +167,7 @@ draw_panel (cairo_t *cr, const Log *log, const char *title, guint train, guint v
     double height)
 {
   double low = INFINITY, high = -INFINITY, step;
+  const int best = find_best (log);
 
   for (guint i = 0; i < log->n; i++) {
     for (guint k = 0; k < 2; k++) {
@@ -184,6 +218,11 @@ draw_panel (cairo_t *cr, const Log *log, const char *title, guint train, guint v
   }
   draw_series (cr, log, train, top, height, low, high, 0.12, 0.47, 0.71);
   draw_series (cr, log, val, top, height, low, high, 0.89, 0.35, 0.13);
+  if (best >= 0 && !isnan (log->rows[best][val])) {
+    cairo_arc (cr, LEFT + (WIDTH - LEFT - RIGHT) * (log->n > 1 ? best / (log->n - 1.0) : 0.5),
+        top + height * (1 - (log->rows[best][val] - low) / (high - low)), 6, 0, 2 * G_PI);
+    cairo_fill (cr);
+  }
   cairo_set_source_rgb (cr, 0.1, 0.1, 0.1);
   cairo_select_font_face (cr, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_BOLD);
   draw_text (cr, LEFT, top - 8, 0, title);
@@ -195,6 +234,7 @@ draw (cairo_t *cr, const Log *log)
 {
   const double panel = (HEIGHT - 120) / 2.0;
   const guint step = (guint) fmax (1, tick_step (fmax (log->n - 1, 1)));
+  g_autofree char *best = describe_best (log);
 
   cairo_set_source_rgb (cr, 1, 1, 1);
   cairo_paint (cr);
@@ -203,6 +243,8 @@ draw (cairo_t *cr, const Log *log)
   draw_panel (cr, log, "loss", LOSS, VAL_LOSS, 34, panel);
   draw_panel (cr, log, "accuracy", ACCURACY, VAL_ACCURACY, 34 + panel + 40, panel);
   cairo_set_source_rgb (cr, 0.25, 0.25, 0.25);
+  if (best)
+    draw_text (cr, LEFT + 60, 26, 0, best);
   for (guint i = 0; i < log->n; i++) {
     double x = LEFT + (WIDTH - LEFT - RIGHT) * (log->n > 1 ? i / (log->n - 1.0) : 0.5);
     double epoch = log->rows[i][EPOCH];
@@ -257,6 +299,16 @@ curve_render (const char *text, const char *name, gboolean is_svg, GError **erro
     return NULL;
   }
   return g_steal_pointer (&bytes);
+}
+
+char *
+curve_describe_best (const char *text)
+{
+  Log log = { 0 };
+  char *best = read_log (text, "", &log, NULL) ? describe_best (&log) : NULL;
+
+  g_free (log.rows);
+  return best;
 }
 
 gboolean

@@ -13,4 +13,9 @@ gboolean curve_draw (const char *log, const char *output, GError **error);
 /* The same of a log's @text; @name for messages. (transfer full): the file's bytes. */
 GByteArray *curve_render (const char *text, const char *name, gboolean is_svg, GError **error);
 
+/* Of such a log, in words: its best epoch (the highest validation accuracy, then the lowest
+ * loss: what [training] keep=best keeps). NULL where nothing was validated, or @text is no log.
+ * (transfer full) */
+char *curve_describe_best (const char *text);
+
 G_END_DECLS

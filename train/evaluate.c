@@ -200,6 +200,7 @@ evaluation_to_text (const Evaluation *e, const NnModel *model)
 {
   GString *text = g_string_new (NULL);
   const Metrics *m = e->metrics;
+  g_autofree char *chance = evaluation_describe_chance (e, model);
 
   g_string_append_printf (text, "%u picture%s, loss %.4f, accuracy %.4f (%u right)\n", m->n,
       m->n == 1 ? "" : "s", m->nll, m->accuracy, m->n_right);
@@ -208,11 +209,32 @@ evaluation_to_text (const Evaluation *e, const NnModel *model)
       text, "\naccuracy %.4f to %.4f (95%% interval), ROC AUC", m->accuracy_low, m->accuracy_high);
   append_number (text, m->auc, 7);
   g_string_append_printf (
-      text, ", Brier score %.4f, expected calibration error %.4f\n\n", m->brier, m->ece);
+      text, ", Brier score %.4f, expected calibration error %.4f\n", m->brier, m->ece);
+  if (chance)
+    g_string_append_printf (text, "%s\n", chance);
+  g_string_append_c (text, '\n');
   append_classes (text, m, model);
   g_string_append_c (text, '\n');
   append_bins (text, m);
   return g_string_free (text, FALSE);
+}
+
+char *
+evaluation_describe_chance (const Evaluation *e, const NnModel *model)
+{
+  const Metrics *m = e->metrics;
+  guint class;
+  const double chance = metrics_get_chance (m, &class);
+  g_autofree char *label = show_label (model, class);
+
+  if (isnan (chance) || m->accuracy_low > chance)
+    return NULL;
+  if (m->accuracy_high < chance)
+    return g_strdup_printf ("worse than chance: always saying \"%s\" would be right for %.1f %%",
+        label, 100 * chance);
+  return g_strdup_printf ("this may be chance: always saying \"%s\" would be right for %.1f %%, "
+                          "which is within the interval",
+      label, 100 * chance);
 }
 
 /* --- JSON --------------------------------------------------------------------------------- */

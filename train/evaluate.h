@@ -27,6 +27,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Evaluation, evaluation_free)
 /* Tables to read, "-" for what is not defined. (transfer full) */
 char *evaluation_to_text (const Evaluation *evaluation, const NnModel *model);
 
+/* In words, where the accuracy is no better than, or cannot be told from, that of always
+ * saying the commonest class; else NULL. (transfer full) */
+char *evaluation_describe_chance (const Evaluation *evaluation, const NnModel *model);
+
 /* One JSON object in one line, null for what is not defined. (transfer full) */
 char *evaluation_to_json (const Evaluation *evaluation, const NnModel *model);
 

@@ -195,6 +195,18 @@ metrics_new (const guint *labels, const float *probabilities, guint n, guint n_c
   return m;
 }
 
+double
+metrics_get_chance (const Metrics *m, guint *class)
+{
+  guint most = 0;
+
+  for (guint k = 1; k < m->n_classes; k++)
+    if (m->classes[k].n > m->classes[most].n)
+      most = k;
+  *class = most;
+  return m->classes[most].n < m->n ? (double)m->classes[most].n / m->n : NAN;
+}
+
 static int
 compare_confusions (gconstpointer a, gconstpointer b)
 {

@@ -78,6 +78,10 @@ typedef struct
  * (transfer full): an array of MetricsConfusion; empty where all is right. */
 GArray *metrics_list_confusions (const Metrics *metrics);
 
+/* How much is right where the commonest class is always said: @class of @m. An accuracy whose
+ * interval reaches down to that may be chance. NaN where all pictures are of one class. */
+double metrics_get_chance (const Metrics *metrics, guint *class);
+
 /* The interval of Wilson: @n_right of @n, 95%. */
 void metrics_wilson (guint n_right, guint n, double *low, double *high);
 

@@ -34,8 +34,13 @@ static const char head[]
       ".big { font-size: 2em; font-weight: bold; }\n"
       ".pictures { display: flex; flex-wrap: wrap; gap: 1em; }\n"
       "figure { margin: 0; width: 160px; overflow-wrap: anywhere; }\n"
+      "figure img { width: 160px; height: 160px; object-fit: scale-down;\n"
+      "  object-position: left bottom; }\n" /* captions begin in one line */
       "figcaption { font-size: 13px; }\n"
       ".note { color: #666; }\n"
+      "@media (prefers-color-scheme: dark) {\n"
+      "  body { color: #ddd; background: #181818; } pre { background: #262626; }\n"
+      "  h2, th, td { border-color: #444; } .note { color: #999; } }\n"
       "</style>\n</head>\n<body>\n";
 
 /* Text of others may hold what XML does not: control characters, broken UTF-8. */
@@ -85,14 +90,21 @@ append_image (GString *page, const char *type, const guint8 *data, gsize size, c
 /* --- numbers ---------------------------------------------------------------------- */
 
 static void
-append_summary (GString *page, const Evaluation *e)
+append_summary (GString *page, const Evaluation *e, const NnModel *model)
 {
   const Metrics *m = e->metrics;
+  g_autofree char *chance = evaluation_describe_chance (e, model);
 
   g_string_append_printf (page,
       "<p><span class=\"big\">%.1f %%</span> of %u pictures are right (%u; 95 %% interval %.1f to "
-      "%.1f %%)</p>\n<table>\n<tr><td>loss</td><td>%.4f</td></tr>\n",
-      100 * m->accuracy, m->n, m->n_right, 100 * m->accuracy_low, 100 * m->accuracy_high, m->nll);
+      "%.1f %%)</p>\n",
+      100 * m->accuracy, m->n, m->n_right, 100 * m->accuracy_low, 100 * m->accuracy_high);
+  if (chance) {
+    g_string_append (page, "<p><b>Note:</b> ");
+    append_escaped (page, "%s", chance);
+    g_string_append (page, ".</p>\n");
+  }
+  g_string_append_printf (page, "<table>\n<tr><td>loss</td><td>%.4f</td></tr>\n", m->nll);
   g_string_append (page, "<tr><td>area under the ROC curve</td>");
   append_cell (page, m->auc);
   g_string_append (page, "</tr>\n<tr><td>Brier score</td>");
@@ -396,7 +408,7 @@ append_curve (GString *page, const NnModel *model, const char *log, GError **err
   const char *history = g_hash_table_lookup (model->extra, "classify_history");
   g_autoptr (GByteArray) svg = NULL;
   g_autoptr (GError) local = NULL;
-  g_autofree char *text = NULL;
+  g_autofree char *text = NULL, *best = NULL;
 
   if (log && !g_file_get_contents (log, &text, NULL, &local)) {
     g_set_error (error, NN_ERROR, NN_ERROR_READ, "%s: %s", log, local->message);
@@ -411,7 +423,8 @@ append_curve (GString *page, const NnModel *model, const char *log, GError **err
   if (!svg)
     return FALSE;
   g_string_append (page, "<h2>Training</h2>\n<p>");
-  append_image (page, "image/svg+xml", svg->data, svg->len, "learning curves");
+  best = curve_describe_best (text);
+  append_image (page, "image/svg+xml", svg->data, svg->len, best ? best : "learning curves");
   g_string_append (page, "</p>\n");
   return TRUE;
 }
@@ -470,7 +483,7 @@ report_make (const Evaluation *e, const Classifier *c, const ReportOptions *opti
   g_string_append_printf (page, "<h1>%s</h1>\n<p class=\"note\">", title);
   append_escaped (page, "on %s, %s, classify %s", e->dir, date, CLASSIFY_VERSION);
   g_string_append (page, "</p>\n");
-  append_summary (page, e);
+  append_summary (page, e, c->model);
   append_confusion (page, e->metrics, c->model);
   append_classes (page, e->metrics, c->model);
   if (!append_reliability (page, e->metrics, error))
