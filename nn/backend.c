@@ -12,6 +12,7 @@
 #include "nn/backend-module.h"
 #include "nn/cpu/backend-cpu.h"
 #include "nn/error.h"
+#include "nn/layer.h"
 #include "nn/text.h"
 
 /* back ends that come as modules, in the order in which "auto" tries them */
@@ -439,19 +440,23 @@ nn_backend_list_devices (void)
 
 /* --- plans ---------------------------------------------------------------------- */
 
-/* Back ends follow the first input of each layer, from the output to the input. */
+/* Networks that are no chain of the basic kinds of layers run on the CPU, and are not trained. */
 static gboolean
-check_inputs (const NnModel *model, GError **error)
+check_graph (
+    const NnBackend *backend, const NnModel *model, const NnPlanOptions *options, GError **error)
 {
-  for (guint i = 0; i < model->n_layers; i++) {
-    if (model->layers[i].n_inputs <= 1)
-      continue;
-    g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
-        "layer \"%s\" has %u inputs: back ends run layers of one", model->layers[i].name,
-        model->layers[i].n_inputs);
-    return FALSE;
-  }
-  return TRUE;
+  const NnLayer *layer = nn_model_find_unchained (model);
+  const gboolean is_cpu = strcmp (backend->device, "cpu") == 0;
+
+  if (!layer || (is_cpu && !options->training))
+    return TRUE;
+  g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED,
+      "%s: layer '%s' (%s) %s", model->origin ? model->origin : "model", layer->name,
+      layer->klass->name,
+      options->training ? "cannot be trained yet: networks that can are chains of the kinds of"
+                          " layers that README lists first"
+                        : "runs on the CPU only: use device=cpu");
+  return FALSE;
 }
 
 NnPlan *
@@ -468,7 +473,7 @@ nn_plan_new (NnBackend *backend, NnModel *model, const NnPlanOptions *options, G
         backend->device);
     return NULL;
   }
-  handle = check_inputs (model, error)
+  handle = check_graph (backend, model, &complete, error)
       ? backend->klass->plan_new (backend->handle, model, &complete, error)
       : NULL;
   if (!handle) {

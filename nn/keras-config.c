@@ -16,6 +16,8 @@ static const char *const activation_names[] = {
   [NN_ACTIVATION_SIGMOID] = "sigmoid",
   [NN_ACTIVATION_TANH] = "tanh",
   [NN_ACTIVATION_SOFTMAX] = "softmax",
+  [NN_ACTIVATION_LOG_SOFTMAX] = "log_softmax",
+  [NN_ACTIVATION_OTHER] = "another function",
 };
 
 /* Initializers that are a VarianceScaling under another name. */
@@ -230,29 +232,140 @@ nn_config_get_boolean (const NnLayer *layer, JsonObject *config, const char *key
   return TRUE;
 }
 
+/* A whole number from @min on. */
 gboolean
-nn_config_get_activation (const NnLayer *layer, JsonObject *config, const char *key,
+nn_config_get_int (const NnLayer *layer, JsonObject *config, const char *key, gint64 min,
+    gint64 max, gint64 *value, GError **error)
+{
+  g_autofree char *expected = NULL;
+  JsonNode *node = nn_json_get (config, key);
+  gint64 number;
+
+  if (node == NULL)
+    return TRUE;
+  if (nn_json_node_get_int (node, &number) && number >= min && number <= max) {
+    *value = number;
+    return TRUE;
+  }
+  expected = g_strdup_printf (
+      "a whole number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, min, max);
+  return config_error (layer, config, key, error, expected);
+}
+
+gboolean
+nn_config_get_int_pair (const NnLayer *layer, JsonObject *config, const char *key, gint64 min,
+    gint64 max, gint64 value[2], GError **error)
+{
+  g_autofree char *expected = NULL;
+  JsonNode *node = nn_json_get (config, key);
+  JsonArray *array = node && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  gint64 numbers[2];
+
+  if (node == NULL)
+    return TRUE;
+  if (array ? json_array_get_length (array) == 2
+              && nn_json_node_get_int (json_array_get_element (array, 0), &numbers[0])
+              && nn_json_node_get_int (json_array_get_element (array, 1), &numbers[1])
+            : nn_json_node_get_int (node, &numbers[0])) {
+    if (!array)
+      numbers[1] = numbers[0];
+    if (MIN (numbers[0], numbers[1]) >= min && MAX (numbers[0], numbers[1]) <= max) {
+      value[0] = numbers[0];
+      value[1] = numbers[1];
+      return TRUE;
+    }
+  }
+  expected = g_strdup_printf (
+      "one or two whole numbers from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, min, max);
+  return config_error (layer, config, key, error, expected);
+}
+
+gboolean
+nn_config_get_pair_from_zero (const NnLayer *layer, JsonObject *config, const char *key, gsize max,
+    gsize value[2], GError **error)
+{
+  gint64 numbers[2] = { (gint64) value[0], (gint64) value[1] };
+
+  if (!nn_config_get_int_pair (layer, config, key, 0, (gint64) max, numbers, error))
+    return FALSE;
+  value[0] = (gsize) numbers[0];
+  value[1] = (gsize) numbers[1];
+  return TRUE;
+}
+
+gboolean
+nn_config_get_single (const NnLayer *layer, JsonObject *config, const char *key, gsize max,
+    gsize *value, GError **error)
+{
+  g_autofree char *expected = NULL;
+  JsonNode *node = nn_json_get (config, key);
+
+  if (node != NULL && JSON_NODE_HOLDS_ARRAY (node)
+      && json_array_get_length (json_node_get_array (node)) == 1)
+    node = json_array_get_element (json_node_get_array (node), 0);
+  if ((node == NULL && *value != 0) || (node != NULL && node_get_size (node, max, value)))
+    return TRUE;
+  expected = g_strdup_printf ("a whole number from 1 to %" G_GSIZE_FORMAT, max);
+  return config_error (layer, config, key, error, expected);
+}
+
+/* A layer as an activation: {"class_name": "LeakyReLU", "config": {...}} */
+static gboolean
+get_layer_as_activation (NnLayer *layer, JsonObject *object, NnActivation *value, GError **error)
+{
+  const char *class_name = nn_json_get_string (object, "class_name");
+  JsonObject *config = nn_json_get_object (object, "config");
+  const NnLayerClass *klass = class_name ? nn_layer_class_find (class_name) : NULL;
+
+  if (klass == NULL || config == NULL)
+    return FALSE;
+  if (strcmp (class_name, "Softmax") == 0) {
+    *value = NN_ACTIVATION_SOFTMAX;
+    return TRUE;
+  }
+  if (klass->function.kind == 0 && klass->function.a == 0)
+    return FALSE;
+  layer->function = klass->function;
+  *value = NN_ACTIVATION_OTHER;
+  return klass->parse == NULL || klass->parse (layer, config, error);
+}
+
+gboolean
+nn_config_get_activation (NnLayer *layer, JsonObject *config, const char *key,
     NnActivation *value, GError **error)
 {
   JsonNode *node = nn_json_get (config, key);
   g_autofree char *found = NULL;
   const char *name;
+  GError *failure = NULL;
 
   if (node == NULL)
     return TRUE;
   /* Keras 3 may write a function as {"class_name": "function", "config": "relu"} */
   name = JSON_NODE_HOLDS_OBJECT (node) ? nn_json_get_string (json_node_get_object (node), "config")
                                        : node_get_string (node);
-  for (guint i = 0; name != NULL && i < G_N_ELEMENTS (activation_names); i++) {
+  if (name != NULL && strchr (name, '>') != NULL)
+    name = strchr (name, '>') + 1;
+  for (guint i = 0; name != NULL && i < NN_ACTIVATION_OTHER; i++) {
     if (strcmp (name, activation_names[i]) == 0) {
       *value = i;
       return TRUE;
     }
   }
+  if (name != NULL && nn_function_from_keras (name, layer->keras, &layer->function)) {
+    *value = NN_ACTIVATION_OTHER;
+    return TRUE;
+  }
+  if (JSON_NODE_HOLDS_OBJECT (node)
+      && get_layer_as_activation (layer, json_node_get_object (node), value, &failure))
+    return TRUE;
+  if (failure) {
+    g_propagate_error (error, failure);
+    return FALSE;
+  }
   found = nn_json_describe (node);
   return nn_layer_error (layer, error, NN_ERROR_UNSUPPORTED,
-      "the activation %s is not supported, only linear, relu, sigmoid, tanh and softmax are",
-      found);
+      "the activation %s is not supported", found);
 }
 
 gboolean
@@ -273,16 +386,14 @@ nn_config_get_padding (const NnLayer *layer, JsonObject *config, NnPadding *valu
 }
 
 gboolean
-nn_config_check_data_format (const NnLayer *layer, JsonObject *config, GError **error)
+nn_config_check_data_format (NnLayer *layer, JsonObject *config, GError **error)
 {
   JsonNode *node = nn_json_get (config, "data_format");
   const char *name = node_get_string (node);
 
-  if (node == NULL || (name != NULL && strcmp (name, "channels_last") == 0))
+  layer->channels_first = name != NULL && strcmp (name, "channels_first") == 0;
+  if (node == NULL || layer->channels_first || (name && strcmp (name, "channels_last") == 0))
     return TRUE;
-  if (name != NULL && strcmp (name, "channels_first") == 0)
-    return nn_layer_error (layer, error, NN_ERROR_UNSUPPORTED,
-        "'data_format' channels_first is not supported: save the model with channels_last");
   return config_error (layer, config, "data_format", error,
       "\"channels_last\" or \"channels_first\"");
 }

@@ -36,16 +36,28 @@ gboolean nn_config_get_size (const NnLayer *layer, JsonObject *config, const cha
 /* One number for both or a list of two; (rows, columns). */
 gboolean nn_config_get_pair (const NnLayer *layer, JsonObject *config, const char *key, gsize max,
     gsize value[2], GError **error);
+/* The same from 0 on. */
+gboolean nn_config_get_pair_from_zero (const NnLayer *layer, JsonObject *config, const char *key,
+    gsize max, gsize value[2], GError **error);
+/* One number, also as a list of one. Where *@value is 0 beforehand the key must be there. */
+gboolean nn_config_get_single (const NnLayer *layer, JsonObject *config, const char *key,
+    gsize max, gsize *value, GError **error);
+gboolean nn_config_get_int (const NnLayer *layer, JsonObject *config, const char *key, gint64 min,
+    gint64 max, gint64 *value, GError **error);
+/* One number for both or a list of two. */
+gboolean nn_config_get_int_pair (const NnLayer *layer, JsonObject *config, const char *key,
+    gint64 min, gint64 max, gint64 value[2], GError **error);
 gboolean nn_config_get_double (const NnLayer *layer, JsonObject *config, const char *key,
     double min, double max, double *value, GError **error);
 gboolean nn_config_get_boolean (const NnLayer *layer, JsonObject *config, const char *key,
     gboolean *value, GError **error);
-gboolean nn_config_get_activation (const NnLayer *layer, JsonObject *config, const char *key,
+/* Of NN_ACTIVATION_OTHER: layer->function. */
+gboolean nn_config_get_activation (NnLayer *layer, JsonObject *config, const char *key,
     NnActivation *value, GError **error);
 gboolean nn_config_get_padding (const NnLayer *layer, JsonObject *config, NnPadding *value,
     GError **error);
-/* NN_ERROR_UNSUPPORTED unless data_format is channels_last. */
-gboolean nn_config_check_data_format (const NnLayer *layer, JsonObject *config, GError **error);
+/* Sets layer->channels_first. */
+gboolean nn_config_check_data_format (NnLayer *layer, JsonObject *config, GError **error);
 
 /* Appends a parameter that starts as @init unless "<@prefix>_initializer" says
  * otherwise, with the penalty of "<@prefix>_regularizer". The shape is set by

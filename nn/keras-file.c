@@ -110,7 +110,7 @@ nn_keras_check_is_hdf5 (const char *path, GError **error)
       return TRUE;
     case KIND_KERAS:
       return fail (error, NN_ERROR_UNSUPPORTED, path,
-          "this is a .keras archive, which is not supported yet: " SAVE_AS_H5);
+          "expected a Keras HDF5 file, found a .keras archive");
     case KIND_JSON:
       return fail (error, NN_ERROR_FORMAT, path,
           "expected a Keras HDF5 file, found JSON: is it the network, given as weights?");
@@ -118,375 +118,6 @@ nn_keras_check_is_hdf5 (const char *path, GError **error)
       return fail (error, NN_ERROR_FORMAT, path,
           "expected a Keras HDF5 file, found something else (no HDF5 signature)");
   }
-}
-
-/* --- where the weights are ---------------------------------------------- */
-
-static gboolean
-has_list (NnH5 *h5, const char *path, const char *name)
-{
-  g_autofree char *first = g_strconcat (name, "0", NULL);
-
-  return nn_h5_has_attribute (h5, path, name) || nn_h5_has_attribute (h5, path, first);
-}
-
-/* "" or "/model_weights" */
-static const char *
-find_weights (NnH5 *h5, const char *path, GError **error)
-{
-  if (has_list (h5, "/", "layer_names"))
-    return "";
-  if (nn_h5_has (h5, "/model_weights"))
-    return "/model_weights";
-  if (nn_h5_get_damage (h5, error))
-    return NULL;
-  if (nn_h5_has (h5, "/layers") || nn_h5_has (h5, "/_layer_checkpoint_dependencies"))
-    fail (error, NN_ERROR_UNSUPPORTED, path,
-        "this is a .weights.h5 file of Keras 3, which is not supported yet: " SAVE_AS_H5
-        ", or with save_weights (\"x.h5\") in Keras 2");
-  else
-    fail (error, NN_ERROR_FORMAT, path,
-        "an HDF5 file, but not Keras's: it has neither \"layer_names\" nor \"model_weights\"");
-  return NULL;
-}
-
-/* A weightless layer may have no group at all where a hand made the file. */
-static char **
-get_weight_names (NnH5 *h5, const char *group, GError **error)
-{
-  return nn_h5_get_long_strings (h5, group, "weight_names", error);
-}
-
-static char *
-get_string (NnH5 *h5, const char *path, const char *name, GError **error)
-{
-  g_auto (GStrv) strings = nn_h5_get_strings (h5, path, name, error);
-
-  return strings ? g_strdup (strings[0] ? strings[0] : "") : NULL;
-}
-
-/* A layer of the file that has weights. */
-typedef struct
-{
-  char *name;
-  char *group;
-  char **weights;
-  guint n_weights;
-} Stored;
-
-static void
-stored_free (Stored *stored)
-{
-  g_free (stored->name);
-  g_free (stored->group);
-  g_strfreev (stored->weights);
-  g_free (stored);
-}
-
-/* (element-type Stored): the layers that have weights, in the file's order. */
-static GPtrArray *
-list_stored (NnH5 *h5, const char *file, const char *root, GError **error)
-{
-  g_autoptr (GPtrArray) layers = g_ptr_array_new_with_free_func ((GDestroyNotify) stored_free);
-  const char *group = root[0] ? root : "/";
-  g_auto (GStrv) names = nn_h5_get_long_strings (h5, group, "layer_names", error);
-
-  if (names == NULL)
-    return NULL;
-  if (g_strv_length (names) > NN_MAX_LAYERS) {
-    fail (error, NN_ERROR_FORMAT, file, "lists %u layers, at most %d can be",
-        g_strv_length (names), NN_MAX_LAYERS);
-    return NULL;
-  }
-  for (guint i = 0; names[i] != NULL; i++) {
-    Stored *stored = g_new0 (Stored, 1);
-
-    stored->name = g_strdup (names[i]);
-    stored->group = g_strconcat (root, "/", names[i], NULL);
-    stored->weights = get_weight_names (h5, stored->group, error);
-    if (stored->weights == NULL) {
-      stored_free (stored);
-      return NULL;
-    }
-    stored->n_weights = g_strv_length (stored->weights);
-    if (stored->n_weights > 0)
-      g_ptr_array_add (layers, stored);
-    else
-      stored_free (stored);
-  }
-  return g_steal_pointer (&layers);
-}
-
-/* --- one array ---------------------------------------------------------- */
-
-/* How the file's kernels differ from ours. */
-typedef struct
-{
-  gboolean flip;    /* Theano: convolution instead of cross-correlation */
-  gboolean keras_1; /* (out, in, rows, columns) where channels came first */
-} Dialect;
-
-/* One array of the file and where it goes. */
-typedef struct
-{
-  char *path;
-  const NnParam *param;
-  gsize offset; /* of the parameter in the block */
-  NnShape shape; /* in the file */
-  gboolean flip;
-  const guint *order; /* ours[i] = theirs[order[i]], NULL = as they are */
-} Copy;
-
-static void
-copy_free (Copy *copy)
-{
-  g_free (copy->path);
-  g_free (copy);
-}
-
-static gboolean
-fits (const NnShape *found, const guint *order, const NnShape *wanted)
-{
-  if (found->n_dims != wanted->n_dims)
-    return FALSE;
-  for (guint i = 0; i < wanted->n_dims; i++) {
-    if (found->dims[order ? order[i] : i] != wanted->dims[i])
-      return FALSE;
-  }
-  return TRUE;
-}
-
-static gboolean
-plan_copy (NnH5 *h5, const char *file, const Stored *stored, guint index, const NnLayer *layer,
-    const Dialect *dialect, Copy *copy, GError **error)
-{
-  /* Keras tries the first on any convolution whose shape is not as expected. */
-  static const guint keras_order[] = { 3, 2, 0, 1 }, keras_1_order[] = { 2, 3, 1, 0 };
-  const NnParam *param = &layer->params[index];
-  gboolean is_kernel = layer->kind == NN_LAYER_CONV2D && param->shape.n_dims == 4;
-  g_autofree char *wanted = NULL, *found = NULL;
-
-  copy->path = g_strconcat (stored->group, "/", stored->weights[index], NULL);
-  copy->param = param;
-  if (!nn_h5_get_shape (h5, copy->path, &copy->shape, error))
-    return FALSE;
-  copy->flip = is_kernel && dialect->flip;
-  if (fits (&copy->shape, NULL, &param->shape))
-    return TRUE;
-  if (is_kernel && dialect->keras_1 && fits (&copy->shape, keras_1_order, &param->shape)) {
-    copy->order = keras_1_order;
-    return TRUE;
-  }
-  if (is_kernel && fits (&copy->shape, keras_order, &param->shape)) {
-    copy->order = keras_order;
-    return TRUE;
-  }
-  wanted = nn_shape_to_string (&param->shape);
-  found = nn_shape_to_string (&copy->shape);
-  return fail (error, NN_ERROR_SHAPE, file,
-      "%s of layer '%s' should have the shape %s, found %s in '%s': the file belongs to another"
-      " network or input size",
-      param->name, layer->name, wanted, found, copy->path);
-}
-
-/* @theirs (copy->shape) to @ours (param->shape). Flipping goes first and over
- * all but the file's last two axes, as in Keras. */
-static void
-rearrange (const Copy *copy, const float *theirs, float *ours)
-{
-  const gsize *dims = copy->shape.dims, *out = copy->param->shape.dims;
-  const gsize steps[4] = { dims[1] * dims[2] * dims[3], dims[2] * dims[3], dims[3], 1 };
-  gsize at[4], i = 0;
-
-  for (at[0] = 0; at[0] < out[0]; at[0]++) {
-    for (at[1] = 0; at[1] < out[1]; at[1]++) {
-      for (at[2] = 0; at[2] < out[2]; at[2]++) {
-        for (at[3] = 0; at[3] < out[3]; at[3]++) {
-          gsize source = 0;
-
-          for (guint k = 0; k < 4; k++) {
-            guint axis = copy->order ? copy->order[k] : k;
-
-            source += steps[axis]
-                * (copy->flip && axis < 2 ? dims[axis] - 1 - at[k] : at[k]);
-          }
-          ours[i++] = theirs[source];
-        }
-      }
-    }
-  }
-}
-
-static gboolean
-read_copy (NnH5 *h5, const char *file, const Copy *copy, float *values, GError **error)
-{
-  g_autofree float *theirs = NULL;
-
-  if (!copy->flip && copy->order == NULL)
-    return nn_h5_read_floats (h5, copy->path, &copy->shape, values, error);
-  theirs = g_try_new (float, copy->param->n_values);
-  if (theirs == NULL)
-    return fail (error, NN_ERROR_NO_MEMORY, file, "no memory for '%s'", copy->path);
-  if (!nn_h5_read_floats (h5, copy->path, &copy->shape, theirs, error))
-    return FALSE;
-  rearrange (copy, theirs, values);
-  return TRUE;
-}
-
-/* --- matching layers ---------------------------------------------------- */
-
-static gsize
-get_offset (const NnModel *model, const NnLayer *wanted, guint index)
-{
-  gsize offset = 0;
-
-  for (const NnLayer *layer = model->layers; layer < wanted; layer++) {
-    for (guint k = 0; k < layer->n_params; k++)
-      offset += nn_param_get_stride (&layer->params[k]);
-  }
-  for (guint k = 0; k < index; k++)
-    offset += nn_param_get_stride (&wanted->params[k]);
-  return offset;
-}
-
-static gboolean
-plan_layer (NnH5 *h5, const char *file, const NnModel *model, const NnLayer *layer,
-    const Stored *stored, const Dialect *dialect, GPtrArray *copies, GError **error)
-{
-  if (stored->n_weights != layer->n_params)
-    return fail (error, NN_ERROR_SHAPE, file,
-        "layer '%s' (%s) has %u arrays, found %u in the file's layer '%s': the file belongs to"
-        " another network",
-        layer->name, layer->klass->name, layer->n_params, stored->n_weights, stored->name);
-  for (guint k = 0; k < layer->n_params; k++) {
-    Copy *copy = g_new0 (Copy, 1);
-
-    g_ptr_array_add (copies, copy);
-    if (!plan_copy (h5, file, stored, k, layer, dialect, copy, error))
-      return FALSE;
-    copy->offset = get_offset (model, layer, k);
-  }
-  return TRUE;
-}
-
-static gboolean
-plan_by_order (NnH5 *h5, const char *file, const NnModel *model, GPtrArray *stored,
-    const Dialect *dialect, GPtrArray *copies, guint *n_matched, GError **error)
-{
-  guint n = 0, i = 0;
-
-  for (guint l = 0; l < model->n_layers; l++)
-    n += model->layers[l].n_params > 0;
-  if (n != stored->len)
-    return fail (error, NN_ERROR_SHAPE, file,
-        "the network has %u layers with weights, found %u in the file: it belongs to another"
-        " network",
-        n, stored->len);
-  for (guint l = 0; l < model->n_layers; l++) {
-    if (model->layers[l].n_params > 0
-        && !plan_layer (h5, file, model, &model->layers[l], stored->pdata[i++], dialect, copies,
-            error))
-      return FALSE;
-  }
-  *n_matched = n;
-  return TRUE;
-}
-
-static gboolean
-plan_by_name (NnH5 *h5, const char *file, const NnModel *model, GPtrArray *stored,
-    const Dialect *dialect, GPtrArray *copies, guint *n_matched, GError **error)
-{
-  g_autoptr (GHashTable) by_name = g_hash_table_new (g_str_hash, g_str_equal);
-
-  *n_matched = 0;
-  for (guint l = 0; l < model->n_layers; l++)
-    g_hash_table_insert (by_name, model->layers[l].name, &model->layers[l]);
-  for (guint i = 0; i < stored->len; i++) {
-    const Stored *theirs = stored->pdata[i];
-    const NnLayer *layer = g_hash_table_lookup (by_name, theirs->name);
-
-    if (layer == NULL)
-      continue;
-    if (!plan_layer (h5, file, model, layer, theirs, dialect, copies, error))
-      return FALSE;
-    (*n_matched)++;
-  }
-  if (*n_matched == 0)
-    nn_warning ("%s: no layer has the name of one of the network's, nothing was loaded", file);
-  return TRUE;
-}
-
-static void
-warn_of_nan (const char *file, const Copy *copy, const float *values)
-{
-  for (gsize i = 0; i < copy->param->n_values; i++) {
-    if (!isfinite (values[i])) {
-      nn_warning ("%s: '%s' holds values that are no numbers: training may have diverged", file,
-          copy->path);
-      return;
-    }
-  }
-}
-
-static gboolean
-read_dialect (NnH5 *h5, const char *root, Dialect *dialect, GError **error)
-{
-  const char *group = root[0] ? root : "/";
-  g_autofree char *backend = NULL, *version = NULL;
-
-  if (nn_h5_has_attribute (h5, group, "backend")
-      && (backend = get_string (h5, group, "backend", error)) == NULL)
-    return FALSE;
-  if (nn_h5_has_attribute (h5, group, "keras_version")
-      && (version = get_string (h5, group, "keras_version", error)) == NULL)
-    return FALSE;
-  dialect->flip = g_strcmp0 (backend, "theano") == 0;
-  dialect->keras_1 = version == NULL || version[0] == '1';
-  return TRUE;
-}
-
-/* What is to be read, of @copies: shapes and places are looked at, and no memory is taken. */
-static gboolean
-plan_weights (NnH5 *h5, const char *file, const NnModel *model, NnWeightsMatch match,
-    GPtrArray *copies, guint *n_matched, GError **error)
-{
-  const char *root = find_weights (h5, file, error);
-  g_autoptr (GPtrArray) stored = NULL;
-  g_autofree char *top = NULL;
-  Dialect dialect;
-
-  if (root == NULL)
-    return FALSE;
-  top = g_strconcat (root, "/top_level_model_weights", NULL);
-  if (nn_h5_has (h5, top)) {
-    g_auto (GStrv) names = get_weight_names (h5, top, error);
-
-    if (names == NULL)
-      return FALSE;
-    if (names[0] != NULL)
-      return fail (error, NN_ERROR_UNSUPPORTED, file,
-          "the model has weights outside of its layers ('%s'), which is not supported", names[0]);
-  }
-  stored = list_stored (h5, file, root, error);
-  if (stored == NULL || !read_dialect (h5, root, &dialect, error))
-    return FALSE;
-  return match == NN_WEIGHTS_BY_NAME
-      ? plan_by_name (h5, file, model, stored, &dialect, copies, n_matched, error)
-      : plan_by_order (h5, file, model, stored, &dialect, copies, n_matched, error);
-}
-
-/* Into a block of nn_model_new_values(). */
-static gboolean
-read_weights (NnH5 *h5, const char *file, GPtrArray *copies, float *values, GError **error)
-{
-  for (guint i = 0; i < copies->len; i++) {
-    const Copy *copy = copies->pdata[i];
-
-    if (!read_copy (h5, file, copy, values + copy->offset, error))
-      return FALSE;
-    warn_of_nan (file, copy, values + copy->offset);
-  }
-  return TRUE;
 }
 
 /* --- labels and pre-processing ------------------------------------------ */
@@ -540,7 +171,7 @@ read_additions (NnH5 *h5, const char *file, const NnModel *model, gboolean with_
         return FALSE;
       continue;
     }
-    text = get_string (h5, "/", names[i], error);
+    text = nn_keras_get_string (h5, "/", names[i], error);
     if (text == NULL)
       return FALSE;
     if (strcmp (names[i], NN_KERAS_PREPROCESS) == 0) {
@@ -595,7 +226,7 @@ load_weights (NnH5 *h5, const char *path, NnModel *model, NnWeightsMatch match,
     gboolean with_labels, guint *n_matched, GError **error)
 {
   g_auto (Additions) additions = { NULL };
-  g_autoptr (GPtrArray) copies = g_ptr_array_new_with_free_func ((GDestroyNotify) copy_free);
+  g_autoptr (GPtrArray) copies = nn_keras_copies_new ();
   const gsize size = nn_model_get_n_values (model) * sizeof (float);
   /* a model that has no parameters yet is read into at once: there is no second block */
   const gboolean is_new = model->values == NULL && model->owner == NULL;
@@ -603,7 +234,7 @@ load_weights (NnH5 *h5, const char *path, NnModel *model, NnWeightsMatch match,
   gboolean ok;
   guint n = 0;
 
-  if (!plan_weights (h5, path, model, match, copies, &n, error)
+  if (!nn_keras_plan_weights (h5, path, model, match, copies, &n, error)
       || !read_additions (h5, path, model, with_labels, &additions, error)
       || (is_new ? !nn_model_alloc_params (model, error)
                  : !(values = nn_model_new_values (model, error))))
@@ -615,7 +246,7 @@ load_weights (NnH5 *h5, const char *path, NnModel *model, NnWeightsMatch match,
     memcpy (values, model->values, size);
   ok = (match != NN_WEIGHTS_BY_NAME || model->has_weights
            || nn_model_fill_initial (model, 0, values, error))
-      && read_weights (h5, path, copies, values, error);
+      && nn_keras_read_weights (h5, path, copies, values, error);
   if (ok && !is_new) /* copied, not swapped: who has looked at a parameter keeps a valid pointer */
     memcpy (model->values, values, size);
   if (!is_new)
@@ -635,22 +266,27 @@ load_weights (NnH5 *h5, const char *path, NnModel *model, NnWeightsMatch match,
 static NnModel *
 load_architecture (NnH5 *h5, const char *path, GError **error)
 {
-  g_autofree char *json = NULL;
+  g_autofree char *json = NULL, *version = NULL;
 
   if (!nn_h5_has_attribute (h5, "/", "model_config")) {
     if (nn_h5_get_damage (h5, error))
       return NULL;
-    if (has_list (h5, "/", "layer_names"))
+    if (nn_keras_has_list (h5, "/", "layer_names"))
       fail (error, NN_ERROR_FORMAT, path,
           "expected a whole model, found weights only: give the network's JSON"
           " (model.to_json ()) as the model and this file as the weights");
-    else if (find_weights (h5, path, error) != NULL)
+    else
       fail (error, NN_ERROR_FORMAT, path,
-          "expected a whole model, found no \"model_config\" in it");
+          "expected a whole model, found no \"model_config\" in it: is it weights only? Give the"
+          " network's JSON (model.to_json ()) as the model and this file as the weights");
     return NULL;
   }
-  json = get_string (h5, "/", "model_config", error);
-  return json ? nn_model_new_from_json (json, -1, path, error) : NULL;
+  json = nn_keras_get_string (h5, "/", "model_config", error);
+  if (json == NULL)
+    return NULL;
+  if (nn_h5_has_attribute (h5, "/", "keras_version"))
+    version = nn_keras_get_string (h5, "/", "keras_version", NULL);
+  return nn_model_new_from_keras (json, -1, nn_keras_parse_version (version), path, error);
 }
 
 static NnModel *
@@ -677,9 +313,73 @@ load_model (const char *path, gboolean with_weights, gboolean with_labels, GErro
   return g_steal_pointer (&model);
 }
 
+/* --- .keras ------------------------------------------------------------- */
+
+typedef struct
+{
+  const char *path;
+  NnModel *model;
+  GError *error;
+} Opening;
+
+/* The archive's config was read: the network tells how many bytes its weights can have. Optimizers
+ * keep up to three numbers of 8 bytes for each. */
+static guint64
+limit_weights (const NnKerasArchive *archive, gpointer user_data)
+{
+  Opening *opening = user_data;
+
+  opening->model = nn_model_new_from_keras (archive->config, (gssize) archive->config_size,
+      archive->keras ? archive->keras : 3, opening->path, &opening->error);
+  if (opening->model == NULL)
+    return 0;
+  return (guint64) nn_model_get_n_values (opening->model) * 32 + ((guint64) 64 << 20);
+}
+
+static guint64
+limit_for_model (const NnKerasArchive *archive, gpointer user_data)
+{
+  return (guint64) nn_model_get_n_values (user_data) * 32 + ((guint64) 64 << 20);
+}
+
+static NnModel *
+load_archive (const char *path, gboolean with_weights, GError **error)
+{
+  Opening opening = { path, NULL, NULL };
+  g_auto (NnKerasArchive) archive = { .fd = -1 };
+  g_autoptr (NnModel) model = NULL;
+  g_autoptr (NnH5) h5 = NULL;
+  GError *failure = NULL;
+  gboolean ok = nn_keras_archive_read (path, limit_weights, &opening, &archive, &failure);
+
+  model = opening.model;
+  if (opening.error) {
+    g_clear_error (&failure);
+    g_propagate_error (error, opening.error);
+    return NULL;
+  }
+  if (!ok) {
+    g_propagate_error (error, failure);
+    return NULL;
+  }
+  if (!with_weights)
+    return g_steal_pointer (&model);
+  h5 = nn_h5_open (archive.weights, error);
+  if (h5 == NULL
+      || !load_weights (h5, path, model, NN_WEIGHTS_BY_ORDER, TRUE, NULL, error))
+    return NULL;
+  return g_steal_pointer (&model);
+}
+
 NnModel *
 nn_model_load (const char *path, GError **error)
 {
+  Kind kind;
+
+  if (!identify (path, &kind, error))
+    return NULL;
+  if (kind == KIND_KERAS)
+    return load_archive (path, TRUE, error);
   return nn_keras_check_is_hdf5 (path, error) ? load_model (path, TRUE, TRUE, error) : NULL;
 }
 
@@ -687,11 +387,19 @@ static gboolean
 load_weights_file (NnModel *model, const char *path, NnWeightsMatch match, gboolean with_labels,
     guint *n_matched, GError **error)
 {
+  g_auto (NnKerasArchive) archive = { .fd = -1 };
   g_autoptr (NnH5) h5 = NULL;
+  Kind kind;
 
-  if (!nn_keras_check_is_hdf5 (path, error))
+  if (!identify (path, &kind, error))
     return FALSE;
-  h5 = nn_h5_open (path, error);
+  if (kind == KIND_KERAS) {
+    if (!nn_keras_archive_read (path, limit_for_model, model, &archive, error))
+      return FALSE;
+  } else if (!nn_keras_check_is_hdf5 (path, error)) {
+    return FALSE;
+  }
+  h5 = nn_h5_open (kind == KIND_KERAS ? archive.weights : path, error);
   return h5 != NULL && load_weights (h5, path, model, match, with_labels, n_matched, error);
 }
 
@@ -705,6 +413,8 @@ open_model (const char *path, const char *weights_path, gboolean with_labels, GE
     return NULL;
   if (kind == KIND_JSON)
     model = nn_model_new_from_json_file (path, error);
+  else if (kind == KIND_KERAS)
+    model = load_archive (path, weights_path == NULL, error);
   else if (nn_keras_check_is_hdf5 (path, error))
     model = load_model (path, weights_path == NULL, with_labels, error);
   if (model == NULL)

@@ -7,63 +7,74 @@
 
 #include "nn/error.h"
 #include "nn/hdf5-write.h"
+#include "nn/keras-groups.h"
 #include "nn/keras-private.h"
 #include "nn/model-private.h"
 
 /* What our files claim to be: the first version whose readers all take the
  * dictionary form of a Sequential. */
 #define KERAS_VERSION "2.2.4-tf"
+/* ... and where the network was Keras 3's, whose names may mean another thing */
+#define KERAS_3_VERSION "3.0.0"
 
+/* A layer of the outermost model, a model inside included. */
 static gboolean
-write_layer (NnH5Writer *writer, const char *group, const NnLayer *layer, GError **error)
+write_group (NnH5Writer *writer, const char *path, const NnKerasGroup *group, GError **error)
 {
-  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+  const guint n = group->slots->len;
+  g_auto (GStrv) names = g_new0 (char *, n + 1);
+  g_autofree guint *order = g_new0 (guint, MAX (n, 1));
 
-  for (guint k = 0; k < layer->n_params; k++)
-    g_ptr_array_add (names, g_strdup_printf ("%s/%s:0", layer->name, layer->params[k].name));
-  g_ptr_array_add (names, NULL);
-  if (!nn_h5_writer_add_group (writer, group, error)
-      || !nn_h5_writer_set_strings (writer, group, "weight_names",
-          (const char *const *) names->pdata, error))
+  nn_keras_group_sort (group, order);
+  for (guint i = 0; i < n; i++) {
+    const NnKerasSlot *slot = nn_keras_group_get (group, i);
+    const NnParam *param = &slot->layer->params[slot->index];
+
+    /* "attention/query_dense/kernel:0": what is inside of the layer has a name of its own */
+    names[order[i]] = g_strconcat (slot->layer->name, param->store ? "/" : "",
+        param->store ? param->store : "", "/", param->name, ":0", NULL);
+  }
+  if (!nn_h5_writer_add_group (writer, path, error)
+      || !nn_h5_writer_set_strings (
+          writer, path, "weight_names", (const char *const *) names, error))
     return FALSE;
-  for (guint k = 0; k < layer->n_params; k++) {
-    g_autofree char *path = g_strconcat (group, "/", names->pdata[k], NULL);
+  for (guint i = 0; i < n; i++) {
+    const NnKerasSlot *slot = nn_keras_group_get (group, i);
+    const NnParam *param = &slot->layer->params[slot->index];
+    g_autofree char *array = g_strconcat (path, "/", names[order[i]], NULL);
 
-    if (!nn_h5_writer_add_floats (writer, path, &layer->params[k].shape, layer->params[k].data,
-            error))
+    if (!nn_h5_writer_add_floats (writer, array, &param->shape, param->data, error))
       return FALSE;
   }
   return TRUE;
 }
 
 static gboolean
-write_versions (NnH5Writer *writer, const char *group, GError **error)
+write_versions (NnH5Writer *writer, const char *group, const NnModel *model, GError **error)
 {
   /* Fixed length: Keras 2.0 to 2.3 decodes what h5py gives for these two, and
    * h5py 3 gives bytes only for fixed lengths. */
   return nn_h5_writer_set_string (writer, group, "backend", "tensorflow", TRUE, error)
-      && nn_h5_writer_set_string (writer, group, "keras_version", KERAS_VERSION, TRUE, error);
+      && nn_h5_writer_set_string (writer, group, "keras_version",
+          model->keras >= 3 ? KERAS_3_VERSION : KERAS_VERSION, TRUE, error);
 }
 
 static gboolean
 write_weights (NnH5Writer *writer, const char *root, const NnModel *model, GError **error)
 {
-  g_autofree const char **names = g_new0 (const char *, model->n_layers + 1);
+  g_autoptr (GPtrArray) groups = nn_keras_list_groups (model, TRUE);
+  g_autofree const char **names = g_new0 (const char *, groups->len + 1);
   const char *group = root[0] ? root : "/";
-  guint n = 0;
 
-  for (guint i = 0; i < model->n_layers; i++) {
-    if (nn_model_is_listed (model, i))
-      names[n++] = model->layers[i].name;
-  }
+  for (guint i = 0; i < groups->len; i++)
+    names[i] = ((const NnKerasGroup *) groups->pdata[i])->name;
   if (!nn_h5_writer_set_strings (writer, group, "layer_names", names, error)
-      || !write_versions (writer, group, error))
+      || !write_versions (writer, group, model, error))
     return FALSE;
-  for (guint i = 0; i < model->n_layers; i++) {
-    g_autofree char *layer_group = g_strconcat (root, "/", model->layers[i].name, NULL);
+  for (guint i = 0; i < groups->len; i++) {
+    g_autofree char *path = g_strconcat (root, "/", names[i], NULL);
 
-    if (nn_model_is_listed (model, i)
-        && !write_layer (writer, layer_group, &model->layers[i], error))
+    if (!write_group (writer, path, groups->pdata[i], error))
       return FALSE;
   }
   return TRUE;
@@ -140,7 +151,7 @@ nn_model_save (const NnModel *model, const char *path, const NnOptimizer *optimi
     return FALSE;
   json = nn_model_json_for_file (model, error);
   writer = json ? nn_h5_writer_new (estimate_size (model, optimizer), error) : NULL;
-  if (writer == NULL || !write_versions (writer, "/", error)
+  if (writer == NULL || !write_versions (writer, "/", model, error)
       || !nn_h5_writer_set_string (writer, "/", "model_config", json, FALSE, error)
       || !nn_h5_writer_add_group (writer, "/model_weights", error)
       || !write_weights (writer, "/model_weights", model, error)

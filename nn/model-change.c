@@ -80,14 +80,20 @@ nn_model_new_resized (NnModel *model, gsize height, gsize width, GError **error)
   NnModel *view;
 
   g_return_val_if_fail (model->values != NULL && model->json != NULL, NULL);
-  view = nn_model_new_from_json (model->json, -1, model->origin, error);
+  if (model->channels_first || model->layers[0].out_shape.n_dims != 3) {
+    g_set_error (error, NN_ERROR, NN_ERROR_SHAPE,
+        "%s: its input is not (height, width, channels): the network cannot take another size",
+        model->origin ? model->origin : "model");
+    return NULL;
+  }
+  view = nn_model_new_from_keras (model->json, -1, model->keras, model->origin, error);
   if (!view)
     return NULL;
   size = g_strdup_printf ("at %" G_GSIZE_FORMAT "x%" G_GSIZE_FORMAT " pixels", height, width);
   view->owner = nn_model_ref (model);
   view->has_weights = model->has_weights;
-  view->layers[0].in_shape.dims[0] = height;
-  view->layers[0].in_shape.dims[1] = width;
+  view->layers[0].in_shape.dims[0] = view->input_shape.dims[0] = height;
+  view->layers[0].in_shape.dims[1] = view->input_shape.dims[1] = width;
   if (!nn_model_infer_shapes (view, 0, error)) {
     g_prefix_error (error, "%s: ", size);
     nn_model_unref (view);

@@ -58,7 +58,14 @@ char *nn_model_json_for_file (const NnModel *model, GError **error);
 /* Sets "units" of layer @name in a model's JSON. (transfer full) */
 char *nn_model_json_set_units (const char *json, const char *name, guint units, GError **error);
 
+/* nn_model_new_from_json() of JSON that Keras @keras (1, 2, 3; 0: not known) wrote: some names
+ * mean another thing in another version. */
+NnModel *nn_model_new_from_keras (
+    const char *json, gssize length, guint keras, const char *origin, GError **error);
+
 /* out_shape and parameters of the layers from @first on. */
 gboolean nn_model_infer_shapes (NnModel *model, guint first, GError **error);
+/* Of one layer, whose inputs have @shapes; @owner: the layer that has its parameters. */
+gboolean nn_layer_infer (NnLayer *layer, NnLayer *owner, const NnShape *shapes, GError **error);
 
 G_END_DECLS

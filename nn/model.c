@@ -42,6 +42,9 @@ nn_model_unref (NnModel *model)
   for (guint i = 0; i < model->n_layers; i++) {
     g_free (model->layers[i].name);
     g_free (model->layers[i].inputs);
+    g_free (model->layers[i].group);
+    g_free (model->layers[i].store);
+    g_clear_pointer (&model->layers[i].data, g_atomic_rc_box_release);
   }
   g_free (model->layers);
   g_free (model->origin);
@@ -218,6 +221,10 @@ nn_model_new_part (NnModel *model, guint first, guint end, GError **error)
 
     *layer = model->layers[i];
     layer->name = g_strdup (layer->name);
+    layer->group = g_strdup (layer->group);
+    layer->store = g_strdup (layer->store);
+    if (layer->data)
+      g_atomic_rc_box_acquire (layer->data);
     layer->n_inputs = at > 0;
     layer->inputs = at > 0 ? g_new (guint, 1) : NULL;
     if (at > 0)
@@ -285,7 +292,36 @@ nn_model_is_listed (const NnModel *model, guint index)
 const NnShape *
 nn_model_get_input_shape (const NnModel *model)
 {
-  return &model->layers[0].out_shape;
+  return model->input_shape.n_dims > 0 ? &model->input_shape : &model->layers[0].out_shape;
+}
+
+guint
+nn_layer_get_owner (const NnModel *model, guint index)
+{
+  return model->layers[index].shares ? model->layers[index].shares - 1 : index;
+}
+
+const NnLayer *
+nn_model_find_unchained (const NnModel *model)
+{
+  for (guint i = 0; i < model->n_layers; i++) {
+    const NnLayer *layer = &model->layers[i];
+    const NnActivation activation = nn_layer_get_activation (layer);
+
+    if (layer->kind == NN_LAYER_OTHER || layer->shares || layer->channels_first
+        || (i > 0 && layer->n_inputs != 1)
+        || (i == 0 && model->input_shape.n_dims > 0 && layer->out_shape.n_dims != 3)
+        || activation == NN_ACTIVATION_OTHER || activation == NN_ACTIVATION_LOG_SOFTMAX
+        || (layer->kind == NN_LAYER_CONV2D && layer->config.conv2d.groups != 1))
+      return layer;
+  }
+  return NULL;
+}
+
+gboolean
+nn_model_is_chain (const NnModel *model)
+{
+  return nn_model_find_unchained (model) == NULL;
 }
 
 gsize
@@ -329,6 +365,9 @@ nn_layer_get_activation (const NnLayer *layer)
       return layer->config.dense.activation;
     case NN_LAYER_ACTIVATION:
       return layer->config.activation.activation;
+    case NN_LAYER_OTHER:
+      return strcmp (layer->klass->name, "Softmax") == 0 ? NN_ACTIVATION_SOFTMAX
+                                                          : NN_ACTIVATION_LINEAR;
     default:
       return NN_ACTIVATION_LINEAR;
   }

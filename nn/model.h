@@ -4,6 +4,7 @@
 
 #include <glib.h>
 
+#include "nn/function.h"
 #include "nn/image.h"
 
 G_BEGIN_DECLS
@@ -18,7 +19,7 @@ G_BEGIN_DECLS
  * training of. */
 
 #define NN_MAX_DIMS 4
-#define NN_MAX_PARAMS 4
+#define NN_MAX_PARAMS 8
 
 /* Sizes of one sample or one parameter, outermost first, no batch: an
  * activation of an image network is (H, W, C). */
@@ -39,6 +40,7 @@ typedef enum
   NN_LAYER_FLATTEN,
   NN_LAYER_DROPOUT,
   NN_LAYER_ACTIVATION,
+  NN_LAYER_OTHER, /* all kinds that only the graph of operations knows */
 } NnLayerKind;
 
 typedef enum
@@ -48,6 +50,8 @@ typedef enum
   NN_ACTIVATION_SIGMOID,
   NN_ACTIVATION_TANH,
   NN_ACTIVATION_SOFTMAX, /* over the last axis */
+  NN_ACTIVATION_LOG_SOFTMAX,
+  NN_ACTIVATION_OTHER, /* the layer's `function` */
 } NnActivation;
 
 typedef enum
@@ -89,6 +93,7 @@ typedef struct
   NnFan init_fan;
   float init_scale, init_offset;
   float l1, l2; /* regularizer, 0 = none: adds l1 * sum |w| + l2 * sum w^2 to the loss */
+  const char *store; /* Keras 3's files: the layer inside of the layer that has it; or NULL */
   float *data;  /* n_values floats, 64-byte aligned, owned by the model */
 } NnParam;
 
@@ -98,6 +103,7 @@ typedef struct
 {
   gsize filters;
   gsize kernel[2], strides[2], dilation[2]; /* (rows, columns) */
+  gsize groups; /* kernel (kh, kw, in / groups, filters) */
   NnPadding padding;
   gsize pad_begin[2], pad_end[2]; /* rows, columns; derived */
   NnActivation activation;
@@ -168,8 +174,19 @@ typedef struct
   gboolean trainable;
   guint n_inputs; /* 0 for NN_LAYER_INPUT */
   guint *inputs;  /* indices into NnModel.layers, each smaller than this layer's own */
-  NnShape in_shape;
+  NnShape in_shape; /* of the first input */
   NnShape out_shape;
+  gboolean channels_first; /* (C, H, W) */
+  NnFunction function;     /* of NN_ACTIVATION_OTHER, and of layers that are a function */
+  guint keras;             /* the model's */
+  const char *operation;   /* while it is parsed: the function of Keras 3 that it is */
+  gpointer data;           /* what its class keeps of the config; a g_atomic_rc_box */
+
+  /* Where Keras's files have it. Layers of a model inside the model are in one list with all. */
+  guint shares; /* 0, or the layer of whose parameters this is another call, + 1 */
+  guint order;  /* its place in the file's list of layers, models inside opened in their place */
+  char *group;  /* legacy HDF5: the layer of the outermost model that it is, or is in */
+  char *store;  /* Keras 3's: "layers/functional/layers/conv2d_1" */
   union
   {
     NnConv2dConfig conv2d;
@@ -201,6 +218,9 @@ typedef struct
   char *origin;   /* file it came from, for messages; may be NULL */
   char *name;     /* the Keras model's name */
   gboolean is_sequential;
+  guint keras;             /* the version that wrote it: 1, 2, 3; 0: not known */
+  gboolean channels_first; /* pictures go in as (C, H, W) */
+  NnShape input_shape;     /* (H, W, C) of the pictures, whatever layers[0] makes of them */
   char *json;     /* the architecture as it was read; written back unchanged but for a
                    * Sequential without an InputLayer, which gets one */
 
@@ -304,6 +324,13 @@ nn_model_get_owner (const NnModel *model)
 /* --- questions ---------------------------------------------------------- */
 
 const NnShape *nn_model_get_input_shape (const NnModel *model); /* (H, W, C) */
+/* Whether every layer is of the kinds that make a chain of layers: one input each, none shared,
+ * none that only the graph of operations knows. Such a model can be trained. */
+gboolean nn_model_is_chain (const NnModel *model);
+/* The first layer because of which it is not; NULL: it is. (transfer none) */
+const NnLayer *nn_model_find_unchained (const NnModel *model);
+/* The layer that has the parameters of layer @index: itself, or the one that it is a call of. */
+guint nn_layer_get_owner (const NnModel *model, guint index);
 gsize nn_model_get_n_outputs (const NnModel *model);            /* values a sample */
 gsize nn_model_count_params (const NnModel *model, gboolean only_trainable);
 

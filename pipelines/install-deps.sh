@@ -13,7 +13,7 @@ set -eu
 
 # what builds
 packages="gcc libc6-dev meson ninja-build pkgconf git ca-certificates
-  libglib2.0-dev libjson-glib-dev libhdf5-dev libdnnl-dev liborc-0.4-dev
+  libglib2.0-dev libjson-glib-dev libhdf5-dev libdnnl-dev liborc-0.4-dev libarchive-dev
   libgdk-pixbuf-2.0-dev libjpeg-dev libexif-dev libcairo2-dev libpango1.0-dev
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev
   gobject-introspection libgirepository1.0-dev"

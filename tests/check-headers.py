@@ -43,7 +43,8 @@ def flags_of_rooms(root, build):
             room = room_of(source)
             words = shlex.split(entry['command'])
             if room not in ROOMS or not source.endswith('.c') \
-                    or source.startswith(('nn/cpu/kernels', 'nn/sampler-kernels')):
+                    or source.startswith((
+                        'nn/cpu/kernels', 'nn/cpu/map-kernels-impl', 'nn/sampler-kernels')):
                 continue
             kept, skip = [], False
             for word in words:

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "nn/cpu/backend-cpu.h"
 
+#include "nn/cpu/graph.h"
 #include "nn/cpu/plan.h"
 #include "nn/error.h"
 
@@ -15,7 +16,8 @@ typedef struct
   gsize in_size, n_outputs;
   NnCrew *crew;
   float *input, *output;
-  NnCpuInfer *infer;
+  NnCpuInfer *infer; /* of a chain of layers, or */
+  NnCpuGraph *graph; /* of any graph: inference only */
   guint infer_batch;
   NnCpuTrain *train; /* NULL: inference only */
   gboolean stale;    /* the parameters changed since infer packed them */
@@ -56,6 +58,7 @@ cpu_plan_free (gpointer data)
     return;
   nn_cpu_train_free (plan->train);
   nn_cpu_infer_free (plan->infer);
+  nn_cpu_graph_free (plan->graph);
   nn_crew_free (plan->crew);
   nn_aligned_free (plan->input);
   nn_aligned_free (plan->output);
@@ -104,9 +107,15 @@ cpu_plan_new (gpointer device, NnModel *model, const NnPlanOptions *options, GEr
   plan->output = nn_aligned_new (plan->batch * plan->n_outputs, "the output", error);
   if (!plan->output)
     goto fail;
-  plan->infer
-      = nn_cpu_infer_new (kernels, plan->crew, model, precision, plan->infer_batch, error);
-  if (!plan->infer)
+  if (nn_model_is_chain (model)) {
+    plan->infer
+        = nn_cpu_infer_new (kernels, plan->crew, model, precision, plan->infer_batch, error);
+  } else {
+    g_autoptr (NnGraph) graph = nn_graph_new (model, error);
+
+    plan->graph = graph ? nn_cpu_graph_new (kernels, plan->crew, graph, error) : NULL;
+  }
+  if (!plan->infer && !plan->graph)
     goto fail;
   if (options->training
       && !(plan->train = nn_cpu_train_new (kernels, plan->crew, model, options, error)))
@@ -135,6 +144,10 @@ cpu_plan_run (gpointer data, guint n, GError **error)
 {
   CpuPlan *plan = data;
 
+  if (plan->graph) {
+    nn_cpu_graph_run (plan->graph, plan->input, n, plan->output);
+    return plan->output;
+  }
   if (plan->stale)
     nn_cpu_infer_refresh (plan->infer);
   plan->stale = FALSE;
@@ -151,7 +164,10 @@ cpu_plan_describe (gpointer data)
   CpuPlan *plan = data;
   GString *text = g_string_new (NULL);
 
-  nn_cpu_infer_describe (plan->infer, text);
+  if (plan->graph)
+    nn_cpu_graph_describe (plan->graph, text);
+  else
+    nn_cpu_infer_describe (plan->infer, text);
   if (plan->train) {
     g_string_append (text, "training:\n");
     nn_cpu_train_describe (plan->train, text);

@@ -18,9 +18,16 @@ infer (NnLayer *layer, GError **error)
   return TRUE;
 }
 
+static guint
+emit (NnEmit *e, const guint *in)
+{
+  return nn_emit_activation (e, in[0], e->layer->config.activation.activation);
+}
+
 const NnLayerClass nn_activation_class = {
   .kind = NN_LAYER_ACTIVATION,
   .name = "Activation",
   .parse = parse,
   .infer = infer,
+  .emit = emit,
 };

@@ -91,6 +91,24 @@ infer (NnLayer *layer, GError **error)
   return TRUE;
 }
 
+static guint
+emit (NnEmit *e, const guint *in)
+{
+  const NnBatchNormConfig *bn = &e->layer->config.batch_norm;
+  const NnAttrs attrs = { .batch_norm = { bn->axis, bn->epsilon } };
+  const gsize n = nn_emit_shape (e, in[0]).dims[bn->axis];
+  const guint first = bn->scale + bn->center;
+  guint operands[5] = { in[0], NN_NO_VALUE, NN_NO_VALUE, NN_NO_VALUE, NN_NO_VALUE };
+
+  if (bn->scale)
+    operands[3] = nn_emit_param (e, 0, 1, &n, NULL);
+  if (bn->center)
+    operands[4] = nn_emit_param (e, bn->scale, 1, &n, NULL);
+  operands[1] = nn_emit_param (e, first, 1, &n, NULL);
+  operands[2] = nn_emit_param (e, first + 1, 1, &n, NULL);
+  return nn_emit (e, NN_OP_BATCH_NORM, &attrs, 5, operands);
+}
+
 static const char *const aliases[] = { "BatchNormalizationV1", "BatchNormalizationV2", NULL };
 
 const NnLayerClass nn_batch_normalization_class = {
@@ -99,4 +117,5 @@ const NnLayerClass nn_batch_normalization_class = {
   .aliases = aliases,
   .parse = parse,
   .infer = infer,
+  .emit = emit,
 };

@@ -36,9 +36,27 @@ infer (NnLayer *layer, GError **error)
       && (!dense->use_bias || nn_param_set_shape (layer, 1, 1, &kernel[1], error));
 }
 
+static guint
+emit (NnEmit *e, const guint *in)
+{
+  const NnDenseConfig *dense = &e->layer->config.dense;
+  const NnShape x = nn_emit_shape (e, in[0]);
+  guint operands[3] = { in[0], NN_NO_VALUE, NN_NO_VALUE };
+  gsize kernel[2] = { 0, dense->units };
+
+  if (x.n_dims == 0)
+    return nn_emit_fail (e, NN_ERROR_SHAPE, "its input has no axis");
+  kernel[0] = x.dims[x.n_dims - 1];
+  operands[1] = nn_emit_param (e, 0, 2, kernel, NULL);
+  if (dense->use_bias)
+    operands[2] = nn_emit_param (e, 1, 1, &kernel[1], NULL);
+  return nn_emit_activation (e, nn_emit (e, NN_OP_DENSE, NULL, 3, operands), dense->activation);
+}
+
 const NnLayerClass nn_dense_class = {
   .kind = NN_LAYER_DENSE,
   .name = "Dense",
   .parse = parse,
   .infer = infer,
+  .emit = emit,
 };

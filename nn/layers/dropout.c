@@ -30,9 +30,16 @@ infer (NnLayer *layer, GError **error)
   return TRUE;
 }
 
+static guint
+emit (NnEmit *e, const guint *in)
+{
+  return in[0];
+}
+
 const NnLayerClass nn_dropout_class = {
   .kind = NN_LAYER_DROPOUT,
   .name = "Dropout",
   .parse = parse,
   .infer = infer,
+  .emit = emit,
 };

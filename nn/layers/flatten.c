@@ -18,9 +18,19 @@ infer (NnLayer *layer, GError **error)
   return nn_layer_set_shape (layer, "the output", &layer->out_shape, 1, &count, error);
 }
 
+static guint
+emit (NnEmit *e, const guint *in)
+{
+  const guint x = nn_emit_channels_last (e, in[0]); /* as Keras: the values in (H, W, C) order */
+  const gsize count = nn_emit_count (e, x);
+
+  return nn_emit_reshape (e, x, 1, &count);
+}
+
 const NnLayerClass nn_flatten_class = {
   .kind = NN_LAYER_FLATTEN,
   .name = "Flatten",
   .parse = parse,
   .infer = infer,
+  .emit = emit,
 };

@@ -25,6 +25,17 @@ infer (NnLayer *layer, GError **error)
       : nn_layer_set_shape (layer, "the output", &layer->out_shape, 1, out + 2, error);
 }
 
+static guint
+emit (NnEmit *e, const guint *in)
+{
+  const guint x = nn_emit_channels_last (e, in[0]);
+
+  if (!nn_emit_check_picture (e, x))
+    return NN_NO_VALUE;
+  return nn_emit_channels_back (
+      e, nn_emit_reduce (e, x, NN_REDUCE_MEAN, 3, e->layer->config.global_pool.keepdims));
+}
+
 static const char *const aliases[] = { "GlobalAvgPool2D", NULL };
 
 const NnLayerClass nn_global_average_pooling2d_class = {
@@ -33,4 +44,5 @@ const NnLayerClass nn_global_average_pooling2d_class = {
   .aliases = aliases,
   .parse = parse,
   .infer = infer,
+  .emit = emit,
 };

@@ -40,6 +40,21 @@ infer (NnLayer *layer, GError **error)
   return nn_layer_set_shape (layer, "the output", &layer->out_shape, 3, out, error);
 }
 
+static guint
+emit (NnEmit *e, const guint *in)
+{
+  static const gsize dilation[2] = { 1, 1 };
+  const NnPoolConfig *pool = &e->layer->config.pool;
+  const guint x = nn_emit_channels_last (e, in[0]);
+  NnAttrs attrs = { .pool = { .size = { pool->size[0], pool->size[1] },
+                        .strides = { pool->strides[0], pool->strides[1] } } };
+
+  if (!nn_emit_windows (e, x, pool->size, pool->strides, dilation, pool->padding,
+          attrs.pool.pad_begin, attrs.pool.pad_end))
+    return NN_NO_VALUE;
+  return nn_emit_channels_back (e, nn_emit (e, NN_OP_POOL, &attrs, 1, &x));
+}
+
 static const char *const aliases[] = { "MaxPool2D", NULL };
 
 const NnLayerClass nn_max_pooling2d_class = {
@@ -48,4 +63,5 @@ const NnLayerClass nn_max_pooling2d_class = {
   .aliases = aliases,
   .parse = parse,
   .infer = infer,
+  .emit = emit,
 };

@@ -5,6 +5,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
+#include "nn/graph/graph.h"
 #include "nn/model-private.h"
 #include "nn/model.h"
 
@@ -16,12 +17,31 @@ check (const NnModel *model)
   for (guint i = 1; i < model->n_layers; i++) {
     const NnLayer *layer = &model->layers[i];
 
-    g_assert (layer->n_inputs == 1 && layer->inputs[0] < i);
+    g_assert (layer->n_inputs >= 1 && nn_layer_get_owner (model, i) <= i);
+    for (guint k = 0; k < layer->n_inputs; k++)
+      g_assert (layer->inputs[k] < i);
     g_assert (nn_shape_count (&layer->out_shape) > 0);
     for (guint k = 0; k < layer->n_params; k++)
       g_assert (layer->params[k].n_values == nn_shape_count (&layer->params[k].shape)
           && layer->params[k].n_values > 0);
   }
+}
+
+/* The graph of what it computes keeps its rules through every pass. */
+static void
+check_graph (NnModel *model)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (NnGraph) graph = nn_graph_new (model, &error), moved = NULL;
+
+  g_assert_no_error (error);
+  nn_graph_check (graph, &error);
+  g_assert_no_error (error);
+  moved = nn_graph_move_transposes (graph, &error);
+  g_assert_no_error (error);
+  nn_graph_fuse (moved);
+  nn_graph_check (moved, &error);
+  g_assert_no_error (error);
 }
 
 int
@@ -39,6 +59,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     return 0;
   }
   check (model);
+  check_graph (model);
   summary = nn_model_summary (model);
   /* what is written is read as the same network */
   json = nn_model_json_for_file (model, &error);
