@@ -473,6 +473,34 @@ test_few (void)
   remove_dir (dir);
 }
 
+/* a line stays one that can be read, however many classes there are */
+static void
+test_describe_classes (void)
+{
+  static const struct
+  {
+    guint n;
+    const char *told;
+  } rows[] = {
+    { 0, "" },
+    { 1, "c0" },
+    { 20, "c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, "
+          "c19" },
+    { 21, "c0, c1, c2, c3, c4 and 16 more" },
+    { 1500, "c0, c1, c2, c3, c4 and 1495 more" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    g_auto (GStrv) classes = g_new0 (char *, rows[i].n + 1);
+    g_autofree char *told = NULL;
+
+    for (guint c = 0; c < rows[i].n; c++)
+      classes[c] = g_strdup_printf ("c%u", c);
+    told = dataset_describe_classes ((const char *const *) classes);
+    g_assert_cmpstr (told, ==, rows[i].told);
+  }
+}
+
 /* --- memory ----------------------------------------------------------------------- */
 
 static void
@@ -766,6 +794,7 @@ main (int argc, char **argv)
   g_test_add_func ("/dataset/split", test_split);
   g_test_add_func ("/dataset/split-twins", test_split_twins);
   g_test_add_func ("/dataset/few", test_few);
+  g_test_add_func ("/dataset/describe-classes", test_describe_classes);
   g_test_add_func ("/dataset/mapped", test_mapped);
   g_test_add_func ("/dataset/part", test_part);
   g_test_add_func ("/dataset/wide-list", test_wide_list);

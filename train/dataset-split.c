@@ -10,6 +10,7 @@
 #define FEW 20          /* pictures of a class */
 #define UNBALANCED 5    /* times as many of one class as of another */
 #define MAX_NAMED 20    /* classes */
+#define N_NAMED 5       /* of more */
 
 /* --- drawing ---------------------------------------------------------------------------- */
 
@@ -183,6 +184,19 @@ find_extremes (const Dataset *data, const guint *counts, guint *least, guint *mo
     if (counts[c] > counts[*most])
       *most = c;
   }
+}
+
+char *
+dataset_describe_classes (const char *const *classes)
+{
+  const guint n = g_strv_length ((char **) classes);
+  GString *text = g_string_new (NULL);
+
+  for (guint c = 0; c < (n > MAX_NAMED ? N_NAMED : n); c++)
+    g_string_append_printf (text, "%s%s", c ? ", " : "", classes[c]);
+  if (n > MAX_NAMED)
+    g_string_append_printf (text, " and %u more", n - N_NAMED);
+  return g_string_free (text, FALSE);
 }
 
 char *

@@ -23,6 +23,10 @@ gboolean dataset_load_split (const char *dir, const DatasetOptions *options,
 /* "60 of cat, 2 of dog"; of more than 20 classes their number and range. (transfer full) */
 char *dataset_describe_counts (const Dataset *data);
 
+/* "a, b, c"; of more than 20 the first few, and how many more. @classes: NULL-terminated.
+ * (transfer full) */
+char *dataset_describe_classes (const char *const *classes);
+
 /* Warns of classes with few pictures and, unless @is_balanced, of much rarer ones than
  * others. */
 void dataset_warn_of_few (const Dataset *data, const char *dir, gboolean is_balanced);

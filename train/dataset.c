@@ -383,7 +383,7 @@ find_class (const Dataset *dataset, const char *list, const char *label, guint *
 
   if (find_string ((const char *const *) dataset->classes, label, index))
     return TRUE;
-  known = g_strjoinv (", ", dataset->classes);
+  known = dataset_describe_classes ((const char *const *) dataset->classes);
   g_set_error (error, NN_ERROR, NN_ERROR_FORMAT, "%s: class \"%s\" is not one of those known: %s",
       list, label, known);
   return FALSE;
@@ -527,7 +527,7 @@ set_classes (Dataset *dataset, const char *dir, const DatasetOptions *options, L
 
     if (g_strv_contains (options->classes, name))
       continue;
-    known = g_strjoinv (", ", dataset->classes);
+    known = dataset_describe_classes ((const char *const *) dataset->classes);
     path = g_build_filename (dir, name, NULL);
     is_nested = options->layout == LAYOUT_FOLDERS && folder_count_folders (path) > 0;
     g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,

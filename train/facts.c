@@ -8,12 +8,12 @@
 #include "nn/error.h"
 #include "nn/file.h"
 #include "nn/text.h"
+#include "train/dataset-split.h"
 #include "train/picture-list.h"
 
 #define FORMAT "2" /* of the facts; 1: a fingerprint of the settings alone */
 #define MAX_NETWORK ((gsize) 64 << 20)
 #define MAX_TOLD 4 /* differences that a message names */
-#define MAX_CLASSES_TOLD 20
 #define DIGITS 16 /* of a digest of pictures */
 
 #define SETTING "setting."
@@ -224,17 +224,8 @@ static char *
 list_classes (const char *joined)
 {
   g_auto (GStrv) classes = g_strsplit (joined ? joined : "", "\n", -1);
-  const guint n = g_strv_length (classes);
-  g_autofree char *more = NULL, *text = NULL;
 
-  if (n <= MAX_CLASSES_TOLD)
-    return g_strjoinv (", ", classes);
-  more = g_strdup_printf ("and %u more", n - MAX_CLASSES_TOLD);
-  g_clear_pointer (&classes[MAX_CLASSES_TOLD], g_free);
-  for (guint i = MAX_CLASSES_TOLD + 1; i < n; i++)
-    g_free (classes[i]);
-  text = g_strjoinv (", ", classes);
-  return g_strdup_printf ("%s %s", text, more);
+  return dataset_describe_classes ((const char *const *) classes);
 }
 
 static const char *

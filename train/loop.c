@@ -30,7 +30,6 @@
   "epoch,stage,learning_rate,loss,accuracy,val_loss,val_accuracy,unlabelled_used,seconds\n"
 
 #define VALIDATION_BATCH 32
-#define MAX_CLASSES_TOLD 20
 #define MAX_SKIPPED 100 /* steps in a row that may overflow in fp16 */
 #define WEAK_SHIFT 0.125 /* FixMatch's weak augmentation: flips and shifts by an eighth */
 
@@ -757,13 +756,11 @@ print_data (const Run *run, double seconds)
   const gboolean is_drawn = validation && !recipe->validate_dir;
   const guint bad = data->n_unreadable + (validation ? validation->n_unreadable : 0)
       + (run->unlabelled ? run->unlabelled->n_unreadable : 0);
-  g_autofree char *classes = g_strjoinv (", ", data->classes);
+  g_autofree char *classes = dataset_describe_classes ((const char *const *) data->classes);
   g_autoptr (GString) text = g_string_new (NULL);
 
   g_string_append_printf (
-      text, "Found %u images belonging to %u classes", data->n, data->n_classes);
-  if (data->n_classes <= MAX_CLASSES_TOLD)
-    g_string_append_printf (text, " (%s)", classes);
+      text, "Found %u images belonging to %u classes (%s)", data->n, data->n_classes, classes);
   if (data->n_listed)
     g_string_append_printf (text, ", %u of them named by lists", data->n_listed);
   if (validation)

@@ -9,6 +9,7 @@
 #include "nn/keras-file.h"
 #include "nn/log.h"
 #include "nn/rng.h"
+#include "train/dataset-split.h"
 #include "train/feeder.h"
 #include "train/sheet.h"
 
@@ -239,7 +240,7 @@ preview_run (const Recipe *recipe, const PreviewOptions *options, GError **error
     if (strcmp (data->classes[c], options->class_name) == 0)
       only = (int) c;
   if (options->class_name && only < 0) {
-    g_autofree char *known = g_strjoinv (", ", data->classes);
+    g_autofree char *known = dataset_describe_classes ((const char *const *) data->classes);
 
     g_set_error (error, NN_ERROR, NN_ERROR_NOT_FOUND, "%s: there is no class \"%s\", found %s",
         recipe->train_dir, options->class_name, known);
