@@ -199,7 +199,8 @@ make_data (void)
   data->height = data->width = SIDE;
   data->sample_size = SIDE * SIDE;
   data->labels = g_new (guint, N);
-  data->bytes = g_malloc (N * SIDE * SIDE);
+  g_assert_true (store_take (&data->store, N * SIDE * SIDE, "test", NULL));
+  data->bytes = data->store.bytes;
   for (guint i = 0; i < N; i++) {
     data->labels[i] = i % 2;
     memset (data->bytes + i * SIDE * SIDE, (int) (10 * i + 1), SIDE * SIDE);

@@ -831,7 +831,8 @@ make_data (guint n, guint n_classes)
   data->n_classes = n_classes;
   data->sample_size = 16;
   data->labels = g_new (guint, n);
-  data->bytes = g_malloc (n * 16);
+  g_assert_true (store_take (&data->store, n * 16, "test", NULL));
+  data->bytes = data->store.bytes;
   for (guint i = 0; i < n; i++) {
     data->labels[i] = i % n_classes;
     memset (data->bytes + i * 16, (int) (i * 37 % 256), 16);
