@@ -36,7 +36,7 @@ typedef enum
   NN_FN_RELU,
   NN_FN_SIGMOID,
   NN_FN_TANH,
-} NnFunction;
+} NnKernelFunction;
 
 /* What nn_divide() needs to divide by `by`. */
 typedef struct
@@ -92,7 +92,7 @@ typedef struct
   uint32_t channels, src_stride, dst_stride;
   NnWindow window;
   const float *bias; /* a value a channel, or NULL */
-  NnFunction f1, f2;
+  NnKernelFunction f1, f2;
   NnNorm norm;
   /* of nn_finish_prepare() */
   uint32_t lanes;    /* 0: a thread a pixel of at most 3 channels, with the zeros behind them */
@@ -155,7 +155,7 @@ typedef struct
 typedef struct
 {
   const float *bias; /* or NULL */
-  NnFunction f1, f2;
+  NnKernelFunction f1, f2;
   NnNorm norm;
 } NnTailPass;
 
@@ -534,7 +534,7 @@ typedef struct
   NnNorm norm;
   NnIncoming incoming;
   const float *mean, *k1, *k2, *k3;
-  NnFunction before;
+  NnKernelFunction before;
   void *dx;
   NnType type;        /* of x and dx */
   NnDivisor inner, n; /* of nn_k_bn_dx_lanes: the norm's */
@@ -557,7 +557,7 @@ typedef struct
 {
   uint32_t count; /* groups of `lanes` values, the last perhaps not whole */
   uint32_t values, lanes;
-  NnFunction function;
+  NnKernelFunction function;
   const void *y, *dy;
   void *dst;
   NnType type, dst_type; /* of y and dy; of dst */

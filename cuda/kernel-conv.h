@@ -270,7 +270,7 @@ nn_tile_multiply (const NnTilesArgs *a, const uint32_t *words, const NnType type
 }
 
 static inline NN_HOST_DEVICE void
-nn_tile_function (NnFunction f, NnTileLane *s)
+nn_tile_function (NnKernelFunction f, NnTileLane *s)
 {
   if (f == NN_FN_LINEAR)
     return;

@@ -114,7 +114,7 @@ nn_store (void *p, NnType type, uint64_t i, float x)
 }
 
 static inline NN_HOST_DEVICE float
-nn_function (NnFunction f, float x)
+nn_function (NnKernelFunction f, float x)
 {
   switch (f) {
     case NN_FN_RELU:
@@ -130,7 +130,7 @@ nn_function (NnFunction f, float x)
 
 /* f'(x) of y = f (x) */
 static inline NN_HOST_DEVICE float
-nn_slope (NnFunction f, float y)
+nn_slope (NnKernelFunction f, float y)
 {
   switch (f) {
     case NN_FN_RELU:

@@ -172,7 +172,7 @@ nn_load_four (const void *p, NnType type, uint32_t i, uint32_t n, float x[4])
 }
 
 static inline NN_HOST_DEVICE void
-nn_function_lanes (NnFunction f, const int lanes, float *x)
+nn_function_lanes (NnKernelFunction f, const int lanes, float *x)
 {
   if (f == NN_FN_LINEAR)
     return;
@@ -187,7 +187,7 @@ nn_function_lanes (NnFunction f, const int lanes, float *x)
 
 /* d times the slopes at y */
 static inline NN_HOST_DEVICE void
-nn_slope_lanes (NnFunction f, const int lanes, const float *y, float *d)
+nn_slope_lanes (NnKernelFunction f, const int lanes, const float *y, float *d)
 {
   if (f == NN_FN_LINEAR)
     return;

@@ -65,7 +65,7 @@ nn_cuda_pool_window (const NnLayer *layer)
   };
 }
 
-NnFunction
+NnKernelFunction
 nn_cuda_function (NnActivation activation)
 {
   switch (activation) {

@@ -21,7 +21,7 @@ gsize nn_cuda_count (const NnShape *shape);
 NnWindow nn_cuda_no_window (NnExtent extent);
 NnWindow nn_cuda_pool_window (const NnLayer *layer);
 /* Softmax is a kernel of its own: linear here. */
-NnFunction nn_cuda_function (NnActivation activation);
+NnKernelFunction nn_cuda_function (NnActivation activation);
 
 /* Where a run's input comes from and what of its outputs goes to the host. */
 typedef enum

@@ -55,7 +55,7 @@ typedef struct
 
   /* BatchNormalization */
   const NnLayer *pool; /* the max pooling done with it */
-  NnFunction before;   /* the activation in front, whose gradient is done here */
+  NnKernelFunction before;   /* the activation in front, whose gradient is done here */
   float *mean, *inv_std, *norm_scale, *norm_shift, *k1, *k2, *k3;
   float *variance; /* with @scale: for the moving one, later */
 } NnTrainOp;

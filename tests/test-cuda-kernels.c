@@ -1353,7 +1353,7 @@ test_slope (void)
 
   for (guint i = 0; i < 9 * 4; i++) {
     const NnType type = all_types[i % 3], dst_type = all_types[i / 3 % 3];
-    const NnFunction function = (NnFunction) (i / 9);
+    const NnKernelFunction function = (NnKernelFunction) (i / 9);
     g_autofree void *y = random_values (N, type, 0.25f, i), *dy = random_values (N, type, 0, i + 1);
     float dst[N + 1], stored[1];
     NnSlopeArgs a = { .function = function, .y = y, .dy = dy, .dst = dst, .type = type,
