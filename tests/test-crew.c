@@ -80,7 +80,7 @@ test_plan (void)
   nn_plan_free (plan);
 }
 
-/* What back ends would not see is refused for all of them. */
+/* What no kind of layer takes is refused: a plan of it would see the first input only. */
 static void
 test_two_inputs (void)
 {
@@ -100,7 +100,7 @@ test_two_inputs (void)
   last->inputs[1] = 0;
   last->n_inputs = 2;
   g_assert_null (nn_plan_new (backend, model, &options, &error));
-  g_assert_nonnull (strstr (error->message, "layer \"f\" has 2 inputs"));
+  g_assert_nonnull (strstr (error->message, "layer 'f' (Flatten) has 2 inputs"));
 }
 
 int

@@ -533,7 +533,8 @@ end_epoch (Run *run, double seconds, GError **error)
   swap_average (run);
   if (run->validation && !validate (run, &val_loss, &val_accuracy, error))
     return FALSE;
-  if (!isfinite (loss) || !isfinite (val_loss)) {
+  /* steps that overflow in 16 bits are left out, and end the run by their number */
+  if ((!isfinite (loss) || !isfinite (val_loss)) && run->n_skipped == 0) {
     g_set_error (error, NN_ERROR, NN_ERROR_FORMAT,
         "epoch %u: the loss is no number any more: train with a lower learning_rate (it was %g), "
         "or look at the weights of --init",

@@ -3,6 +3,7 @@
 
 /* A model's graph: what its layers emit, one after the other. */
 
+#include "nn/error.h"
 #include "nn/graph/emit.h"
 #include "nn/layer.h"
 
@@ -48,6 +49,11 @@ nn_graph_new (NnModel *model, GError **error)
 
     if (!is_used[i])
       continue;
+    if (i > 0 && layer->n_inputs > MAX (layer->klass->max_inputs, 1)) {
+      g_set_error (error, NN_ERROR, NN_ERROR_UNSUPPORTED, "layer '%s' (%s) has %u inputs",
+          layer->name, layer->klass->name, layer->n_inputs);
+      return NULL;
+    }
     for (guint k = 0; k < layer->n_inputs; k++)
       in[k] = values[layer->inputs[k]];
     values[i] = i == 0 ? emit_input (&e, model) : layer->klass->emit (&e, in);
