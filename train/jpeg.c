@@ -92,7 +92,7 @@ static gboolean
 read_rows (Decoder *d)
 {
   struct jpeg_decompress_struct *info = &d->info;
-  const gsize stride = (gsize) info->output_width * 3;
+  const gsize stride = jpeg_get_stride (info->output_width);
 
   d->pixels = g_try_malloc (stride * info->output_height);
   d->row = g_try_malloc ((gsize) info->output_width * 4);

@@ -129,7 +129,7 @@ decode_jpeg (const char *data, gsize size, const PictureScan *scan, GError **err
   if (!rgb)
     return NULL;
   return gdk_pixbuf_new_from_data (rgb, GDK_COLORSPACE_RGB, FALSE, 8, (int) width, (int) height,
-      (int) width * 3, free_pixels, NULL);
+      (int) jpeg_get_stride (width), free_pixels, NULL);
 }
 
 /* A loader for just this kind, so that nothing else is made of the bytes: not a drawing, nor
