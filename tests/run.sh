@@ -72,8 +72,10 @@ check () { # FOLDER MESON-TEST-ARGUMENT...
   shift
   # GStreamer's own plugins are looked over here, by a scanner apart: in a test's
   # process their leaks (OpenNI2's, for one) would count as the test's
-  GST_REGISTRY="$dir/tests/registry.bin" GST_REGISTRY_FORK=yes \
-    gst-inspect-1.0 identity >/dev/null 2>&1
+  for registry in registry registry-parts; do
+    GST_REGISTRY="$dir/tests/$registry.bin" GST_REGISTRY_FORK=yes \
+      gst-inspect-1.0 identity >/dev/null 2>&1
+  done
   rm -f "$dir/meson-logs/testlog.json"
   meson test -C "$dir" --no-rebuild --num-processes "$jobs" --print-errorlogs "$@"
   logs="$logs $dir/meson-logs/testlog.json"

@@ -324,12 +324,13 @@ test_next_stream (void)
 
   for (guint round = 0; round < 3; round++) {
     GstEvent *stream = gst_event_new_stream_start (round == 1 ? "second" : "other");
+    g_autoptr (GstCaps) caps = gst_caps_from_string (CAPS);
     GstSegment segment;
 
     gst_event_set_group_id (stream, 40 + round);
     gst_event_set_stream_flags (stream, GST_STREAM_FLAG_SELECT);
     gst_harness_push_event (h, stream);
-    gst_harness_push_event (h, gst_event_new_caps (gst_caps_from_string (CAPS)));
+    gst_harness_push_event (h, gst_event_new_caps (caps));
     gst_segment_init (&segment, GST_FORMAT_TIME);
     gst_harness_push_event (h, gst_event_new_segment (&segment));
     for (guint n = 0; n < 4; n++) {
