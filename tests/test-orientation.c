@@ -718,8 +718,11 @@ set_matrix (const char *path, const gint32 matrix[4], const char *to)
   g_assert_true (g_file_get_contents (path, &data, &size, NULL));
   place = memmem (data, size, "tkhd", 4);
   g_assert_nonnull (place);
-  for (guint i = 0; i < 4; i++)
-    GST_WRITE_UINT32_BE (place + 44 + 4 * (i < 2 ? i : i + 1), (guint32) matrix[i] << 16);
+  for (guint i = 0; i < 4; i++) {
+    const guint32 number = GUINT32_TO_BE ((guint32) matrix[i] << 16);
+
+    memcpy (place + 44 + 4 * (i < 2 ? i : i + 1), &number, sizeof number); /* at any address */
+  }
   g_assert_true (g_file_set_contents (to, data, (gssize) size, NULL));
 }
 
