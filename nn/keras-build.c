@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "nn/keras-config.h"
+#include "nn/keras-private.h"
 #include "nn/layer.h"
 #include "nn/model-private.h"
 #include "nn/text.h"
@@ -410,10 +411,9 @@ append_listed (Builder *b, Scope *scope, JsonNode *node, GError **error)
   if (g_hash_table_contains (scope->by_name, listed.name))
     return fail (error, NN_ERROR_FORMAT, "two layers have the name '%s'", listed.name);
   ok = read_class (b, scope, &listed, object, class_name, error);
-  if (!is_input (&listed) && listed.operation == NULL)
+  /* Keras 3 keeps no place for functions, and none for the input of a Sequential */
+  if (listed.operation == NULL && !(scope->is_sequential && is_input (&listed)))
     listed.store = make_store (scope, class_name);
-  else if (!scope->is_sequential && listed.operation == NULL)
-    listed.store = make_store (scope, class_name); /* Keras 3 lists inputs of functional models */
   listed.order = b->n_listed;
   listed.calls = g_array_new (FALSE, TRUE, sizeof (Call));
   g_array_set_clear_func (listed.calls, clear_call);
@@ -1274,15 +1274,6 @@ build_top (Builder *b, Scope *scope, GError **error)
   return check_used (b, error);
 }
 
-/* "keras_version": "2.15.0" of model.to_json() */
-static guint
-read_version (JsonObject *object)
-{
-  const char *version = nn_json_get_string (object, "keras_version");
-
-  return version && version[0] >= '1' && version[0] <= '9' ? (guint) (version[0] - '0') : 0;
-}
-
 gboolean
 nn_keras_build (NnModel *model, JsonNode *root, guint keras, GError **error)
 {
@@ -1299,7 +1290,10 @@ nn_keras_build (NnModel *model, JsonNode *root, guint keras, GError **error)
   if (!is_model (class_name))
     return fail (error, NN_ERROR_UNSUPPORTED,
         "the model is a %s, only Sequential and functional models are supported", class_name);
-  model->keras = b.keras = keras ? keras : read_version (object);
+  /* model.to_json() has it itself */
+  if (keras == 0)
+    keras = nn_keras_parse_version (nn_json_get_string (object, "keras_version"));
+  model->keras = b.keras = keras;
   b.layers = g_array_new (FALSE, TRUE, sizeof (NnLayer));
   b.unknown = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, unknown_free);
   b.names = g_hash_table_new (g_str_hash, g_str_equal);

@@ -43,24 +43,6 @@ typedef enum
 } Kind;
 
 static gboolean
-fail (GError **error, NnErrorCode code, const char *path, const char *format, ...)
-    G_GNUC_PRINTF (4, 5);
-
-static gboolean
-fail (GError **error, NnErrorCode code, const char *path, const char *format, ...)
-{
-  g_autofree char *message = NULL;
-  va_list args;
-
-  va_start (args, format);
-  message = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error (error, NN_ERROR, code, "%s: %s", path, message);
-  nn_text_make_printable (error);
-  return FALSE;
-}
-
-static gboolean
 identify (const char *path, Kind *kind, GError **error)
 {
   static const guint8 signature[] = { 0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n' };
@@ -71,7 +53,7 @@ identify (const char *path, Kind *kind, GError **error)
   if (!nn_file_peek (path, head, sizeof head, &size, error))
     return FALSE;
   if (size == 0)
-    return fail (error, NN_ERROR_FORMAT, path,
+    return nn_keras_fail (error, NN_ERROR_FORMAT, path,
         "expected a Keras model (HDF5 or JSON), found an empty file");
   if (size >= 4 && memcmp (head, "PK\3\4", 4) == 0) {
     *kind = KIND_KERAS;
@@ -90,10 +72,10 @@ identify (const char *path, Kind *kind, GError **error)
   if (i < size && (head[i] == '{' || head[i] == '['))
     *kind = KIND_JSON;
   else if (size >= 12 && memcmp (head, "version http", 12) == 0)
-    return fail (error, NN_ERROR_FORMAT, path,
+    return nn_keras_fail (error, NN_ERROR_FORMAT, path,
         "expected a Keras model, found a Git LFS pointer: fetch the file itself (git lfs pull)");
   else if (size >= 8 && memcmp (head + 4, "TFL3", 4) == 0)
-    return fail (error, NN_ERROR_UNSUPPORTED, path,
+    return nn_keras_fail (error, NN_ERROR_UNSUPPORTED, path,
         "this is a TensorFlow Lite model, which is not supported: " SAVE_AS_H5);
   return TRUE;
 }
@@ -109,13 +91,13 @@ nn_keras_check_is_hdf5 (const char *path, GError **error)
     case KIND_HDF5:
       return TRUE;
     case KIND_KERAS:
-      return fail (error, NN_ERROR_UNSUPPORTED, path,
+      return nn_keras_fail (error, NN_ERROR_UNSUPPORTED, path,
           "expected a Keras HDF5 file, found a .keras archive");
     case KIND_JSON:
-      return fail (error, NN_ERROR_FORMAT, path,
+      return nn_keras_fail (error, NN_ERROR_FORMAT, path,
           "expected a Keras HDF5 file, found JSON: is it the network, given as weights?");
     default:
-      return fail (error, NN_ERROR_FORMAT, path,
+      return nn_keras_fail (error, NN_ERROR_FORMAT, path,
           "expected a Keras HDF5 file, found something else (no HDF5 signature)");
   }
 }
@@ -184,7 +166,7 @@ read_additions (NnH5 *h5, const char *file, const NnModel *model, gboolean with_
       additions->temperature = g_ascii_strtod (text, &end);
       if (end == text || *end != '\0' || !(additions->temperature >= 1e-3)
           || !(additions->temperature <= 1e3))
-        return fail (error, NN_ERROR_FORMAT, file,
+        return nn_keras_fail (error, NN_ERROR_FORMAT, file,
             "attribute '" NN_KERAS_TEMPERATURE "' should be a number from 0.001 to 1000, found "
             "\"%.40s\"; classify calibrate writes it anew", text);
     } else {
@@ -193,7 +175,7 @@ read_additions (NnH5 *h5, const char *file, const NnModel *model, gboolean with_
   }
   if (additions->labels != NULL
       && g_strv_length (additions->labels) != nn_model_get_n_classes (model))
-    return fail (error, NN_ERROR_SHAPE, file,
+    return nn_keras_fail (error, NN_ERROR_SHAPE, file,
         "the network tells %u classes, found %u labels in '" NN_KERAS_LABELS "'",
         nn_model_get_n_classes (model), g_strv_length (additions->labels));
   return TRUE;
@@ -272,11 +254,11 @@ load_architecture (NnH5 *h5, const char *path, GError **error)
     if (nn_h5_get_damage (h5, error))
       return NULL;
     if (nn_keras_has_list (h5, "/", "layer_names"))
-      fail (error, NN_ERROR_FORMAT, path,
+      nn_keras_fail (error, NN_ERROR_FORMAT, path,
           "expected a whole model, found weights only: give the network's JSON"
           " (model.to_json ()) as the model and this file as the weights");
     else
-      fail (error, NN_ERROR_FORMAT, path,
+      nn_keras_fail (error, NN_ERROR_FORMAT, path,
           "expected a whole model, found no \"model_config\" in it: is it weights only? Give the"
           " network's JSON (model.to_json ()) as the model and this file as the weights");
     return NULL;

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "nn/error.h"
 #include "nn/hdf5-read.h"
 #include "nn/hdf5-write.h"
 #include "nn/keras-file.h"
@@ -15,6 +16,10 @@ G_BEGIN_DECLS
 #define NN_KERAS_LABELS "classify_labels"
 #define NN_KERAS_PREPROCESS "classify_preprocess"
 #define NN_KERAS_TEMPERATURE "classify_temperature" /* a number as text */
+
+/* Sets "@path: ..." as people may see it, and returns FALSE. */
+gboolean nn_keras_fail (GError **error, NnErrorCode code, const char *path, const char *format,
+    ...) G_GNUC_PRINTF (4, 5);
 
 /* Is it the labels' attribute, or a part of it ("classify_labels0")? */
 gboolean nn_keras_is_labels (const char *attribute);

@@ -22,12 +22,10 @@
 #include "nn/model-private.h"
 #include "nn/text.h"
 
-static gboolean
-fail (GError **error, NnErrorCode code, const char *path, const char *format, ...)
-    G_GNUC_PRINTF (4, 5);
+/* --- where the weights are ---------------------------------------------- */
 
-static gboolean
-fail (GError **error, NnErrorCode code, const char *path, const char *format, ...)
+gboolean
+nn_keras_fail (GError **error, NnErrorCode code, const char *path, const char *format, ...)
 {
   g_autofree char *message = NULL;
   va_list args;
@@ -39,8 +37,6 @@ fail (GError **error, NnErrorCode code, const char *path, const char *format, ..
   nn_text_make_printable (error);
   return FALSE;
 }
-
-/* --- where the weights are ---------------------------------------------- */
 
 gboolean
 nn_keras_has_list (NnH5 *h5, const char *path, const char *name)
@@ -60,7 +56,7 @@ find_weights (NnH5 *h5, const char *path, GError **error)
     return "/model_weights";
   if (nn_h5_get_damage (h5, error))
     return NULL;
-  fail (error, NN_ERROR_FORMAT, path,
+  nn_keras_fail (error, NN_ERROR_FORMAT, path,
       "an HDF5 file, but not Keras's: it has neither \"layer_names\" nor \"model_weights\"");
   return NULL;
 }
@@ -115,7 +111,7 @@ list_stored (NnH5 *h5, const char *file, const char *root, GError **error)
   if (names == NULL)
     return NULL;
   if (g_strv_length (names) > NN_MAX_LAYERS) {
-    fail (error, NN_ERROR_FORMAT, file, "lists %u layers, at most %d can be",
+    nn_keras_fail (error, NN_ERROR_FORMAT, file, "lists %u layers, at most %d can be",
         g_strv_length (names), NN_MAX_LAYERS);
     return NULL;
   }
@@ -250,7 +246,7 @@ plan_copy (NnH5 *h5, const char *file, char *path, const NnModel *model, const N
     return TRUE;
   wanted = nn_shape_to_string (&param->shape);
   found = nn_shape_to_string (&copy->shape);
-  return fail (error, NN_ERROR_SHAPE, file,
+  return nn_keras_fail (error, NN_ERROR_SHAPE, file,
       "%s of layer '%s' should have the shape %s, found %s in '%s': the file belongs to another"
       " network or input size",
       param->name, layer->name, wanted, found, copy->path);
@@ -293,7 +289,7 @@ read_copy (NnH5 *h5, const char *file, const Copy *copy, float *values, GError *
     return nn_h5_read_floats (h5, copy->path, &copy->shape, values, error);
   theirs = g_try_new (float, copy->param->n_values);
   if (theirs == NULL)
-    return fail (error, NN_ERROR_NO_MEMORY, file, "no memory for '%s'", copy->path);
+    return nn_keras_fail (error, NN_ERROR_NO_MEMORY, file, "no memory for '%s'", copy->path);
   if (!nn_h5_read_floats (h5, copy->path, &copy->shape, theirs, error))
     return FALSE;
   rearrange (copy, theirs, values);
@@ -366,7 +362,7 @@ plan_group (NnH5 *h5, const char *file, const NnModel *model, const NnKerasGroup
   const guint n_before = copies->len;
 
   if (stored->n_weights != group->slots->len)
-    return fail (error, NN_ERROR_SHAPE, file,
+    return nn_keras_fail (error, NN_ERROR_SHAPE, file,
         "layer '%s' (%s) has %u arrays, found %u in the file's layer '%s': the file belongs to"
         " another network",
         group->name,
@@ -392,7 +388,7 @@ plan_by_order (NnH5 *h5, const char *file, const NnModel *model, GPtrArray *stor
   g_autoptr (GPtrArray) groups = nn_keras_list_groups (model, FALSE);
 
   if (groups->len != stored->len)
-    return fail (error, NN_ERROR_SHAPE, file,
+    return nn_keras_fail (error, NN_ERROR_SHAPE, file,
         "the network has %u layers with weights, found %u in the file: it belongs to another"
         " network",
         groups->len, stored->len);
@@ -535,7 +531,7 @@ plan_legacy (NnH5 *h5, const char *file, const NnModel *model, NnWeightsMatch ma
     if (names == NULL)
       return FALSE;
     if (names[0] != NULL)
-      return fail (error, NN_ERROR_UNSUPPORTED, file,
+      return nn_keras_fail (error, NN_ERROR_UNSUPPORTED, file,
           "the model has weights outside of its layers ('%s'), which is not supported", names[0]);
   }
   stored = list_stored (h5, file, root, error);
@@ -561,7 +557,7 @@ nn_keras_plan_weights (NnH5 *h5, const char *file, const NnModel *model, NnWeigh
   const char *layers = is_legacy ? NULL : find_stores (h5, model);
 
   if (layers && match == NN_WEIGHTS_BY_NAME)
-    return fail (error, NN_ERROR_UNSUPPORTED, file,
+    return nn_keras_fail (error, NN_ERROR_UNSUPPORTED, file,
         "weights in Keras 3's own layout have no names of layers: they cannot be matched by name");
   return layers ? plan_stores (h5, file, model, layers, copies, n_matched, error)
                 : plan_legacy (h5, file, model, match, copies, n_matched, error);

@@ -30,7 +30,6 @@ struct _NnCpuStep
   const char *how;
   guint n_tasks;
   gsize scratch_size; /* floats a thread */
-  const NnCpuStep *after; /* a second pass of the same node, or NULL */
 
   const NnValue *in_value[NN_OP_MAX_INPUTS], *out_value;
   const float *in[NN_OP_MAX_INPUTS]; /* of the present sample */
@@ -40,10 +39,8 @@ struct _NnCpuStep
   /* convolutions and dense layers */
   NnCpuConv *conv;
   NnLayer *layer; /* what nn_cpu_conv_new() is told */
-  float *weights, *bias, *zeros;
+  float *weights, *bias;
   gsize rows_per_task;
-  gsize n_chunks, chunk;
-  float *partial;
 };
 
 struct _NnCpuGraph
